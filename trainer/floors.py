@@ -1,0 +1,146 @@
+"""The reconstruction error that no linear code of a size can beat, and that of the mean. NumPy only."""
+
+import concurrent.futures
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from trainer import files
+
+log = logging.getLogger("hourglass")
+
+MAX_COLUMNS = 4_096
+ROWS_A_CHUNK = 4_096
+
+
+@dataclasses.dataclass(frozen=True)
+class Floors:
+    """Mean squared errors over pixels, data scaled as the model sees it.
+
+    Attributes:
+      mean: of predicting the training mean, on (train, eval).
+      pca: of the best linear code, on (train, eval); None where the data have too many columns.
+    """
+
+    mean: tuple[float, float]
+    pca: tuple[float, float] | None
+
+
+def compute(train: np.ndarray, evaluation: np.ndarray, code_size: int, scale: float) -> Floors:
+    """The floors of a code of `code_size` numbers.
+
+    The first `code_size` principal components, fitted on the training examples, are the linear code with the least
+    squared training error (Eckart and Young 1936; Baldi and Hornik 1989 for linear autoencoders).
+
+    Args:
+      train: [N, ...] examples, any shape; evaluation: [M, ...].
+      code_size: numbers in a code, at least 1.
+      scale: what stored values are divided by.
+    """
+    mean, covariance = moments(train, scale)
+    # The total variance comes from the diagonal, so that it and the eigenvalues agree to the last digit.
+    columns = len(mean)
+    mean_train = float(np.trace(covariance)) / columns if columns <= MAX_COLUMNS else _mean_error(train, mean, scale)
+    mean_floor = (mean_train, _mean_error(evaluation, mean, scale))
+    if columns > MAX_COLUMNS:
+        return Floors(mean=mean_floor, pca=None)
+    eigenvalues, vectors = np.linalg.eigh(covariance)  # ascending
+    kept = vectors[:, max(columns - code_size, 0) :]
+    pca_train = float(np.clip(eigenvalues[: columns - kept.shape[1]], 0, None).sum()) / columns
+    return Floors(mean=mean_floor, pca=(pca_train, _projection_error(evaluation, mean, kept, scale)))
+
+
+def moments(examples: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [D] and covariance [D, D] in float64; the covariance is empty above `MAX_COLUMNS` columns."""
+    total = len(examples)
+    mean = training_mean(examples, scale)
+    columns = len(mean)
+    covariance = np.zeros((columns, columns) if columns <= MAX_COLUMNS else (0, 0))
+    if columns <= MAX_COLUMNS:
+        for rows in _chunks(examples, scale):
+            rows -= mean
+            covariance += rows.T @ rows
+    return mean, covariance / total
+
+
+def training_mean(examples: np.ndarray, scale: float) -> np.ndarray:
+    """Mean of the flattened examples, [D] float64."""
+    return sum((rows.sum(axis=0) for rows in _chunks(examples, scale)), np.zeros(())) / len(examples)
+
+
+def _chunks(examples: np.ndarray, scale: float) -> Iterator[np.ndarray]:
+    """Flattened, scaled float64 rows, a few thousand at a time."""
+    for start in range(0, len(examples), ROWS_A_CHUNK):
+        rows = examples[start : start + ROWS_A_CHUNK]
+        yield rows.reshape(len(rows), -1).astype(np.float64) / scale
+
+
+def _mean_error(examples: np.ndarray, mean: np.ndarray, scale: float) -> float:
+    return sum(float(np.square(rows - mean).sum()) for rows in _chunks(examples, scale)) / examples.size
+
+
+def _projection_error(examples: np.ndarray, mean: np.ndarray, vectors: np.ndarray, scale: float) -> float:
+    """Squared distance to the span of orthonormal `vectors` [D, K], a mean over pixels."""
+    total = 0.0
+    for rows in _chunks(examples, scale):
+        rows -= mean
+        total += float(np.square(rows - (rows @ vectors) @ vectors.T).sum())
+    return total / examples.size
+
+
+class Background:
+    """Computes the floors while training goes on, and keeps them in a file for the next start.
+
+    Args:
+      train: [N, ...] examples; evaluation: [M, ...].
+      code_size: numbers in a code.
+      scale: what stored values are divided by.
+      fingerprint: of the data: the file counts for these only.
+      cache: the file.
+    """
+
+    def __init__(
+        self,
+        train: np.ndarray,
+        evaluation: np.ndarray,
+        *,
+        code_size: int,
+        scale: float,
+        fingerprint: str,
+        cache: pathlib.Path,
+    ) -> None:
+        self._key = {"data": fingerprint, "code": code_size}
+        self._cache = cache
+        self._taken = False
+        executor = concurrent.futures.ThreadPoolExecutor(1, "floors")
+        self._future = executor.submit(self._compute, train, evaluation, code_size, scale)
+        executor.shutdown(wait=False)
+
+    def _compute(self, train: np.ndarray, evaluation: np.ndarray, code_size: int, scale: float) -> Floors:
+        stored = files.read_json(self._cache)
+        if stored and stored.get("key") == self._key:
+            mean, pca = stored["mean"], stored["pca"]
+            return Floors(mean=(mean[0], mean[1]), pca=(pca[0], pca[1]) if pca else None)
+        found = compute(train, evaluation, code_size, scale)
+        if found.pca is None:
+            log.info(f"no PCA floor: more than {MAX_COLUMNS:,} numbers an example")
+        files.write_json(self._cache, {"key": self._key, **dataclasses.asdict(found)})
+        return found
+
+    def peek(self) -> Floors | None:
+        """The floors, if they are known by now."""
+        return self._future.result() if self._future.done() else None
+
+    def take(self) -> Floors | None:
+        """The floors, once: the first time that they are known."""
+        if self._taken or not self._future.done():
+            return None
+        self._taken = True
+        return self._future.result()
+
+    def wait(self) -> Floors:
+        """The floors, as soon as they are known."""
+        return self._future.result()

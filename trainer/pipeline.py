@@ -1,0 +1,60 @@
+"""Arrays -> tf.data of blocks of steps, whose content is a pure function of (seed, step).
+
+The order of epoch e is a Philox permutation keyed by (seed, e). Epochs follow each other without a gap, batches
+straddle them, and every example comes exactly once an epoch. So the position of a run is its step: starting at any
+step costs the same, and yields what a run that had come there by itself would see.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+PREFETCHED_BLOCKS = 2
+
+
+def epoch_order(seed: int | tf.Tensor, epoch: int | tf.Tensor, num_examples: int) -> tf.Tensor:
+    """The order of one epoch: a permutation of range(num_examples), [N] int32."""
+    # The algorithm is named because the default differs between XLA and plain kernels, and between devices.
+    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.random.experimental.stateless_shuffle(tf.range(num_examples), seed=key, alg="philox")
+
+
+def order(num_examples: int, *, seed: int, start: int) -> tf.data.Dataset:
+    """The endless stream of example numbers, from position `start` on: vectors of int32, one an epoch."""
+    first_epoch, offset = divmod(start, num_examples)
+    head = tf.data.Dataset.from_tensors(first_epoch).map(lambda e: epoch_order(seed, e, num_examples)[offset:])
+    tail = tf.data.Dataset.range(first_epoch + 1, np.iinfo(np.int64).max).map(
+        lambda e: epoch_order(seed, e, num_examples)
+    )
+    return head.concatenate(tail)
+
+
+def blocks(
+    examples: np.ndarray, *, batch_size: int, steps_per_block: int, seed: int, start_step: int
+) -> Iterator[tf.Tensor]:
+    """Endless blocks of training steps, the first of which begins with `start_step`.
+
+    Args:
+      examples: [N, ...], uint8 or float32; stays as it is, casting is the step's work.
+      batch_size: examples a step; at most N.
+      steps_per_block: steps a block.
+      seed: of the order.
+      start_step: steps that have been done.
+
+    Yields:
+      [steps_per_block, batch_size, ...], of the type of `examples`.
+    """
+    with tf.device("/CPU:0"):
+        array = tf.constant(examples)
+        dataset = (
+            order(len(examples), seed=seed, start=start_step * batch_size)
+            .rebatch(steps_per_block * batch_size)
+            .map(lambda chosen: _block(array, chosen, steps_per_block, batch_size))
+            .prefetch(PREFETCHED_BLOCKS)
+        )
+        return iter(dataset)
+
+
+def _block(array: tf.Tensor, chosen: tf.Tensor, steps: int, batch_size: int) -> tf.Tensor:
+    return tf.reshape(tf.gather(array, chosen), [steps, batch_size, *array.shape[1:]])

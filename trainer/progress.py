@@ -1,0 +1,136 @@
+"""When something is due, how fast training is, and what the person sees meanwhile."""
+
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+log = logging.getLogger("hourglass")
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def is_due(step: int, every: int) -> bool:
+    """Whether something that happens `every` so many steps happens after this one; 0 is never."""
+    return bool(every) and step % every == 0
+
+
+def next_due(step: int, every: int) -> float:
+    """The first step after `step` at which it is due."""
+    return (step // every + 1) * every if every else math.inf
+
+
+def sensible_interval(total_steps: int, times: int) -> int:
+    """An interval of 1, 2 or 5 times a power of ten (or the whole run) that gives about `times` of it."""
+    wanted = max(total_steps / times, 1.0)
+    power = 10 ** math.floor(math.log10(wanted))
+    return next(int(factor * power) for factor in (1, 2, 5, 10) if factor * power >= wanted)
+
+
+class Clock:
+    """Counts the seconds of training, and only those: it stands still while paused."""
+
+    def __init__(self, seconds: float = 0.0, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
+        self._seconds = seconds
+        self._since: float | None = now()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that it has run."""
+        return self._seconds + (self._now() - self._since if self._since is not None else 0.0)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stands still within."""
+        self._seconds, self._since = self.seconds, None
+        try:
+            yield
+        finally:
+            self._since = self._now()
+
+
+class Bar:
+    """One line that says how far training is: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, total_steps: int, console: "Console | None" = None) -> None:
+        from rich.console import Console
+
+        self._total = total_steps
+        self._said = time.monotonic()
+        console = console or Console(stderr=True)
+        self._bar = _bar(console) if console.is_terminal else None
+        self._task = self._bar.add_task("train", total=total_steps, text="") if self._bar else None
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def update(self, step: int, steps_per_second: float, text: str) -> None:
+        """Tells the step reached, the pace, and what else there is to say."""
+        now = time.monotonic()
+        left = (self._total - step) / steps_per_second if steps_per_second else math.inf
+        line = f"step {step:,}/{self._total:,}  {steps_per_second:,.0f} steps/s  {text}  {time_left(left)}"
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=step, text=line)
+        elif now - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = now
+            log.info(line)
+
+
+def time_left(seconds: float) -> str:
+    """Seconds for people."""
+    if not math.isfinite(seconds):
+        return ""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02} left" if hours else f"{minutes}:{seconds:02} left"
+
+
+def _bar(console: "Console") -> "Progress":
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.fields[text]}"))
+    return Progress(*columns, console=console, transient=True)
+
+
+def start_logging() -> None:
+    """What is logged goes to the terminal, as it is: words to stdout, errors to stderr."""
+    logging.raiseExceptions = False  # A closed terminal is no reason to stop.
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    log.handlers.clear()
+    terminal = logging.StreamHandler(sys.stdout)
+    terminal.setLevel(logging.INFO)
+    terminal.addFilter(lambda record: record.levelno < logging.ERROR)
+    log.addHandler(terminal)
+
+
+def log_to(path: os.PathLike[str]) -> None:
+    """What is logged goes to this file too, with the time."""
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(file)
+
+
+def log_error(text: str, trace: str, *, debug: bool) -> None:
+    """An error: its text to stderr, the traceback to the log, and with `debug` to stderr too."""
+    log.error(text)
+    log.debug(trace)
+    print(trace + text if debug else text, file=sys.stderr)

@@ -1,0 +1,378 @@
+"""The composition root: the only module that turns names into objects, and puts them together for one run."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import logging
+import pathlib
+import platform
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import trainer
+from trainer import config as configs
+from trainer import devices, export, files, floors, losses, models, pipeline, progress, report, steps
+from trainer import loop as loops
+from trainer.checkpoints.manifest import Manifest
+from trainer.checkpoints.store import Store
+from trainer.config import Config
+from trainer.datasets import Data
+from trainer.errors import DataError, DeviceError, UsageError
+from trainer.rundir import RunDirectory
+from trainer.summaries import pictures, statistics
+from trainer.summaries.server import Server, command
+from trainer.summaries.tensorboard import Writer
+
+log = logging.getLogger("hourglass")
+
+POINTS, EVALUATIONS, PICTURES, CHECKPOINTS = 500, 40, 40, 10  # about so many of each in a run, by default
+EVALUATION_BATCH = 500
+MAX_BLOCK_BYTES = 32 << 20
+MAX_BLOCK_STEPS = 1_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+      signal: that stopped it, or None when it is finished.
+      server: TensorBoard, if it was asked for and is still serving.
+    """
+
+    signal: int | None
+    server: Server | None
+
+
+def train(config: Config, data: Data, directory: RunDirectory) -> Outcome:
+    """Trains, or goes on training, one run; under its lock.
+
+    Raises:
+      HourglassError: whatever a person should know.
+    """
+    try:
+        return _Run(config, data, directory).train()
+    except tf.errors.ResourceExhaustedError as error:
+        raise DeviceError(
+            "out of memory",
+            found=str(error).split("\n")[0][:200],
+            remedy="a smaller --batch_size or --hidden; the same command then goes on from the last checkpoint",
+        ) from error
+
+
+class _Run:
+    """One run's objects, and what the loop asks of them."""
+
+    def __init__(self, config: Config, data: Data, directory: RunDirectory) -> None:
+        self.config, self.data, self.directory = config, data, directory
+        tf.get_logger().setLevel(logging.ERROR)
+        self.device = devices.prepare(
+            config.device,
+            precision=config.precision,
+            jit=config.jit,
+            threads=config.threads,
+            deterministic=config.deterministic,
+            model=config.model,
+        )
+        self.plan = make_plan(config, data)
+        self.input_name = "images" if data.is_pictures else "rows"
+        self.num_pixels = int(np.prod(data.shape))
+        self.floors = floors.Background(
+            data.train.examples,
+            data.evaluation.examples,
+            code_size=config.hidden[-1],
+            scale=data.scale,
+            fingerprint=data.fingerprint,
+            cache=directory / "floors.json",
+        )
+        with tf.device(self.device.name):
+            self._build()
+
+    def _build(self) -> None:
+        config, data = self.config, self.data
+        self.mean = floors.training_mean(data.train.examples, data.scale).reshape(data.shape)
+        self.model = self._model(config.precision)
+        self.state = steps.make_state(self.model, config.optimizer, precision=config.precision)
+        plan = self.plan
+        self.block = steps.make_block(
+            self.state,
+            losses.LOSSES[config.loss],
+            steps.make_schedule(config.schedule, config.learning_rate, plan.total_steps),
+            scale=data.scale,
+            is_logged=lambda step: (step % max(plan.log_every, 1) == 0) | (step == plan.total_steps),
+            jit=self.device.jit,
+        )
+        self.evaluator = steps.make_evaluator(
+            self.model, scale=data.scale, batch_size=EVALUATION_BATCH, jit=self.device.jit
+        )
+
+    def _model(self, precision: str) -> Any:
+        config = self.config
+        output = config.output_activation
+        if output == "auto":
+            output = "sigmoid" if config.loss == "bernoulli" else "linear"
+        return models.build(
+            config.model,
+            mean=self.mean,
+            hidden=config.hidden,
+            activation=config.activation,
+            code_activation=config.code_activation,
+            output_activation=output,
+            precision=precision,
+            seed=config.seed,
+        )
+
+    def train(self) -> Outcome:
+        """From the newest checkpoint, or from the start, to the end or a signal."""
+        config, plan = self.config, self.plan
+        with contextlib.ExitStack() as stack:
+            stop = stack.enter_context(loops.Stop())
+            stack.enter_context(tf.device(self.device.name))
+            self.run_id = _run_id(self.directory / "run_id")
+            self.store = Store(self.directory / "checkpoints", self.state.checkpoint(), keep=config.keep)
+            stack.callback(self.store.close)
+            restored = self.store.restore_newest(self._accept)
+            step = restored.step if restored else 0
+            self.clock = progress.Clock(restored.seconds if restored else 0.0)
+            self.metrics = dict(restored.metrics) if restored else {}
+            self._say_header(restored)
+
+            self.train_writer = Writer(self.directory / "train", step + 1 if restored else 0)
+            self.eval_writer = Writer(self.directory / "eval", step + 1 if restored else 0)
+            stack.callback(self.train_writer.close)
+            stack.callback(self.eval_writer.close)
+            server = self._serve()
+            ending = stack.enter_context(contextlib.ExitStack())
+            if server is not None:
+                ending.callback(server.stop)
+
+            step = loops.train(
+                self.block,
+                pipeline.blocks(
+                    self.data.train.examples,
+                    batch_size=config.batch_size,
+                    steps_per_block=plan.steps_per_block,
+                    seed=config.seed,
+                    start_step=step,
+                ),
+                plan,
+                loops.Actions(log=self._log, evaluate=self._evaluate, picture=self._picture, save=self._save),
+                start_step=step,
+                pending=list(restored.pending) if restored else [],
+                clock=self.clock,
+                bar=stack.enter_context(progress.Bar(plan.total_steps)),
+                stop=stop,
+            )
+            if step < plan.total_steps:
+                log.info(
+                    f"stopped at step {step:,} of {plan.total_steps:,}, saved; the same command goes on from there"
+                )
+                return Outcome(stop.signal, None)
+            self._finish(step)
+            ending.pop_all()  # It serves on.
+            return Outcome(None, server)
+
+    # What the loop asks for.
+
+    def _log(self, step: int, values: Mapping[str, float]) -> None:
+        self.train_writer.scalars(step, values)
+
+    def _evaluate(self, step: int) -> str:
+        """Evaluates, writes it, and says it beside the floor."""
+        measured = self._measure(self.data.evaluation.examples)
+        self.eval_writer.scalars(step, measured)
+        self.metrics = {f"eval/{tag}": value for tag, value in measured.items()}
+        self._write_floors()
+        if step == 0:
+            self.eval_writer.flush()  # There is something to see from the first second on.
+        text = f"eval rmse {measured['reconstruction/rmse']:.5f}"
+        found = self.floors.peek()
+        return f"{text} (PCA {found.pca[1] ** 0.5:.5f})" if found and found.pca else text
+
+    def _measure(self, examples: np.ndarray) -> dict[str, float]:
+        errors = self.evaluator.squared_errors(examples)
+        return statistics.reconstruction(errors, self.num_pixels, pictures=self.data.is_pictures)
+
+    def _picture(self, step: int) -> None:
+        if not self.data.is_pictures:
+            return
+        examples = pictures.fixed_examples(self.data.evaluation.examples)
+        reconstructions = self.evaluator.reconstruct(examples)
+        grid = pictures.reconstruction_grid(examples / np.float32(self.data.scale), reconstructions)
+        self.eval_writer.picture(step, "reconstruction", grid)
+
+    def _save(self, step: int, pending: list[float]) -> None:
+        # Before the commit: every step that a checkpoint claims is in the event files.
+        self.train_writer.flush()
+        self.eval_writer.flush()
+        self.store.save(
+            Manifest(
+                run_id=self.run_id,
+                step=step,
+                total_steps=self.plan.total_steps,
+                flags=configs.mathematics(self.config),
+                data=self.data.fingerprint,
+                numerics=self._numerics(),
+                metrics=self.metrics,
+                pending=list(pending),
+                seconds=self.clock.seconds,
+                files={},
+            )
+        )
+
+    # Beginning and end.
+
+    def _numerics(self) -> dict[str, Any]:
+        """What the bits of a result depend on beside the mathematical flags."""
+        versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+        return {
+            "device": self.device.description,
+            "precision": self.config.precision,
+            "jit": self.device.jit,
+            "threads": self.device.threads,
+            "deterministic": self.config.deterministic,
+            "total_steps": self.plan.total_steps if self.config.schedule != "constant" else None,
+            "machine": platform.machine(),
+            **versions,
+        }
+
+    def _accept(self, manifest: Manifest) -> None:
+        """Refuses a checkpoint that belongs to another computation."""
+        flags = configs.mathematics(self.config)
+        if manifest.run_id != self.run_id or manifest.flags != flags:
+            changed = [f"{n}: {manifest.flags.get(n)} -> {v}" for n, v in flags.items() if manifest.flags.get(n) != v]
+            raise UsageError(
+                f"checkpoint {manifest.step:,} was written by another run than the one in {self.directory.path}",
+                found="; ".join(changed) or f"run {manifest.run_id}, expected {self.run_id}",
+                remedy="move it out of the checkpoints folder, or --restart to begin again",
+            )
+        if manifest.data != self.data.fingerprint:
+            raise DataError(
+                f"{self.data.name} in {self.data.source} is not what this run was trained on",
+                found=f"fingerprint {self.data.fingerprint[:16]}, expected {manifest.data[:16]}",
+                remedy="bring back the same data, or give another --run_dir to train on these",
+            )
+
+    def _say_header(self, restored: Manifest | None) -> None:
+        data, config, device = self.data, self.config, self.device
+        lines = {
+            "data": f"{data.name}: {len(data.train.examples):,} to train, {len(data.evaluation.examples):,} to evaluate,"
+            f" {'x'.join(map(str, data.shape))}, from {data.source}",
+            "network": f"{config.model} {' -> '.join(map(str, self._widths()))},"
+            f" {sum(int(np.prod(v.shape)) for v in self.model.trainable_variables):,} weights",
+            "training": f"{self.plan.total_steps:,} steps of {config.batch_size}, {config.loss}, {config.optimizer}"
+            f" {config.learning_rate:g} {config.schedule}, seed {config.seed}",
+            "device": f"{device.description}, {config.precision}, XLA {'on' if device.jit else 'off'}",
+            "run": f"{self.directory.path}",
+            "look": command(self.directory.root),
+        }
+        if restored:
+            lines["resumed"] = f"at step {restored.step:,}; {self._identity(restored)}"
+        log.info(f"Hourglass {trainer.__version__}")
+        for name, text in lines.items():
+            log.info(f"{name:12}{text}")
+
+    def _widths(self) -> tuple[int, ...]:
+        hidden = self.config.hidden
+        return (self.num_pixels, *hidden, *hidden[-2::-1], self.num_pixels)
+
+    def _identity(self, restored: Manifest) -> str:
+        now = self._numerics()
+        changed = [f"{n}: {restored.numerics.get(n)} -> {v}" for n, v in now.items() if restored.numerics.get(n) != v]
+        if changed:
+            return f"bit-identity with an uninterrupted run is not claimed ({'; '.join(changed)})"
+        if self.device.kind == "gpu" and not self.config.deterministic:
+            return "bit-identity with an uninterrupted run is not claimed (a GPU without --deterministic)"
+        return "the result will be that of an uninterrupted run, to the bit"
+
+    def _serve(self) -> Server | None:
+        """Starts TensorBoard if it is wanted; training does not depend on it."""
+        if not self.config.tensorboard:
+            return None
+        server = Server(self.directory.root, self.config.port, self.directory / "tensorboard.log")
+        log.info(f"TensorBoard {server.url}")
+        return server
+
+    def _write_floors(self) -> None:
+        """Writes the floors as soon as they are known, as lines from the first step to the last."""
+        found = self.floors.take()
+        if found is None:
+            return
+        for name, errors in (("mean", found.mean), ("pca", found.pca)):
+            if errors is None:
+                continue
+            writer = Writer(self.directory / "floor" / name, 0)
+            values = statistics.measures(errors[1], self.num_pixels, pictures=self.data.is_pictures)
+            for step in (0, self.plan.total_steps):
+                writer.scalars(step, values)
+            writer.close()
+
+    def _finish(self, step: int) -> None:
+        """Final errors, export, and the table."""
+        measured = self._measure(self.data.train.examples)
+        self.train_writer.scalars(step, measured)
+        found = self.floors.wait()
+        self._write_floors()
+        exported = self._export(step)
+        result = {
+            "step": step,
+            "seconds": self.clock.seconds,
+            **{f"train/{tag}": value for tag, value in measured.items()},
+            **self.metrics,
+            **_floor_errors(found),
+            "checkpoint": str(self.directory / "checkpoints" / f"ckpt-{step}"),
+            "export": str(exported) if exported else None,
+            "look": command(self.directory.root),
+        }
+        self.train_writer.flush()
+        self.directory.write_result(result)
+        for line in report.summary(result):
+            log.info(line)
+
+    def _export(self, step: int) -> pathlib.Path | None:
+        if self.config.export == "none":
+            return None
+        model = self.model
+        if self.config.precision != "float32":
+            model = self._model("float32")
+            for ours, trained in zip(model.variables, self.model.variables, strict=True):
+                ours.assign(trained.value)
+        return export.export(model, self.directory / "export", step, input_name=self.input_name)
+
+
+def make_plan(config: Config, data: Data) -> loops.Plan:
+    """The run's length and intervals in steps."""
+    total = config.total_steps(len(data.train.examples))
+
+    def interval(given: int | None, times: int) -> int:
+        return progress.sensible_interval(total, times) if given is None else given
+
+    batch_bytes = config.batch_size * data.train.examples[0].nbytes
+    return loops.Plan(
+        total_steps=total,
+        steps_per_block=max(1, min(MAX_BLOCK_STEPS, MAX_BLOCK_BYTES // batch_bytes)),
+        log_every=interval(config.log_every, POINTS),
+        eval_every=interval(config.eval_every, EVALUATIONS),
+        image_every=interval(config.image_every, PICTURES),
+        checkpoint_every=interval(config.checkpoint_every, CHECKPOINTS),
+    )
+
+
+def _run_id(path: pathlib.Path) -> str:
+    """The run's own name, made at its first start."""
+    if not path.exists():
+        files.write(path, secrets.token_hex(8) + "\n")
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _floor_errors(found: floors.Floors) -> dict[str, float]:
+    """The rmse of each floor on each split."""
+    values: dict[str, float] = {}
+    for name, errors in (("mean", found.mean), ("pca", found.pca)):
+        if errors is not None:
+            values |= {f"floor/{name}/train": errors[0] ** 0.5, f"floor/{name}/eval": errors[1] ** 0.5}
+    return values

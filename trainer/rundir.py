@@ -1,0 +1,164 @@
+"""A run's folder: its name, its lock, the flags it was started with. No TensorFlow."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import re
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from trainer import config as configs
+from trainer import files
+from trainer.config import Config
+from trainer.errors import LockedError, StorageError, UsageError
+
+ROOT = pathlib.Path("runs")
+FLAGS_FILE = "flags.txt"
+RESULT_FILE = "result.json"
+LOG_FILE = "run.log"
+LOCK_FILE = ".lock"
+SET_ASIDE = "set_aside"
+
+
+class RunDirectory:
+    """The folder of one run.
+
+    Attributes:
+      path: the folder, absolute.
+      root: what TensorBoard is pointed at: `runs`, or the folder itself where the person named it.
+    """
+
+    def __init__(self, config: Config) -> None:
+        if config.run_dir is not None and re.match(r"[a-z0-9]+://", config.run_dir):
+            raise UsageError(
+                f"--run_dir={config.run_dir} is an address, not a folder",
+                found="checkpoints need rename, lock and fsync, which object stores do not have",
+                remedy="give a folder on a disk, or mount the bucket and give the mount",
+            )
+        named = config.run_dir is not None
+        self.path = (pathlib.Path(config.run_dir).expanduser() if config.run_dir else ROOT / name_of(config)).absolute()
+        self.root = self.path if named else ROOT.absolute()
+
+    def __truediv__(self, name: str) -> pathlib.Path:
+        return self.path / name
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the folder, takes its lock, and holds it; the kernel frees it however this process ends.
+
+        Raises:
+          StorageError: the folder cannot be made or written, or lacks what checkpoints need.
+          LockedError: another process holds the lock.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = open(self / LOCK_FILE, "a+", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise self._unusable(error) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                raise LockedError(
+                    f"{self.path} is in use",
+                    found=f"locked by {lock.read().strip() or 'another process'}",
+                    remedy="wait for it or stop it, or give another --run_dir",
+                ) from error
+            except OSError as error:
+                raise self._unusable(error) from error
+            try:
+                lock.truncate(0)
+                lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
+                lock.flush()
+                os.fsync(lock.fileno())
+                self._probe()
+            except OSError as error:
+                raise self._unusable(error) from error
+            yield
+
+    def _probe(self) -> None:
+        """Does what a commit does: write, fsync, rename, fsync of the folder."""
+        probe = self / ".probe"
+        files.write(probe, "probe\n")
+        probe.unlink()
+
+    def _unusable(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"the run directory {self.path} cannot be used",
+            found=error.strerror or str(error),
+            remedy="give a --run_dir on a disk that you may write to and that has room",
+        )
+
+    def adopt_flags(self, given: Config, given_names: frozenset[str]) -> Config:
+        """The config to run with: an existing run's own, with what may change as given now.
+
+        Raises:
+          UsageError: a mathematical flag differs, or `flags.txt` cannot be read.
+        """
+        path = self / FLAGS_FILE
+        if not path.exists():
+            return given
+        try:
+            stored = configs.from_flagfile(path.read_text(encoding="utf-8"))
+        except (UsageError, UnicodeDecodeError, OSError) as error:
+            raise UsageError(
+                f"{path} cannot be read",
+                found=str(error).split("\n")[0],
+                remedy="mend it, or --restart to begin again",
+            ) from error
+        return configs.adopt(stored, given, given_names)
+
+    def write_flags(self, config: Config) -> None:
+        """Writes `flags.txt`, a flagfile that repeats the run."""
+        text = configs.to_flagfile(config)
+        path = self / FLAGS_FILE
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            files.write(path, text)
+
+    def set_aside(self) -> pathlib.Path | None:
+        """Moves all that is in the folder, but for the lock, into a sub-folder; None where nothing was there."""
+        contents = [path for path in self.path.iterdir() if path.name not in (LOCK_FILE, SET_ASIDE)]
+        if not contents:
+            return None
+        (self / SET_ASIDE).mkdir(exist_ok=True)
+        target = files.unused(self / SET_ASIDE / "run")
+        target.mkdir()
+        for path in contents:
+            path.rename(target / path.name)
+        return target
+
+    def read_result(self) -> dict[str, Any] | None:
+        """What the finished run reported, or None while it is not finished."""
+        try:
+            result = json.loads((self / RESULT_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return result if isinstance(result, dict) else None
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Marks the run as finished."""
+        files.write_json(self / RESULT_FILE, result)
+
+
+def name_of(config: Config) -> str:
+    """<dataset>-<model>-<hidden>, then 8 hex digits of the other mathematical flags if any is not its default."""
+    default = configs.parse([])[0]
+    named = ("dataset", "model", "hidden")
+    others = {
+        name: getattr(config, name)
+        for name in sorted(configs.MATHEMATICS)
+        if name not in named and getattr(config, name) != getattr(default, name)
+    }
+    name = f"{config.dataset}-{config.model}-{'-'.join(map(str, config.hidden))}"
+    if len(name) > 100:
+        others["hidden"] = config.hidden
+        name = name[:100]
+    if not others:
+        return name
+    return f"{name}-{hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:8]}"
