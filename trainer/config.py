@@ -122,16 +122,23 @@ def _define_mathematics(where: Any) -> None:
     flags.DEFINE_enum("optimizer", "adam", OPTIMIZERS, "as in Keras, with its defaults", **where)
     flags.DEFINE_float("learning_rate", 2e-3, "at the start", lower_bound=0.0, upper_bound=1e6, **where)
     flags.DEFINE_enum("schedule", "cosine", SCHEDULES, "of the learning rate; cosine falls to 0 at the end", **where)
-    flags.DEFINE_integer("batch_size", 64, "examples a step", lower_bound=1, **where)
+    flags.DEFINE_integer("batch_size", 64, "examples a step", lower_bound=1, upper_bound=10**9, **where)
     flags.DEFINE_integer(
         "seed", 0, "of the initial weights and the order of the data", lower_bound=0, upper_bound=2**31 - 1, **where
     )
 
 
 def _define_duration_and_numerics(where: Any) -> None:
-    flags.DEFINE_float("epochs", None, "passes over the data; or give --steps", lower_bound=0.0, **where)
+    flags.DEFINE_float(
+        "epochs", None, "passes over the data; or give --steps", lower_bound=0.0, upper_bound=1e9, **where
+    )
     flags.DEFINE_integer(
-        "steps", None, f"steps of the whole run (default {DEFAULT_STEPS:,}); or give --epochs", lower_bound=1, **where
+        "steps",
+        None,
+        f"steps of the whole run (default {DEFAULT_STEPS:,}); or give --epochs",
+        lower_bound=1,
+        upper_bound=10**12,
+        **where,
     )
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "of the arithmetic; weights stay float32", **where)
     flags.DEFINE_enum("jit", "auto", ("auto", "on", "off"), "compile steps with XLA; auto: where it pays", **where)
@@ -146,8 +153,8 @@ def _define_presentation(where: Any) -> None:
         "image_every": "steps between reconstruction pictures (default: about 40 a run)",
         "checkpoint_every": "steps between checkpoints (default: about 10 a run; besides, every 5 minutes)",
     }.items():
-        flags.DEFINE_integer(name, None, meaning + "; 0: only at the end", lower_bound=0, **where)
-    flags.DEFINE_integer("keep", 5, "checkpoints to keep", lower_bound=1, **where)
+        flags.DEFINE_integer(name, None, meaning + "; 0: only at the end", lower_bound=0, upper_bound=10**12, **where)
+    flags.DEFINE_integer("keep", 5, "checkpoints to keep", lower_bound=1, upper_bound=10**6, **where)
     flags.DEFINE_enum("export", "last", ("last", "none"), "which weights become a SavedModel at the end", **where)
 
 

@@ -51,7 +51,6 @@ def train(config: Config, given: frozenset[str]) -> int:
             if config.tensorboard:
                 server = Server(directory.root, config.port, directory / "tensorboard.log")
         else:
-            directory.write_flags(config)
             progress.log_to(directory / LOG_FILE)
             with _native_noise_to(directory / LOG_FILE):
                 from trainer import run  # Seconds of TensorFlow: everything that a person can get wrong comes before.

@@ -115,7 +115,9 @@ def start_logging() -> None:
     logging.raiseExceptions = False  # A closed terminal is no reason to stop.
     log.setLevel(logging.DEBUG)
     log.propagate = False
-    log.handlers.clear()
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        handler.close()
     terminal = logging.StreamHandler(sys.stdout)
     terminal.setLevel(logging.INFO)
     terminal.addFilter(lambda record: record.levelno < logging.ERROR)

@@ -78,6 +78,7 @@ class _Run:
             deterministic=config.deterministic,
             model=config.model,
         )
+        directory.write_flags(config)
         self.plan = make_plan(config, data)
         self.input_name = "images" if data.is_pictures else "rows"
         self.num_pixels = int(np.prod(data.shape))
@@ -260,8 +261,8 @@ class _Run:
     def _say_header(self, restored: Manifest | None) -> None:
         data, config, device = self.data, self.config, self.device
         lines = {
-            "data": f"{data.name}: {len(data.train.examples):,} to train, {len(data.evaluation.examples):,} to evaluate,"
-            f" {'x'.join(map(str, data.shape))}, from {data.source}",
+            "data": f"{data.name}: {len(data.train.examples):,} train, {len(data.evaluation.examples):,} eval,"
+            f" {'x'.join(map(str, data.shape))}, {data.source}",
             "network": f"{config.model} {' -> '.join(map(str, self._widths()))},"
             f" {sum(int(np.prod(v.shape)) for v in self.model.trainable_variables):,} weights",
             "training": f"{self.plan.total_steps:,} steps of {config.batch_size}, {config.loss}, {config.optimizer}"

@@ -10,7 +10,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from trainer import config as configs
 from trainer import files
@@ -51,36 +51,46 @@ class RunDirectory:
     def locked(self) -> Iterator[None]:
         """Makes the folder, takes its lock, and holds it; the kernel frees it however this process ends.
 
+        A folder that was made here and in which nothing came to be is removed again.
+
         Raises:
           StorageError: the folder cannot be made or written, or lacks what checkpoints need.
           LockedError: another process holds the lock.
         """
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = open(self / LOCK_FILE, "a+", encoding="utf-8")  # noqa: SIM115
+            lock = (self / LOCK_FILE).open("a+", encoding="utf-8")
         except OSError as error:
             raise self._unusable(error) from error
         with lock:
+            self._lock(lock)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                lock.seek(0)
-                raise LockedError(
-                    f"{self.path} is in use",
-                    found=f"locked by {lock.read().strip() or 'another process'}",
-                    remedy="wait for it or stop it, or give another --run_dir",
-                ) from error
-            except OSError as error:
-                raise self._unusable(error) from error
-            try:
-                lock.truncate(0)
-                lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
-                lock.flush()
-                os.fsync(lock.fileno())
-                self._probe()
-            except OSError as error:
-                raise self._unusable(error) from error
-            yield
+                yield
+            finally:
+                if made and [path.name for path in self.path.iterdir()] == [LOCK_FILE]:
+                    (self / LOCK_FILE).unlink()
+                    with contextlib.suppress(OSError):  # Another run has come to be beside it.
+                        for path in made:
+                            path.rmdir()
+
+    def _lock(self, lock: IO[str]) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
+            lock.flush()
+            os.fsync(lock.fileno())
+            self._probe()
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise LockedError(
+                f"{self.path} is in use",
+                found=f"locked by {lock.read().strip() or 'another process'}",
+                remedy="wait for it or stop it, or give another --run_dir",
+            ) from error
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def _probe(self) -> None:
         """Does what a commit does: write, fsync, rename, fsync of the folder."""

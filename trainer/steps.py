@@ -62,7 +62,7 @@ def make_state(model: Autoencoder, optimizer: str, *, precision: str) -> TrainSt
     step = tf.Variable(0, dtype=tf.int64, name="step")
     if precision != "mixed_float16":
         idle_scale = tf.Variable(1.0, name="loss_scale", trainable=False)
-        idle_count = tf.Variable(0, dtype=tf.int32, name="loss_scale_good_steps", trainable=False)
+        idle_count = tf.Variable(0, dtype=tf.int64, name="loss_scale_good_steps", trainable=False)
         return TrainState(model, inner, inner, idle_scale, idle_count, step)
     scaler = keras.optimizers.LossScaleOptimizer(inner)
     scaler.build(model.trainable_variables)

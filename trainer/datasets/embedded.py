@@ -1,11 +1,15 @@
 """Data sets that come with scikit-learn: no file to find, nothing to download."""
 
+import importlib.util
+import pathlib
+
 import numpy as np
 
 from trainer.datasets.data import Data, Split
 from trainer.datasets.sources import Sources
 
 NUM_DIGITS_TO_EVALUATE = 297
+IRIS_NAMES = ("setosa", "versicolor", "virginica")
 
 
 def digits(sources: Sources) -> Data:
@@ -13,11 +17,8 @@ def digits(sources: Sources) -> Data:
 
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test half).
     """
-    from sklearn import datasets  # Takes a second: only for those who want it.
-
-    bunch = datasets.load_digits()
-    images = bunch.images.astype(np.uint8)[..., np.newaxis]  # [1797, 8, 8, 1] in [0, 16]
-    labels = bunch.target.astype(np.int64)
+    rows = np.loadtxt(_folder() / "digits.csv.gz", delimiter=",", dtype=np.uint8)  # 64 pixels, then the label
+    images, labels = rows[:, :-1].reshape(-1, 8, 8, 1), rows[:, -1].astype(np.int64)
     cut = len(images) - NUM_DIGITS_TO_EVALUATE
     return Data(
         name="digits",
@@ -34,15 +35,21 @@ def iris(sources: Sources) -> Data:
 
     Source: Fisher, The use of multiple measurements in taxonomic problems, 1936.
     """
-    from sklearn import datasets
-
-    bunch = datasets.load_iris()
-    rows = Split(bunch.data.astype(np.float32), bunch.target.astype(np.int64))
+    rows = np.loadtxt(_folder() / "iris.csv", delimiter=",", dtype=np.float32, skiprows=1)  # 4 lengths, then the label
+    flowers = Split(rows[:, :-1].copy(), rows[:, -1].astype(np.int64))
     return Data(
         name="iris",
-        train=rows,
-        evaluation=rows,
-        label_names=tuple(str(name) for name in bunch.target_names),
+        train=flowers,
+        evaluation=flowers,
+        label_names=IRIS_NAMES,
         scale=1.0,
         source="scikit-learn",
     )
+
+
+def _folder() -> pathlib.Path:
+    """Where scikit-learn keeps its files. Read from there, because importing it takes two seconds."""
+    spec = importlib.util.find_spec("sklearn")
+    assert spec is not None
+    assert spec.origin is not None
+    return pathlib.Path(spec.origin).parent / "datasets" / "data"

@@ -1,0 +1,86 @@
+"""What several tests need: launching in this process, and reading back what was written."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+# As launch.py's own start does: TensorFlow's greetings are of no interest here either.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True, scope="session")
+def tensorflow_as_runs_want_it():
+    """Threads are settled once a process: before the first test that computes something."""
+    from trainer import devices
+
+    devices.prepare("auto", precision="float32", jit="auto", threads=0, deterministic=False, model="dense")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Every test has a working folder and a Keras cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras_home"))
+    return tmp_path
+
+
+@pytest.fixture
+def launch(capfd):
+    """Launches in this process: launch("--steps=3") -> (exit code, stdout, stderr)."""
+    import launch as program
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = program.main(list(arguments))
+        output = capfd.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def python():
+    """Runs Python code in a process of its own, where the checkout can be imported from."""
+
+    def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, check=False
+        )
+
+    return run
+
+
+def scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:
+    """{tag: {step: value}} of one TensorBoard run, as EventAccumulator reads it; a step twice is a failure."""
+    import tensorflow as tf
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    found: dict[str, dict[int, float]] = {}
+    for tag in accumulator.Tags()["tensors"]:
+        if accumulator.SummaryMetadata(tag).plugin_data.plugin_name != "scalars":
+            continue
+        points = accumulator.Tensors(tag)
+        found[tag] = {point.step: float(tf.make_ndarray(point.tensor_proto)) for point in points}
+        assert len(found[tag]) == len(points), f"{tag} has a step twice"
+    return found
+
+
+def pictures(folder: pathlib.Path, tag: str):
+    """{step: [H, W, C] uint8} of one TensorBoard run."""
+    import tensorflow as tf
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    found = {}
+    for point in accumulator.Tensors(tag):
+        found[point.step] = tf.io.decode_png(tf.make_ndarray(point.tensor_proto)[2]).numpy()
+    return found

@@ -1,0 +1,125 @@
+import dataclasses
+import pathlib
+
+import pytest
+from absl import flags
+
+from trainer import config
+from trainer.errors import UsageError
+
+PRESETS = sorted((pathlib.Path(__file__).parent.parent / "flags").glob("*.flags"))
+
+
+def parse(*arguments):
+    return config.parse(arguments)[0]
+
+
+def test_every_flag_has_a_field_and_exactly_one_kind():
+    flag_values = flags.FlagValues()
+    config.define(flag_values)
+    assert set(flag_values) == set(config.names())
+    kinds = [config.MATHEMATICS, config.DURATION, config.NUMERICS, config.PRESENTATION, config.PLACE]
+    assert sorted(name for kind in kinds for name in kind) == sorted(config.names())
+
+
+def test_help_lists_every_flag_with_its_default():
+    text = config.help_text()
+    for name in config.names():
+        assert f"--{name}" in text or f"--[no]{name}" in text
+    assert "(default: 'digits')" in text
+
+
+def test_defaults_are_the_documented_ones():
+    defaults = parse()
+    assert (defaults.dataset, defaults.model, defaults.hidden) == ("digits", "dense", (32,))
+    assert (defaults.keep, defaults.device, defaults.precision, defaults.jit) == (5, "auto", "float32", "auto")
+
+
+def test_widths_are_read_in_order():
+    assert parse("--hidden=256,128,32").hidden == (256, 128, 32)
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--hiden=3", "Did you mean: hidden"),
+        ("--hidden=0", "1 to 1,000,000"),
+        ("--hidden=", "--hidden is empty"),
+        ("--hidden=12x", "'12x'"),
+        ("--batch_size=0", "not an integer in the range"),
+        ("--batch_size=1e3", "invalid literal"),
+        ("--learning_rate=nan", "not a finite number"),
+        ("--learning_rate=0", "trains nothing"),
+        ("--learning_rate=-1", "not a number in the range"),
+        ("--epochs=inf", "not a number in the range"),
+        ("--epochs=nan", "not a finite number"),
+        ("--steps=0", "not an integer in the range"),
+        ("--optimizer=adamw", "adam|rmsprop|sgd"),
+        ("--port=70000", "65535"),
+        ("--run_dir=a\nb", "cannot be printed"),
+        ("--flagfile=absent.flags", "absent.flags"),
+        ("false", "unexpected argument 'false'"),
+    ],
+)
+def test_a_wrong_value_is_a_usage_error_of_three_lines_at_most(argument, said):
+    with pytest.raises(UsageError) as error:
+        parse(argument)
+    assert said in str(error.value)
+    assert "remedy: " in str(error.value)
+    assert len(str(error.value).splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--steps=3", "--epochs=2"), ("--loss=bernoulli", "--output_activation=relu")],
+)
+def test_flags_that_contradict_each_other_are_refused(arguments):
+    with pytest.raises(UsageError):
+        parse(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [((), config.DEFAULT_STEPS), (("--steps=7",), 7), (("--epochs=2", "--batch_size=10"), 30), (("--epochs=0.01",), 1)],
+)
+def test_the_length_is_told_in_steps_or_epochs(arguments, steps):
+    assert parse(*arguments).total_steps(num_train=148) == steps
+
+
+def test_flags_txt_repeats_the_run():
+    given = parse("--hidden=9,4", "--classes=1,5", "--epochs=2.5", "--deterministic", "--learning_rate=0.0003")
+    assert config.from_flagfile(config.to_flagfile(given)) == given
+
+
+def test_places_are_not_stored():
+    stored = config.to_flagfile(parse("--data_dir=d", "--run_dir=r", "--device=cpu", "--port=1234"))
+    assert not any(f"--{name}=" in stored for name in config.PLACE)
+
+
+def test_an_existing_run_keeps_its_flags_and_takes_what_may_change():
+    stored = parse("--hidden=9", "--epochs=3", "--log_every=7")
+    given, names = config.parse(["--run_dir=r", "--steps=50", "--log_every=9"])
+    adopted = config.adopt(stored, given, names)
+    assert adopted == dataclasses.replace(stored, run_dir="r", steps=50, epochs=None, log_every=9)
+
+
+def test_a_mathematical_flag_may_not_change_and_the_error_names_both_values():
+    stored = parse("--hidden=9", "--loss=sse")
+    given, names = config.parse(["--hidden=9", "--loss=mse", "--seed=4"])
+    with pytest.raises(UsageError) as error:
+        config.adopt(stored, given, names)
+    assert "--loss: sse -> mse; --seed: 0 -> 4" in str(error.value)
+    assert "--restart" in str(error.value)
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_every_preset_parses_and_says_what_it_is(path):
+    parse(f"--flagfile={path}")
+    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert len(header) >= 3
+    assert any("Source:" in line for line in header)
+    assert any("Expected:" in line for line in header)
+
+
+def test_there_is_a_preset():
+    assert PRESETS

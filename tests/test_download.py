@@ -1,0 +1,154 @@
+"""Downloads, from a server on this machine that can be told to misbehave."""
+
+import hashlib
+import http.server
+import threading
+
+import pytest
+
+from trainer.datasets import download
+from trainer.datasets.sources import Archive, Mirror, Sources
+from trainer.errors import DataError, UsageError
+
+CONTENT = bytes(range(256)) * 4_000  # about 1 MB
+ARCHIVE = Archive("data.tar.gz", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        behaviour = self.server.behaviours.get(self.path, "sound")
+        start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.server.requests.append((self.path, start))
+        content = CONTENT
+        if behaviour == "absent":
+            self.send_error(404)
+            return
+        if behaviour == "a page":
+            content, start = b"<html>Please log in</html>", 0
+        if behaviour == "another":
+            content = bytes(len(CONTENT))
+        if behaviour == "ignores ranges":
+            start = 0
+        if start >= len(content):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        body = content[start:]
+        self.wfile.write(body[:300_000] if behaviour == "breaks" else body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.behaviours, server.requests = {}, []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def fetch(server, tmp_path):
+    """Downloads from mirrors that behave in the ways given, in this order."""
+
+    def run(*behaviours, archives=(ARCHIVE,), said=lambda line: None):
+        mirrors = []
+        for number, behaviour in enumerate(behaviours):
+            server.behaviours[f"/{number}/data.tar.gz"] = behaviour
+            mirrors.append(Mirror(f"{server.url}/{number}/data.tar.gz", archives))
+        return Sources(str(tmp_path), say=said).download(mirrors)
+
+    return run
+
+
+def test_a_download_is_verified_and_named(fetch, tmp_path):
+    assert fetch("sound").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["data.tar.gz"]
+
+
+def test_the_next_mirror_is_tried_and_each_failure_is_said(fetch):
+    said = []
+    assert fetch("absent", "a page", "another", "sound", said=said.append).read_bytes() == CONTENT
+    failures = [line for line in said if line.startswith("cannot download")]
+    assert ["404" in failures[0], "sends 26 bytes" in failures[1], "SHA-256" in failures[2]] == [True] * 3
+
+
+def test_when_no_mirror_has_it_the_error_names_every_reason_and_the_remedy(fetch, tmp_path):
+    with pytest.raises(DataError) as error:
+        fetch("absent", "a page")
+    assert len(str(error.value).splitlines()) == 3
+    for part in ("404", "sends 26 bytes", "--data_dir", "--data_url"):
+        assert part in str(error.value)
+    assert not (tmp_path / "data.tar.gz").exists()
+
+
+def test_a_broken_connection_goes_on_where_it_broke(fetch, server):
+    assert fetch("breaks").read_bytes() == CONTENT
+    assert [start for _, start in server.requests] == [0, 300_000, 600_000, 900_000]
+
+
+def test_an_interrupted_download_goes_on_where_it_was(fetch, server, tmp_path):
+    (tmp_path / "data.tar.gz.part").write_bytes(CONTENT[:700_000])
+    assert fetch("sound").read_bytes() == CONTENT
+    assert server.requests == [("/0/data.tar.gz", 700_000)]
+
+
+@pytest.mark.parametrize("behaviour", ["sound", "ignores ranges"])
+def test_what_was_left_of_something_else_is_thrown_away(behaviour, fetch, tmp_path):
+    (tmp_path / "data.tar.gz.part").write_bytes(b"x" * 700_000)
+    assert fetch(behaviour).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("left", [len(CONTENT), len(CONTENT) + 5])
+def test_a_part_that_is_as_long_as_the_whole_or_longer_is_no_trap(left, fetch, tmp_path):
+    (tmp_path / "data.tar.gz.part").write_bytes((CONTENT + b"xxxxx")[:left])
+    assert fetch("sound").read_bytes() == CONTENT
+
+
+def test_a_persons_own_address_may_hold_any_of_the_published_archives(server, tmp_path):
+    other = Archive("other.tar.gz", "0" * 64, 5)
+    sources = Sources(str(tmp_path), url=f"{server.url}/mine", say=lambda line: None)
+    path = sources.download(
+        [Mirror("http://unused.invalid/x", (other,)), Mirror("http://unused.invalid/y", (ARCHIVE,))]
+    )
+    assert path.name == "data.tar.gz"
+    assert path.read_bytes() == CONTENT
+
+
+def test_an_address_that_ends_in_a_slash_is_a_folder(server, tmp_path):
+    sources = Sources(str(tmp_path), url=f"{server.url}/folder/", say=lambda line: None)
+    sources.download([Mirror("http://unused.invalid/x", (ARCHIVE,))])
+    assert server.requests == [("/folder/data.tar.gz", 0)]
+
+
+def test_an_address_of_another_kind_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="not an http"):
+        Sources(str(tmp_path), url="ftp://host/data.tar.gz").download([Mirror("http://unused.invalid/x", (ARCHIVE,))])
+
+
+def test_two_that_start_together_download_once(fetch, server):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(fetch("sound"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results[0] == results[1]
+    assert results[0].read_bytes() == CONTENT
+
+
+def test_rate_and_time_left_are_said_where_there_is_no_terminal(monkeypatch):
+    now = iter([0.0, 20.0, 40.0])
+    monkeypatch.setattr(download.meter.time, "monotonic", lambda: next(now))
+    said = []
+    with download.meter.Meter("data.tar.gz", 10_000_000, said.append) as meter:
+        meter.advance(2_000_000)
+        meter.advance(2_000_000)
+    assert said[0] == "downloading data.tar.gz, 10.0 MB"
+    assert said[-1] == "downloading data.tar.gz: 40%, 0.1 MB/s, 120 s left"

@@ -1,0 +1,431 @@
+"""Whole runs: what a person types, sees, and finds afterwards."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, pictures, scalars
+from formats import binary_batch
+
+from trainer import datasets
+from trainer.checkpoints import manifest as manifests
+from trainer.datasets import cifar
+
+SHORT = ("--steps=40", "--batch_size=70", "--hidden=5", "--log_every=4", "--eval_every=10", "--image_every=20")
+OFTEN = (*SHORT, "--checkpoint_every=1", "--keep=100")  # 1,500 digits: an epoch has 21.4 steps
+
+
+def weights(run: pathlib.Path, step: int) -> dict[str, bytes]:
+    """Every tensor of a checkpoint but the number of saves."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(run / "checkpoints" / manifests.name_of(step)))
+    names = [n for n in reader.get_variable_to_shape_map() if not n.startswith(("save_counter", "_CHECKPOINTABLE"))]
+    return {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
+
+
+def points(run: pathlib.Path) -> dict[str, dict[str, dict[int, float]]]:
+    """Every scalar of every TensorBoard run but the speed."""
+    folders = {path.parent for path in run.rglob("events.out.tfevents.*")}
+    return {
+        str(folder.relative_to(run)): {tag: v for tag, v in scalars(folder).items() if not tag.startswith("perf/")}
+        for folder in folders
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """An uninterrupted run with a checkpoint at every step."""
+    import launch
+
+    run = tmp_path_factory.mktemp("finished") / "run"
+    assert launch.main([*OFTEN, f"--run_dir={run}"]) == 0
+    return run
+
+
+def test_a_run_leaves_what_it_promises(finished):
+    assert {path.name for path in finished.iterdir()} == {
+        *("flags.txt", "run.log", "run_id", "result.json", "floors.json", ".lock"),
+        *("train", "eval", "floor", "checkpoints", "export"),
+    }
+    assert manifests.steps_in(finished / "checkpoints") == list(range(1, 41))
+    for step in (1, 17, 40):
+        assert manifests.read(finished / "checkpoints", step).step == step
+
+
+def test_scalars_are_there_at_every_due_step_under_the_documented_tags(finished):
+    found = points(finished)
+    assert set(found) == {"train", "eval", "floor/mean", "floor/pca"}
+    measures = {f"reconstruction/{name}" for name in ("mse", "rmse", "sse", "psnr")}
+    assert set(found["train"]) == measures | {"loss", "learning_rate", "gradient_norm"}
+    assert list(found["train"]["loss"]) == list(range(4, 41, 4))
+    assert list(found["train"]["reconstruction/mse"]) == [40]
+    assert set(found["eval"]) == measures
+    assert list(found["eval"]["reconstruction/rmse"]) == [0, 10, 20, 30, 40]
+    for floor in ("floor/mean", "floor/pca"):
+        assert list(found[floor]["reconstruction/rmse"]) == [0, 40]
+
+
+def test_the_values_are_those_of_the_network(finished):
+    import tensorflow as tf
+
+    data = datasets.load("digits", datasets.Sources())
+    network = tf.saved_model.load(str(finished / "export" / "40"))
+    found = points(finished)
+    for split, folder in ((data.train, "train"), (data.evaluation, "eval")):
+        images = split.examples.astype(np.float32) / 16
+        mse = np.mean((network.reconstruct(images)["reconstructions"].numpy() - images) ** 2)
+        assert found[folder]["reconstruction/mse"][40] == pytest.approx(mse, rel=1e-4)
+        assert found[folder]["reconstruction/rmse"][40] == pytest.approx(mse**0.5, rel=1e-4)
+    assert found["floor/pca"]["reconstruction/rmse"][0] < found["eval"]["reconstruction/rmse"][40]
+    assert found["floor/mean"]["reconstruction/rmse"][0] == pytest.approx(
+        found["eval"]["reconstruction/rmse"][0], rel=0.2
+    )
+    assert found["train"]["loss"][40] < found["train"]["loss"][4]
+
+
+def test_pictures_show_originals_reconstructions_and_errors_from_the_first_step_to_the_last(finished):
+    shown = pictures(finished / "eval", "reconstruction")
+    assert list(shown) == [0, 20, 40]
+    rows = {step: np.split(picture[1:-1], 3) for step, picture in shown.items()}
+    np.testing.assert_array_equal(rows[0][0], rows[40][0])
+    assert rows[40][2].mean() < rows[0][2].mean()  # less error at the end
+    image = datasets.load("digits", datasets.Sources()).evaluation.examples[0, ..., 0] / 16
+    np.testing.assert_array_equal(rows[40][0][1:49:6, 2:50:6, 0], (image * 255).round())
+
+
+def killed_after(finished, step, run):
+    """The run as a kill after this step's checkpoint would have left it, with all that was written later."""
+    shutil.copytree(finished, run)
+    for later in range(step + 1, 41):
+        manifests.delete(run / "checkpoints", later)
+    (run / "result.json").unlink()
+    shutil.rmtree(run / "export")
+
+
+# Inside an epoch, at its end, right after it; at a logged step, beside one; before and after an evaluation.
+@pytest.mark.parametrize("step", [1, 10, 21, 22, 39])
+def test_a_killed_run_ends_with_the_bytes_of_one_never_stopped(step, finished, tmp_path, launch):
+    run = tmp_path / "run"
+    killed_after(finished, step, run)
+    code, output, _ = launch(f"--run_dir={run}")
+    assert code == 0
+    assert f"resumed     at step {step}; the result will be that of an uninterrupted run, to the bit" in output
+    assert weights(run, 40) == weights(finished, 40)
+    assert points(run) == points(finished)
+    assert list(pictures(run / "eval", "reconstruction")) == [0, 20, 40]
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    killed_after(finished, 0, run)
+    assert launch(f"--run_dir={run}")[0] == 0
+    assert weights(run, 40) == weights(finished, 40)
+    assert points(run) == points(finished)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_the_result_is_the_same(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    killed_after(finished, 30, run)
+    (run / "checkpoints" / "ckpt-30.index").write_bytes(b"")
+    code, output, _ = launch(f"--run_dir={run}")
+    assert code == 0
+    assert "set aside as damaged-30" in output
+    assert weights(run, 40) == weights(finished, 40)
+    assert points(run) == points(finished)
+
+
+def test_checkpoints_that_are_all_damaged_are_exit_4_and_restart_keeps_them(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    killed_after(finished, 2, run)
+    for path in (run / "checkpoints").glob("*.index"):
+        path.write_bytes(b"")
+    code, _, error = launch(f"--run_dir={run}")
+    assert code == 4
+    assert len(error.strip().splitlines()) == 3
+    assert launch(f"--run_dir={run}", "--restart", *SHORT)[0] == 0
+    assert (run / "set_aside" / "run" / "checkpoints" / "ckpt-2.index").exists()
+
+
+def test_a_finished_run_says_so_without_tensorflow(finished, python):
+    began = time.monotonic()
+    done = python(
+        "import sys, launch\ncode = launch.main(sys.argv[1:])\nprint('tensorflow' in sys.modules, code)",
+        f"--run_dir={finished}",
+    )
+    assert "finished already" in done.stdout
+    assert done.stdout.strip().splitlines()[-1] == "False 0"
+    assert time.monotonic() - began < 60
+
+
+def test_a_longer_run_goes_on_from_the_end(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    code, output, _ = launch(f"--run_dir={run}", "--steps=44")
+    assert code == 0
+    assert (
+        "resumed     at step 40; bit-identity with an uninterrupted run is not claimed (total_steps: 40 -> 44)"
+        in output
+    )
+    assert list(points(run)["train"]["loss"]) == list(range(4, 45, 4))
+    assert launch(f"--run_dir={run}", "--steps=20")[0] == 1
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_a_run_goes_on_in_another_precision_and_exports_float32(precision, finished, tmp_path, launch):
+    import tensorflow as tf
+
+    run = tmp_path / "run"
+    killed_after(finished, 38, run)
+    code, output, _ = launch(f"--run_dir={run}", f"--precision={precision}")
+    assert code == 0
+    assert f"precision: float32 -> {precision}" in output
+    signature = tf.saved_model.load(str(run / "export" / "40")).signatures["serving_default"]
+    found = signature(images=tf.zeros([3, 8, 8, 1]))["reconstructions"]
+    assert found.dtype == tf.float32
+    assert points(run)["eval"]["reconstruction/mse"][40] == pytest.approx(
+        points(finished)["eval"]["reconstruction/mse"][40], rel=0.01
+    )
+
+
+def test_a_changed_mathematical_flag_is_refused_and_nothing_is_lost(finished, launch):
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name != ".lock" and path.is_file()}
+    code, _, error = launch(f"--run_dir={finished}", "--hidden=6", "--loss=sse")
+    assert code == 1
+    assert "--hidden: 5 -> 6; --loss: mse -> sse" in error
+    assert {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.name != ".lock" and p.is_file()} == before
+
+
+def test_changed_data_are_refused(finished, tmp_path, launch, monkeypatch):
+    run = tmp_path / "run"
+    killed_after(finished, 30, run)
+
+    def changed(sources):
+        data = datasets.embedded.digits(sources)
+        return data.with_splits(data.evaluation, data.train)
+
+    monkeypatch.setitem(datasets.LOADERS, "digits", changed)
+    code, _, error = launch(f"--run_dir={run}")
+    assert code == 2
+    assert "fingerprint" in error
+
+
+def test_a_checkpoint_of_another_run_is_refused(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    killed_after(finished, 30, run)
+    (run / "run_id").write_text("another\n")
+    code, _, error = launch(f"--run_dir={run}")
+    assert code == 1
+    assert "written by another run" in error
+
+
+HIDE = """
+import importlib.abc, sys
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("trainer", "launch"):
+            raise ImportError(name)
+sys.meta_path.insert(0, Hidden())
+"""
+
+LOAD = """
+import sys
+import numpy as np
+import tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+images = np.load(sys.argv[2])
+codes = loaded.signatures["encode"](images=images)["codes"]
+out = {
+    "codes": codes,
+    "decoded": loaded.signatures["decode"](codes=codes)["reconstructions"],
+    "reconstructions": loaded.signatures["serving_default"](images=images)["reconstructions"],
+    "one": loaded.signatures["serving_default"](images=images[:1])["reconstructions"],
+}
+np.savez(sys.argv[3], **out)
+assert not {"trainer", "launch"} & set(sys.modules)
+"""
+
+
+def test_the_saved_model_works_in_a_process_that_cannot_import_trainer(finished, tmp_path):
+    import tensorflow as tf
+
+    images = np.random.default_rng(0).random((7, 8, 8, 1)).astype(np.float32)
+    np.save(tmp_path / "images.npy", images)
+    arguments = [str(finished / "export" / "40"), "images.npy", "out.npz"]
+    # The checkout may be installed, so it is not enough to run elsewhere.
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", HIDE + LOAD, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    out = np.load("out.npz")
+    assert out["codes"].shape == (7, 5)
+    assert {array.dtype for array in out.values()} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(out["decoded"], out["reconstructions"], atol=1e-6)
+    np.testing.assert_allclose(out["one"], out["reconstructions"][:1], atol=1e-6)
+    loaded = tf.saved_model.load(str(finished / "export" / "40"))
+    expected = loaded.reconstruct(images)["reconstructions"]
+    np.testing.assert_allclose(out["reconstructions"], expected, atol=1e-6)
+
+
+def test_an_interrupted_process_saves_exits_130_and_the_same_command_ends_it(tmp_path, launch):
+    run = tmp_path / "run"
+    command = [sys.executable, str(ROOT / "launch.py"), f"--run_dir={run}"]
+    # Long enough that the interrupt comes half way.
+    process = subprocess.Popen(
+        [*command, *SHORT, "--steps=2000000", "--schedule=constant"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in process.stdout:
+        if (run / "eval").exists() and any((run / "eval").glob("*.v2")):
+            break
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert second.returncode == 5
+    assert f"locked by process {process.pid} on" in second.stderr
+    while not points_written(run):
+        os.sched_yield()
+    process.send_signal(signal.SIGINT)
+    output, error = process.communicate()
+    assert process.returncode == 130, error
+    assert error == ""
+    (reached,) = manifests.steps_in(run / "checkpoints")
+    assert f"stopped at step {reached:,} of 2,000,000, saved" in output
+
+    code, output, error = launch(f"--run_dir={run}", f"--steps={reached + 3}")
+    assert code == 0, error
+    assert f"resumed     at step {reached:,}; the result will be that of an uninterrupted run" in output
+    whole = tmp_path / "whole"
+    assert launch(f"--run_dir={whole}", *SHORT, f"--steps={reached + 3}", "--schedule=constant")[0] == 0
+    assert weights(run, reached + 3) == weights(whole, reached + 3)
+
+
+def points_written(run: pathlib.Path) -> bool:
+    return any(path.stat().st_size > 1000 for path in (run / "train").glob("*.v2"))
+
+
+def test_the_books_horses_are_found_trained_and_exported(tmp_path, launch):
+    folder = tmp_path / "data" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    rows = np.random.default_rng(0).integers(0, 256, (cifar.ROWS_A_BATCH, cifar.ROW), dtype=np.uint8)
+    for name in cifar.BINARY_BATCHES:
+        (folder / name).write_bytes(binary_batch(rows, np.arange(cifar.ROWS_A_BATCH) % 10))
+    code, output, error = launch(
+        "--dataset=cifar_horse", "--hidden=100", f"--data_dir={tmp_path / 'data'}", "--steps=3", "--jit=off"
+    )
+    assert code == 0, error
+    assert "cifar_horse: 5,000 train, 1,000 eval, 32x32x1" in output
+    assert "dense 1024 -> 100 -> 1024, 205,924 weights" in output
+    assert (tmp_path / "runs" / "cifar_horse-dense-100" / "export" / "3" / "saved_model.pb").exists()
+
+
+def test_a_table_trains_without_pictures(tmp_path, launch):
+    import tensorflow as tf
+
+    code, output, error = launch("--dataset=iris", "--hidden=1", "--batch_size=10", "--steps=30", "--run_dir=run")
+    assert code == 0, error
+    assert "reconstruction/psnr" not in points(tmp_path / "run")["eval"]
+    rows = datasets.load("iris", datasets.Sources()).train.examples
+    codes = tf.saved_model.load("run/export/30").signatures["encode"](rows=rows)["codes"]
+    assert codes.shape == (150, 1)
+    assert json.loads(pathlib.Path("run/result.json").read_text())["floor/pca/train"] == pytest.approx(
+        0.29258, abs=1e-5
+    )
+
+
+def test_a_code_wider_than_the_data_trains_and_has_no_ratio(launch):
+    code, output, error = launch("--dataset=iris", "--hidden=8", "--batch_size=150", "--steps=2", "--run_dir=run")
+    assert code == 0, error
+    assert [line.split()[3] for line in output.splitlines() if line.startswith(("train ", "eval "))] == ["-", "-"]
+
+
+@pytest.mark.parametrize("name", ["a b ü", "run[1]"])
+def test_any_path_will_do(name, launch, tmp_path):
+    arguments = (f"--run_dir={tmp_path / name}", "--dataset=iris", "--hidden=2", "--steps=6", "--jit=off")
+    assert launch(*arguments, "--checkpoint_every=1", "--keep=2")[0] == 0
+    assert manifests.steps_in(tmp_path / name / "checkpoints") == [5, 6]
+    code, output, _ = launch(*arguments, "--steps=7")
+    assert code == 0
+    assert "resumed     at step 6" in output
+
+
+def test_divergence_is_exit_3_and_names_the_step(launch):
+    code, _, error = launch(
+        "--dataset=iris", "--hidden=2", "--steps=200", "--optimizer=sgd", "--learning_rate=1e6", "--run_dir=run"
+    )
+    assert code == 3
+    assert "the loss of step" in error
+    assert not list(pathlib.Path("run/checkpoints").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--hiden=3",), 1),
+        (("--dataset=cifar",), 1),
+        (("--model=convolutional",), 1),
+        (("--mode=fly",), 1),
+        (("--classes=11",), 1),
+        (("--batch_size=5000",), 1),
+        (("--run_dir=gs://bucket/run",), 1),
+        (("--dataset=mnist", "--data_dir=absent"), 2),
+        (("--run_dir=/dev/null/run",), 6),
+        (("--help",), 0),
+    ],
+)
+def test_what_is_wrong_is_told_in_three_lines_and_leaves_nothing_behind(arguments, code, launch, tmp_path):
+    found, output, error = launch(*arguments)
+    assert found == code
+    if code:
+        assert error.startswith("error: ")
+        assert "remedy: " in error
+        assert len(error.strip().splitlines()) <= 3
+    else:
+        assert "--dataset" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_are_found_without_tensorflow(python):
+    wrong = [
+        ["--hiden=3"],
+        ["--dataset=cifar"],
+        ["--classes=11"],
+        ["--batch_size=5000"],
+        ["--dataset=mnist", "--data_dir=no"],
+        ["--help"],
+    ]
+    code = (
+        f"import sys, launch\nfor wrong in {wrong}:\n    launch.main(wrong.split())\nprint('tensorflow' in sys.modules)"
+    )
+    assert python(code).stdout.strip().splitlines()[-1] == "False"
+
+
+def test_a_gpu_that_is_not_there_is_exit_7(launch, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    code, _, error = launch("--device=gpu", "--run_dir=run")
+    assert code == 7
+    assert "--device=cpu" in error
+
+
+def test_a_bug_of_ours_is_exit_70_with_its_traceback_in_the_log(launch, monkeypatch):
+    from trainer import run
+
+    def broken(*arguments):
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr(run, "train", broken)
+    code, _, error = launch("--run_dir=run")
+    assert code == 70
+    assert "RuntimeError: surprise" in error
+    assert "Traceback" not in error
+    assert "Traceback" in pathlib.Path("run/run.log").read_text()
+    assert "Traceback" in launch("--run_dir=run", "--debug")[2]

@@ -1,0 +1,62 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from trainer import datasets, floors
+
+
+def test_pca_is_what_scikit_learn_finds():
+    data = datasets.load("digits", datasets.Sources())
+    found = floors.compute(data.train.examples, data.evaluation.examples, 10, data.scale)
+    rows = [split.examples.reshape(-1, 64) / 16 for split in (data.train, data.evaluation)]
+    pca = PCA(10).fit(rows[0])
+    for floor, values in zip(found.pca, rows, strict=True):
+        assert floor == pytest.approx(np.mean((pca.inverse_transform(pca.transform(values)) - values) ** 2), rel=1e-9)
+
+
+def test_the_mean_floor_is_the_error_of_the_training_mean():
+    train, evaluation = np.float32([[0, 2], [4, 2]]), np.float32([[1, 1]])
+    found = floors.compute(train, evaluation, 1, 1.0)
+    assert found.mean == pytest.approx((2.0, 1.0))
+    assert found.pca == pytest.approx((0.0, 0.5), abs=1e-12)
+
+
+def test_iris_with_one_number_has_the_known_floor():
+    data = datasets.load("iris", datasets.Sources())
+    found = floors.compute(data.train.examples, data.evaluation.examples, 1, data.scale)
+    assert found.pca[0] ** 0.5 == pytest.approx(0.29258, abs=1e-5)
+
+
+def test_a_code_as_wide_as_the_data_loses_nothing():
+    rows = np.random.default_rng(0).random((20, 3)).astype(np.float32)
+    assert floors.compute(rows, rows, 7, 1.0).pca == pytest.approx((0, 0), abs=1e-12)
+
+
+def test_very_wide_data_have_a_mean_floor_only():
+    rows = np.random.default_rng(0).random((3, floors.MAX_COLUMNS + 1)).astype(np.float32)
+    found = floors.compute(rows, rows, 1, 1.0)
+    assert found.pca is None
+    assert found.mean == pytest.approx((rows.var(axis=0).mean(),) * 2, rel=1e-5)
+
+
+def test_the_cache_counts_for_the_same_data_and_code_only(tmp_path):
+    rows = np.random.default_rng(0).random((9, 3))
+
+    def found(fingerprint, code_size=1):
+        arguments = {
+            "code_size": code_size,
+            "scale": 1.0,
+            "fingerprint": fingerprint,
+            "cache": tmp_path / "floors.json",
+        }
+        return floors.Background(rows, rows, **arguments).wait()
+
+    first = found("a")
+    stored = json.loads((tmp_path / "floors.json").read_text())
+    (tmp_path / "floors.json").write_text(json.dumps({**stored, "mean": [8.0, 9.0]}))
+    assert found("a") == floors.Floors(mean=(8.0, 9.0), pca=first.pca)
+    assert found("a", code_size=2).mean == first.mean
+    (tmp_path / "floors.json").write_text("torn")
+    assert found("a") == first

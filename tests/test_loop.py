@@ -1,0 +1,127 @@
+"""The outer loop with everything around it replaced by fakes."""
+
+import itertools
+import os
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer import loop, progress
+from trainer.errors import DivergedError
+
+
+class Fakes:
+    """Counts steps instead of training; the loss of step s (from 1 on) is s, or as `losses` says."""
+
+    def __init__(self, losses=None, on_step=None):
+        self.events, self.logged, self.saved = [], {}, {}
+        self.losses, self.on_step = losses or {}, on_step or (lambda step: None)
+        self.step = 0
+        self.pending = []
+
+    def block(self, data, first, last):
+        reports = np.zeros((len(data), 3), np.float32)
+        for row in range(first, last):
+            self.step += 1
+            reports[row] = [self.losses.get(self.step, self.step), 0.1, 0.2]
+            self.on_step(self.step)
+        return tf.constant(reports)
+
+    def run(self, start=0, pending=(), steps_per_block=8, **plan):
+        self.step = start
+        intervals = {"log_every": 0, "eval_every": 0, "image_every": 0, "checkpoint_every": 0}
+        actions = loop.Actions(
+            log=lambda step, values: self.logged.update({step: dict(values)}),
+            evaluate=lambda step: self.events.append(("evaluate", step)) or "",
+            picture=lambda step: self.events.append(("picture", step)),
+            save=lambda step, pending: (self.events.append(("save", step)), self.saved.update({step: list(pending)})),
+        )
+        blocks = itertools.repeat(np.zeros((steps_per_block, 1)))
+        with loop.Stop() as stop:
+            return loop.train(
+                self.block,
+                blocks,
+                loop.Plan(steps_per_block=steps_per_block, **{**intervals, **plan}),
+                actions,
+                start_step=start,
+                pending=list(pending),
+                clock=progress.Clock(),
+                bar=progress.Bar(10),
+                stop=stop,
+            )
+
+    def when(self, what):
+        return [step for event, step in self.events if event == what]
+
+
+def test_everything_happens_when_it_is_due_and_at_both_ends():
+    fakes = Fakes()
+    assert fakes.run(total_steps=25, log_every=4, eval_every=5, image_every=10, checkpoint_every=7) == 25
+    assert fakes.when("evaluate") == [0, 5, 10, 15, 20, 25]
+    assert fakes.when("picture") == [0, 10, 20, 25]
+    assert fakes.when("save") == [7, 14, 21, 25]
+    assert list(fakes.logged) == [4, 8, 12, 16, 20, 24, 25]
+
+
+def test_an_interval_of_zero_leaves_the_ends():
+    fakes = Fakes()
+    fakes.run(total_steps=9)
+    assert fakes.events == [("evaluate", 0), ("picture", 0), ("evaluate", 9), ("picture", 9), ("save", 9)]
+    assert list(fakes.logged) == [9]
+
+
+def test_the_checkpoint_comes_after_what_it_vouches_for():
+    fakes = Fakes()
+    fakes.run(total_steps=4, eval_every=2, image_every=2, checkpoint_every=2)
+    assert [event for event, step in fakes.events if step == 2] == ["evaluate", "picture", "save"]
+
+
+def test_a_point_is_the_mean_loss_since_the_last_point():
+    fakes = Fakes()
+    fakes.run(total_steps=7, log_every=3)
+    assert {step: values["loss"] for step, values in fakes.logged.items()} == {3: 2.0, 6: 5.0, 7: 7.0}
+
+
+@pytest.mark.parametrize("stop_at", range(1, 10))
+def test_a_resumed_run_logs_the_same_points(stop_at):
+    whole, first, second = Fakes(), Fakes(), Fakes()
+    whole.run(total_steps=10, log_every=4)
+    first.run(total_steps=10, log_every=4, checkpoint_every=stop_at)
+    second.run(start=stop_at, pending=first.saved[stop_at], total_steps=10, log_every=4)
+    before = {step: values for step, values in first.logged.items() if step <= stop_at}
+    points = {step: values["loss"] for step, values in (before | second.logged).items()}
+    assert points == {step: values["loss"] for step, values in whole.logged.items()}
+
+
+def test_a_resumed_run_does_not_evaluate_step_0_again():
+    fakes = Fakes()
+    fakes.run(start=5, total_steps=9)
+    assert fakes.when("evaluate") == [9]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_run_and_is_never_saved(bad):
+    fakes = Fakes(losses={13: bad})
+    with pytest.raises(DivergedError) as error:
+        fakes.run(total_steps=30, checkpoint_every=5)
+    assert "step 13 " in str(error.value)
+    assert "checkpoint is of step 10" in str(error.value)
+    assert fakes.when("save") == [5, 10]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_running_call_saves_and_returns(number):
+    fakes = Fakes(on_step=lambda step: step == 12 and os.kill(os.getpid(), number))
+    reached = fakes.run(total_steps=10_000, steps_per_block=4)
+    assert 12 <= reached < 10_000
+    assert fakes.when("save") == [reached]
+
+
+def test_a_checkpoint_is_saved_when_five_minutes_have_passed(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    fakes = Fakes(on_step=lambda step: now.__setitem__(0, step * 100.0))
+    fakes.run(total_steps=8, steps_per_block=1)
+    assert fakes.when("save") == [4, 8]

@@ -1,0 +1,55 @@
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from trainer import progress
+
+
+@pytest.mark.parametrize(
+    ("step", "every", "due"), [(10, 5, True), (11, 5, False), (0, 5, True), (7, 0, False), (7, 1, True)]
+)
+def test_something_is_due_at_multiples_of_its_interval(step, every, due):
+    assert progress.is_due(step, every) is due
+
+
+@pytest.mark.parametrize(("step", "every", "expected"), [(0, 5, 5), (4, 5, 5), (5, 5, 10), (3, 0, math.inf)])
+def test_the_next_time_lies_ahead(step, every, expected):
+    assert progress.next_due(step, every) == expected
+
+
+@pytest.mark.parametrize(
+    ("total", "times", "interval"), [(10_000, 500, 20), (10_000, 40, 500), (3, 500, 1), (125_000, 500, 500), (1, 1, 1)]
+)
+def test_default_intervals_are_round_and_scale_with_the_run(total, times, interval):
+    assert progress.sensible_interval(total, times) == interval
+
+
+def test_the_clock_stands_still_while_paused():
+    now = iter([0.0, 3.0, 10.0, 12.0])  # start; pause at 3; go on at 10; read at 12
+    clock = progress.Clock(seconds=100.0, now=lambda: next(now))
+    with clock.paused():
+        assert clock.seconds == 103.0
+    assert clock.seconds == 105.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(5, "0:05 left"), (65, "1:05 left"), (3661, "1:01:01 left"), (math.inf, "")]
+)
+def test_time_left_is_said_for_people(seconds, said):
+    assert progress.time_left(seconds) == said
+
+
+def test_the_bar_says_step_pace_words_and_time_left():
+    terminal = io.StringIO()
+    with progress.Bar(1000, Console(file=terminal, force_terminal=True, width=120)) as bar:
+        bar.update(400, 200.0, "loss 0.5")
+    assert "step 400/1,000  200 steps/s  loss 0.5  0:03 left" in terminal.getvalue()
+
+
+def test_without_a_terminal_there_is_no_bar():
+    output = io.StringIO()
+    with progress.Bar(1000, Console(file=output)) as bar:
+        bar.update(400, 200.0, "loss 0.5")
+    assert output.getvalue() == ""

@@ -1,0 +1,90 @@
+import pytest
+
+from trainer import config
+from trainer.errors import LockedError, StorageError, UsageError
+from trainer.rundir import RunDirectory, name_of
+
+
+def parse(*arguments):
+    return config.parse(arguments)[0]
+
+
+def test_the_name_says_dataset_model_and_widths():
+    assert name_of(parse("--dataset=cifar_horse", "--hidden=100")) == "cifar_horse-dense-100"
+    assert name_of(parse("--dataset=mnist", "--hidden=256,128,32")) == "mnist-dense-256-128-32"
+
+
+def test_other_mathematical_flags_add_eight_hex_digits():
+    plain, hashed = name_of(parse()), name_of(parse("--loss=sse"))
+    assert hashed.startswith(plain + "-")
+    assert len(hashed) == len(plain) + 9
+    assert hashed != name_of(parse("--loss=rmse"))
+
+
+@pytest.mark.parametrize(
+    "argument", ["--steps=5", "--precision=mixed_bfloat16", "--log_every=3", "--port=9", "--keep=1"]
+)
+def test_what_may_change_does_not_change_the_name(argument):
+    assert name_of(parse(argument)) == name_of(parse())
+
+
+def test_a_very_deep_network_still_has_a_name_that_fits():
+    assert len(name_of(parse("--hidden=" + ",".join(["1000"] * 100)))) < 120
+
+
+def test_a_second_process_is_refused_and_told_by_whom(tmp_path):
+    directory = RunDirectory(parse(f"--run_dir={tmp_path / 'run'}"))
+    with directory.locked(), pytest.raises(LockedError) as error, directory.locked():
+        pass
+    assert "locked by process" in str(error.value)
+
+
+def test_the_lock_is_free_again_afterwards(tmp_path):
+    directory = RunDirectory(parse(f"--run_dir={tmp_path / 'run'}"))
+    for _ in range(2):
+        with directory.locked():
+            directory.write_flags(parse())
+
+
+def test_a_folder_in_which_nothing_came_to_be_is_removed(tmp_path):
+    directory = RunDirectory(parse(f"--run_dir={tmp_path / 'a' / 'run'}"))
+    with directory.locked():
+        assert directory.path.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_the_persons_stays(tmp_path):
+    with RunDirectory(parse(f"--run_dir={tmp_path}")).locked():
+        pass
+    assert tmp_path.exists()
+
+
+@pytest.mark.parametrize("path", ["file/run", "/dev/null/run", "/proc/run"])
+def test_a_folder_that_cannot_be_written_is_a_storage_error(path, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StorageError), RunDirectory(parse(f"--run_dir={path}")).locked():
+        pass
+
+
+@pytest.mark.parametrize("address", ["gs://bucket/run", "s3://bucket/run"])
+def test_an_address_is_refused(address):
+    with pytest.raises(UsageError, match="mount"):
+        RunDirectory(parse(f"--run_dir={address}"))
+
+
+def test_setting_aside_keeps_everything_but_the_lock(tmp_path):
+    directory = RunDirectory(parse(f"--run_dir={tmp_path}"))
+    with directory.locked():
+        for content in ("first", "second"):
+            (tmp_path / "result.json").write_text(content)
+            directory.set_aside()
+        assert directory.set_aside() is None
+    kept = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("result.json")}
+    assert kept == {"set_aside/run/result.json": "first", "set_aside/run-2/result.json": "second"}
+
+
+@pytest.mark.parametrize("content", [b"--nonsense=3\n", b"\xff\xfe", b"--hidden=x"])
+def test_a_damaged_flags_txt_is_told(tmp_path, content):
+    (tmp_path / "flags.txt").write_bytes(content)
+    with pytest.raises(UsageError, match=r"flags\.txt"):
+        RunDirectory(parse(f"--run_dir={tmp_path}")).adopt_flags(parse(), frozenset())

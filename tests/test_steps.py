@@ -1,0 +1,181 @@
+"""The compiled block of steps, on a small table."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer import config, devices, losses, models, pipeline, steps
+
+ROWS = np.random.default_rng(0).random((40, 6)).astype(np.float32)
+STEPS, BATCH = 24, 8
+
+
+def build(
+    *, precision="float32", optimizer="adam", loss="mse", rate=0.01, schedule="constant", jit=True, hidden=(5, 3)
+):
+    model = models.build(
+        "dense",
+        mean=ROWS.mean(axis=0),
+        hidden=hidden,
+        activation="tanh",
+        code_activation="linear",
+        output_activation="sigmoid" if loss == "bernoulli" else "linear",
+        precision=precision,
+        seed=1,
+    )
+    state = steps.make_state(model, optimizer, precision=precision)
+    block = steps.make_block(
+        state,
+        losses.LOSSES[loss],
+        steps.make_schedule(schedule, rate, STEPS),
+        scale=1.0,
+        is_logged=lambda step: step % 4 == 0,
+        jit=jit,
+    )
+    return state, block
+
+
+def data(steps_per_block=STEPS):
+    return next(pipeline.blocks(ROWS, batch_size=BATCH, steps_per_block=steps_per_block, seed=0, start_step=0))
+
+
+def contents(state):
+    variables = [*state.model.variables, *state.optimizer.variables]
+    return b"".join(np.asarray(v).tobytes() for v in variables) + state.step.numpy().tobytes()
+
+
+@pytest.mark.parametrize(
+    ("precision", "jit"),
+    [(p, devices.uses_jit("auto", kind="cpu", precision=p, model="dense")) for p in config.PRECISIONS]
+    + [("float32", False)],
+)
+def test_the_result_does_not_depend_on_how_steps_are_cut_into_calls(precision, jit):
+    results = []
+    for cuts in ([STEPS], [1, 1, 5, 9, 1, 7]):
+        state, block = build(precision=precision, jit=jit)
+        block_data, reports, first = data(), [], 0
+        for count in cuts:
+            reports.append(block(block_data, first, first + count).numpy()[first : first + count])
+            first += count
+        results.append((contents(state), np.concatenate(reports).tobytes()))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_one_trace_serves_every_length(jit):
+    state, block = build(jit=jit)
+    block_data = data()
+    traced = []
+    original = state.model.decode
+    state.model.decode = lambda codes: traced.append(1) or original(codes)
+    for first, last in ((0, 1), (1, 9), (9, 24)):
+        block(block_data, first, last)
+    assert len(traced) == 1
+
+
+def test_a_step_of_sgd_is_the_gradient_computed_by_hand():
+    state, block = build(optimizer="sgd", rate=0.5, hidden=(3,))
+    encoder, decoder = state.model.encoder.code, state.model.decoder
+    w, b, v, c = (
+        np.asarray(x, np.float64) for x in (encoder.kernel, encoder.bias, decoder.pixels.kernel, decoder.bias)
+    )
+    x = data().numpy()[0].astype(np.float64)
+    centred = x - np.asarray(state.model.mean)
+    codes = centred @ w + b
+    error = codes @ v + c - x
+    slope = 2 * error / error.size  # of the mean squared error
+    report = block(data(), 0, 1).numpy()[0]
+    assert report[steps.LOSS] == pytest.approx(np.square(error).mean(), rel=1e-5)
+    np.testing.assert_allclose(decoder.pixels.kernel, v - 0.5 * codes.T @ slope, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(decoder.bias, c - 0.5 * slope.sum(axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(encoder.kernel, w - 0.5 * centred.T @ (slope @ v.T), rtol=1e-4, atol=1e-6)
+
+
+def test_the_gradients_norm_is_reported_where_it_is_logged_and_only_there():
+    _, block = build()
+    norms = block(data(), 0, STEPS).numpy()[:, steps.GRADIENT_NORM]
+    logged = np.arange(1, STEPS + 1) % 4 == 0
+    assert (norms[logged] > 0).all()
+    assert (norms[~logged] == 0).all()
+
+
+def test_the_gradients_norm_is_of_the_loss_itself_under_loss_scaling():
+    norms = {}
+    for precision in ("float32", "mixed_float16"):
+        _, block = build(precision=precision)
+        norms[precision] = block(data(), 0, 4).numpy()[3, steps.GRADIENT_NORM]
+    assert norms["mixed_float16"] == pytest.approx(norms["float32"], rel=0.02)
+
+
+@pytest.mark.parametrize(("step", "rate"), [(0, 1.0), (6, 0.8535534), (12, 0.5), (24, 0.0), (99, 0.0)])
+def test_the_cosine_falls_from_the_learning_rate_to_nothing(step, rate):
+    schedule = steps.make_schedule("cosine", 0.01, STEPS)
+    assert float(schedule(tf.constant(step, tf.int64))) == pytest.approx(0.01 * rate, abs=1e-9)
+
+
+def test_the_learning_rate_follows_our_own_step():
+    _, block = build(schedule="cosine")
+    rates = block(data(), 0, STEPS).numpy()[:, steps.LEARNING_RATE]
+    schedule = steps.make_schedule("cosine", 0.01, STEPS)
+    np.testing.assert_allclose(rates, [float(schedule(tf.constant(s, tf.int64))) for s in range(STEPS)], rtol=1e-5)
+
+
+def test_float16_skips_a_step_that_overflows_and_counts_it():
+    state, block = build(precision="mixed_float16", loss="sse")
+    state.loss_scale.assign(2.0**40)  # Gradients times this are infinite in float16.
+    before = [np.asarray(v).copy() for v in state.model.trainable_variables]
+    block(data(), 0, 1)
+    for old, new in zip(before, state.model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert float(state.loss_scale) == 2.0**39
+    assert int(state.step) == 1
+    assert int(state.optimizer.iterations) == 0
+
+
+# Every pair of two of the three, in as few cases as that takes.
+PAIRS = [
+    (optimizer, loss, config.PRECISIONS[(i + j) % 3])
+    for i, optimizer in enumerate(config.OPTIMIZERS)
+    for j, loss in enumerate(config.LOSSES)
+]
+
+
+@pytest.mark.parametrize(("optimizer", "loss", "precision"), PAIRS)
+def test_every_optimizer_lowers_every_loss_in_every_precision(optimizer, loss, precision):
+    rate = {"adam": 0.02, "rmsprop": 0.02, "sgd": {"mse": 2.0, "rmse": 0.5, "sse": 0.05, "bernoulli": 0.05}[loss]}
+    jit = devices.uses_jit("auto", kind="cpu", precision=precision, model="dense")
+    state, block = build(precision=precision, optimizer=optimizer, loss=loss, rate=rate[optimizer], jit=jit)
+    values = np.concatenate([block(data(), 0, STEPS).numpy()[:, steps.LOSS] for _ in range(3)])
+    assert np.isfinite(values).all()
+    assert values[-8:].mean() < values[:8].mean()
+    assert int(state.step) == 3 * STEPS
+
+
+def test_the_checkpoint_has_the_same_schema_in_every_precision():
+    keys = []
+    for precision in config.PRECISIONS:
+        state, _ = build(precision=precision)
+        path = state.checkpoint().save(f"{precision}/ckpt")
+        keys.append(dict(tf.train.list_variables(path)))
+    assert keys[0] == keys[1] == keys[2]
+    assert {key.split("/")[0] for key in keys[0]} >= {"loss_scale", "loss_scale_good_steps", "optimizer", "step"}
+
+
+@pytest.mark.parametrize("precision", config.PRECISIONS)
+def test_a_checkpoint_of_one_precision_restores_into_another_to_the_bit(precision):
+    state, block = build()
+    block(data(), 0, 5)
+    path = state.checkpoint().save("float32/ckpt")
+    other, _ = build(precision=precision)
+    assert contents(other) != contents(state)
+    other.checkpoint().restore(path).assert_consumed()
+    assert contents(other) == contents(state)
+
+
+def test_evaluation_of_any_number_of_examples_is_exact():
+    state, _ = build()
+    evaluator = steps.make_evaluator(state.model, scale=1.0, batch_size=16, jit=True)
+    found = evaluator.squared_errors(ROWS)
+    expected = np.square(ROWS - state.model(ROWS).numpy()).sum(axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(evaluator.reconstruct(ROWS[:3]), state.model(ROWS[:3]), rtol=1e-5)
