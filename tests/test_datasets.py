@@ -167,7 +167,7 @@ def test_a_truncated_archive_whose_hash_is_right_is_still_refused(small, tmp_pat
     cifar_archive(path, "cifar-10-batches-bin", *BINARY)
     damage(path, "cut short")
     publish(monkeypatch, cifar, "BINARY", path)
-    with pytest.raises(DataError, match="damaged|lacks"):
+    with pytest.raises(DataError, match=r"damaged|lacks"):
         load("cifar10", tmp_path)
 
 

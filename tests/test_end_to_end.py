@@ -131,6 +131,17 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(finished, tmp_pat
     assert points(run) == points(finished)
 
 
+def test_a_run_killed_at_its_very_end_finishes_without_writing_anything_twice(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    killed_after(finished, 40, run)
+    code, _, _ = launch(f"--run_dir={run}")
+    assert code == 0
+    assert points(run) == points(finished)
+    kept, found = (json.loads((folder / "result.json").read_text()) for folder in (finished, run))
+    assert {k: v for k, v in found.items() if "/" in k} == {k: v for k, v in kept.items() if "/" in k}
+    assert (run / "export" / "40" / "saved_model.pb").exists()
+
+
 def test_a_damaged_checkpoint_is_passed_over_and_the_result_is_the_same(finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, 30, run)
@@ -329,7 +340,7 @@ def test_the_books_horses_are_found_trained_and_exported(tmp_path, launch):
 def test_a_table_trains_without_pictures(tmp_path, launch):
     import tensorflow as tf
 
-    code, output, error = launch("--dataset=iris", "--hidden=1", "--batch_size=10", "--steps=30", "--run_dir=run")
+    code, _, error = launch("--dataset=iris", "--hidden=1", "--batch_size=10", "--steps=30", "--run_dir=run")
     assert code == 0, error
     assert "reconstruction/psnr" not in points(tmp_path / "run")["eval"]
     rows = datasets.load("iris", datasets.Sources()).train.examples

@@ -148,10 +148,10 @@ def _define_duration_and_numerics(where: Any) -> None:
 
 def _define_presentation(where: Any) -> None:
     for name, meaning in {
-        "log_every": "steps between scalars (default: about 500 points a run)",
-        "eval_every": "steps between evaluations (default: about 40 a run)",
-        "image_every": "steps between reconstruction pictures (default: about 40 a run)",
-        "checkpoint_every": "steps between checkpoints (default: about 10 a run; besides, every 5 minutes)",
+        "log_every": "steps between scalars (default: about 250 points a run)",
+        "eval_every": "steps between evaluations (default: about 20 a run)",
+        "image_every": "steps between reconstruction pictures (default: about 10 a run)",
+        "checkpoint_every": "steps between checkpoints (default: about 5 a run; besides, every 5 minutes)",
     }.items():
         flags.DEFINE_integer(name, None, meaning + "; 0: only at the end", lower_bound=0, upper_bound=10**12, **where)
     flags.DEFINE_integer("keep", 5, "checkpoints to keep", lower_bound=1, upper_bound=10**6, **where)

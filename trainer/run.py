@@ -2,26 +2,22 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import logging
 import pathlib
-import platform
-import secrets
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 import trainer
-from trainer import config as configs
-from trainer import devices, export, files, floors, losses, models, pipeline, progress, report, steps
+from trainer import devices, export, floors, losses, models, pipeline, progress, report, steps
 from trainer import loop as loops
 from trainer.checkpoints.manifest import Manifest
 from trainer.checkpoints.store import Store
 from trainer.config import Config
 from trainer.datasets import Data
-from trainer.errors import DataError, DeviceError, UsageError
+from trainer.errors import DeviceError
+from trainer.provenance import Provenance
 from trainer.rundir import RunDirectory
 from trainer.summaries import pictures, statistics
 from trainer.summaries.server import Server, command
@@ -29,8 +25,8 @@ from trainer.summaries.tensorboard import Writer
 
 log = logging.getLogger("hourglass")
 
-POINTS, EVALUATIONS, PICTURES, CHECKPOINTS = 500, 40, 40, 10  # about so many of each in a run, by default
-EVALUATION_BATCH = 500
+POINTS, EVALUATIONS, PICTURES, CHECKPOINTS = 250, 20, 10, 5  # about so many of each in a run, by default
+EVALUATION_BATCH = 1_000
 MAX_BLOCK_BYTES = 32 << 20
 MAX_BLOCK_STEPS = 1_000
 
@@ -55,7 +51,7 @@ def train(config: Config, data: Data, directory: RunDirectory) -> Outcome:
       HourglassError: whatever a person should know.
     """
     try:
-        return _Run(config, data, directory).train()
+        return Run(config, data, directory).train()
     except tf.errors.ResourceExhaustedError as error:
         raise DeviceError(
             "out of memory",
@@ -64,7 +60,7 @@ def train(config: Config, data: Data, directory: RunDirectory) -> Outcome:
         ) from error
 
 
-class _Run:
+class Run:
     """One run's objects, and what the loop asks of them."""
 
     def __init__(self, config: Config, data: Data, directory: RunDirectory) -> None:
@@ -80,6 +76,7 @@ class _Run:
         )
         directory.write_flags(config)
         self.plan = make_plan(config, data)
+        self.provenance = Provenance.of(config, data, self.device, self.plan.total_steps, directory)
         self.input_name = "images" if data.is_pictures else "rows"
         self.num_pixels = int(np.prod(data.shape))
         self.floors = floors.Background(
@@ -129,64 +126,72 @@ class _Run:
 
     def train(self) -> Outcome:
         """From the newest checkpoint, or from the start, to the end or a signal."""
-        config, plan = self.config, self.plan
         with contextlib.ExitStack() as stack:
             stop = stack.enter_context(loops.Stop())
             stack.enter_context(tf.device(self.device.name))
-            self.run_id = _run_id(self.directory / "run_id")
-            self.store = Store(self.directory / "checkpoints", self.state.checkpoint(), keep=config.keep)
+            self.store = Store(self.directory / "checkpoints", self.state.checkpoint(), keep=self.config.keep)
             stack.callback(self.store.close)
-            restored = self.store.restore_newest(self._accept)
-            step = restored.step if restored else 0
-            self.clock = progress.Clock(restored.seconds if restored else 0.0)
-            self.metrics = dict(restored.metrics) if restored else {}
+            restored = self.store.restore_newest(self.provenance.accept)
             self._say_header(restored)
-
-            self.train_writer = Writer(self.directory / "train", step + 1 if restored else 0)
-            self.eval_writer = Writer(self.directory / "eval", step + 1 if restored else 0)
-            stack.callback(self.train_writer.close)
-            stack.callback(self.eval_writer.close)
+            self._open_writers(stack, restored)
             server = self._serve()
             ending = stack.enter_context(contextlib.ExitStack())
             if server is not None:
                 ending.callback(server.stop)
 
-            step = loops.train(
-                self.block,
-                pipeline.blocks(
-                    self.data.train.examples,
-                    batch_size=config.batch_size,
-                    steps_per_block=plan.steps_per_block,
-                    seed=config.seed,
-                    start_step=step,
-                ),
-                plan,
-                loops.Actions(log=self._log, evaluate=self._evaluate, picture=self._picture, save=self._save),
-                start_step=step,
-                pending=list(restored.pending) if restored else [],
-                clock=self.clock,
-                bar=stack.enter_context(progress.Bar(plan.total_steps)),
-                stop=stop,
-            )
-            if step < plan.total_steps:
-                log.info(
-                    f"stopped at step {step:,} of {plan.total_steps:,}, saved; the same command goes on from there"
-                )
+            step = self._loop(restored, stop)
+            if step < self.plan.total_steps:
+                total = f"{self.plan.total_steps:,}"
+                log.info(f"stopped at step {step:,} of {total}, saved; the same command goes on from there")
                 return Outcome(stop.signal, None)
             self._finish(step)
             ending.pop_all()  # It serves on.
             return Outcome(None, server)
 
-    # What the loop asks for.
+    def _open_writers(self, stack: contextlib.ExitStack, restored: Manifest | None) -> None:
+        next_step = restored.step + 1 if restored else 0
+        self.train_writer = Writer(self.directory / "train", next_step)
+        self.eval_writer = Writer(self.directory / "eval", next_step)
+        stack.callback(self.train_writer.close)
+        stack.callback(self.eval_writer.close)
 
-    def _log(self, step: int, values: Mapping[str, float]) -> None:
-        self.train_writer.scalars(step, values)
+    def _loop(self, restored: Manifest | None, stop: loops.Stop) -> int:
+        start = restored.step if restored else 0
+        self.clock = progress.Clock(restored.seconds if restored else 0.0)
+        self.metrics = dict(restored.metrics) if restored else {}
+        blocks = pipeline.blocks(
+            self.data.train.examples,
+            batch_size=self.config.batch_size,
+            steps_per_block=self.plan.steps_per_block,
+            seed=self.config.seed,
+            start_step=start,
+        )
+        with progress.Bar(self.plan.total_steps) as bar:
+            return loops.train(
+                self.block,
+                blocks,
+                self.plan,
+                loops.Actions(
+                    log=self.train_writer.scalars, evaluate=self._evaluate, picture=self._picture, save=self._save
+                ),
+                start_step=start,
+                pending=list(restored.pending) if restored else [],
+                clock=self.clock,
+                bar=bar,
+                stop=stop,
+            )
+
+    # What the loop asks for.
 
     def _evaluate(self, step: int) -> str:
         """Evaluates, writes it, and says it beside the floor."""
         measured = self._measure(self.data.evaluation.examples)
         self.eval_writer.scalars(step, measured)
         self.metrics = {f"eval/{tag}": value for tag, value in measured.items()}
+        if step == self.plan.total_steps:
+            trained = self._measure(self.data.train.examples)
+            self.train_writer.scalars(step, trained)
+            self.metrics |= {f"train/{tag}": value for tag, value in trained.items()}
         self._write_floors()
         if step == 0:
             self.eval_writer.flush()  # There is something to see from the first second on.
@@ -212,12 +217,12 @@ class _Run:
         self.eval_writer.flush()
         self.store.save(
             Manifest(
-                run_id=self.run_id,
+                run_id=self.provenance.run_id,
                 step=step,
                 total_steps=self.plan.total_steps,
-                flags=configs.mathematics(self.config),
-                data=self.data.fingerprint,
-                numerics=self._numerics(),
+                flags=self.provenance.flags,
+                data=self.provenance.data,
+                numerics=self.provenance.numerics,
                 metrics=self.metrics,
                 pending=list(pending),
                 seconds=self.clock.seconds,
@@ -226,37 +231,6 @@ class _Run:
         )
 
     # Beginning and end.
-
-    def _numerics(self) -> dict[str, Any]:
-        """What the bits of a result depend on beside the mathematical flags."""
-        versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
-        return {
-            "device": self.device.description,
-            "precision": self.config.precision,
-            "jit": self.device.jit,
-            "threads": self.device.threads,
-            "deterministic": self.config.deterministic,
-            "total_steps": self.plan.total_steps if self.config.schedule != "constant" else None,
-            "machine": platform.machine(),
-            **versions,
-        }
-
-    def _accept(self, manifest: Manifest) -> None:
-        """Refuses a checkpoint that belongs to another computation."""
-        flags = configs.mathematics(self.config)
-        if manifest.run_id != self.run_id or manifest.flags != flags:
-            changed = [f"{n}: {manifest.flags.get(n)} -> {v}" for n, v in flags.items() if manifest.flags.get(n) != v]
-            raise UsageError(
-                f"checkpoint {manifest.step:,} was written by another run than the one in {self.directory.path}",
-                found="; ".join(changed) or f"run {manifest.run_id}, expected {self.run_id}",
-                remedy="move it out of the checkpoints folder, or --restart to begin again",
-            )
-        if manifest.data != self.data.fingerprint:
-            raise DataError(
-                f"{self.data.name} in {self.data.source} is not what this run was trained on",
-                found=f"fingerprint {self.data.fingerprint[:16]}, expected {manifest.data[:16]}",
-                remedy="bring back the same data, or give another --run_dir to train on these",
-            )
 
     def _say_header(self, restored: Manifest | None) -> None:
         data, config, device = self.data, self.config, self.device
@@ -272,7 +246,7 @@ class _Run:
             "look": command(self.directory.root),
         }
         if restored:
-            lines["resumed"] = f"at step {restored.step:,}; {self._identity(restored)}"
+            lines["resumed"] = f"at step {restored.step:,}; {self.provenance.claim(restored)}"
         log.info(f"Hourglass {trainer.__version__}")
         for name, text in lines.items():
             log.info(f"{name:12}{text}")
@@ -280,15 +254,6 @@ class _Run:
     def _widths(self) -> tuple[int, ...]:
         hidden = self.config.hidden
         return (self.num_pixels, *hidden, *hidden[-2::-1], self.num_pixels)
-
-    def _identity(self, restored: Manifest) -> str:
-        now = self._numerics()
-        changed = [f"{n}: {restored.numerics.get(n)} -> {v}" for n, v in now.items() if restored.numerics.get(n) != v]
-        if changed:
-            return f"bit-identity with an uninterrupted run is not claimed ({'; '.join(changed)})"
-        if self.device.kind == "gpu" and not self.config.deterministic:
-            return "bit-identity with an uninterrupted run is not claimed (a GPU without --deterministic)"
-        return "the result will be that of an uninterrupted run, to the bit"
 
     def _serve(self) -> Server | None:
         """Starts TensorBoard if it is wanted; training does not depend on it."""
@@ -313,23 +278,19 @@ class _Run:
             writer.close()
 
     def _finish(self, step: int) -> None:
-        """Final errors, export, and the table."""
-        measured = self._measure(self.data.train.examples)
-        self.train_writer.scalars(step, measured)
+        """Export, result, and the table."""
         found = self.floors.wait()
         self._write_floors()
         exported = self._export(step)
         result = {
             "step": step,
             "seconds": self.clock.seconds,
-            **{f"train/{tag}": value for tag, value in measured.items()},
             **self.metrics,
             **_floor_errors(found),
             "checkpoint": str(self.directory / "checkpoints" / f"ckpt-{step}"),
             "export": str(exported) if exported else None,
             "look": command(self.directory.root),
         }
-        self.train_writer.flush()
         self.directory.write_result(result)
         for line in report.summary(result):
             log.info(line)
@@ -361,13 +322,6 @@ def make_plan(config: Config, data: Data) -> loops.Plan:
         image_every=interval(config.image_every, PICTURES),
         checkpoint_every=interval(config.checkpoint_every, CHECKPOINTS),
     )
-
-
-def _run_id(path: pathlib.Path) -> str:
-    """The run's own name, made at its first start."""
-    if not path.exists():
-        files.write(path, secrets.token_hex(8) + "\n")
-    return path.read_text(encoding="utf-8").strip()
 
 
 def _floor_errors(found: floors.Floors) -> dict[str, float]:

@@ -140,38 +140,41 @@ def make_block(
 
 @dataclasses.dataclass(frozen=True)
 class Evaluator:
-    """Reconstructs examples with the weights as they are."""
+    """Reconstructs examples with the weights as they are, `batch_size` of them at a time."""
 
-    _run: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+    _errors: Callable[[tf.Tensor], tf.Tensor]
+    _reconstructions: Callable[[tf.Tensor], tf.Tensor]
     _batch_size: int
 
     def squared_errors(self, examples: np.ndarray) -> np.ndarray:
         """[N, ...] as stored -> [N] float32: each example's squared error, summed over pixels."""
-        errors = [
-            self._padded(examples[i : i + self._batch_size])[0] for i in range(0, len(examples), self._batch_size)
-        ]
-        return np.concatenate(errors)
+        starts = range(0, len(examples), self._batch_size)
+        errors = [self._errors(self._padded(examples[start : start + self._batch_size])).numpy() for start in starts]
+        return np.concatenate(errors)[: len(examples)]
 
     def reconstruct(self, examples: np.ndarray) -> np.ndarray:
-        """[N, ...] as stored, N at most the batch size -> [N, ...] float32, pictures in [0, 1]."""
-        return self._padded(examples)[1]
+        """[N, ...] as stored, a few -> [N, ...] float32, pictures in [0, 1]."""
+        return self._reconstructions(tf.constant(examples)).numpy()
 
-    def _padded(self, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One compiled shape for all: the last batch is filled up, and its filling cut off."""
+    def _padded(self, examples: np.ndarray) -> tf.Tensor:
+        """One shape for all, so that it is compiled once: the last batch is filled up."""
         missing = self._batch_size - len(examples)
-        padded = np.concatenate([examples, np.zeros((missing, *examples.shape[1:]), examples.dtype)])
-        errors, reconstructions = self._run(tf.constant(padded))
-        return errors.numpy()[: len(examples)], reconstructions.numpy()[: len(examples)]
+        return tf.constant(np.concatenate([examples, np.zeros((missing, *examples.shape[1:]), examples.dtype)]))
 
 
 def make_evaluator(model: Autoencoder, *, scale: float, batch_size: int, jit: bool) -> Evaluator:
-    """An evaluator that works on `batch_size` examples at a time."""
+    """An evaluator; `jit` compiles what is done to whole data sets with XLA."""
+
+    def images_of(examples: tf.Tensor) -> tf.Tensor:
+        return tf.cast(examples, tf.float32) * np.float32(1 / scale)
 
     @tf.function(jit_compile=jit)
-    def run(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = tf.cast(examples, tf.float32) * np.float32(1 / scale)
-        reconstructions = model(images)
-        errors = tf.reduce_sum(tf.square(images - reconstructions), axis=list(range(1, images.shape.rank)))
-        return errors, reconstructions
+    def errors(examples: tf.Tensor) -> tf.Tensor:
+        images = images_of(examples)
+        return tf.reduce_sum(tf.square(images - model(images)), axis=list(range(1, images.shape.rank)))
 
-    return Evaluator(run, batch_size)
+    @tf.function
+    def reconstructions(examples: tf.Tensor) -> tf.Tensor:
+        return model(images_of(examples))
+
+    return Evaluator(errors, reconstructions, batch_size)

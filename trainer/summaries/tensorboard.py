@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from trainer import files
 
@@ -40,25 +42,21 @@ class Writer:
         folder.mkdir(parents=True, exist_ok=True)
         continue_at(folder, next_step)
         self._writer = tf.summary.create_file_writer(str(folder), flush_millis=FLUSH_MILLISECONDS)
-        self._scalars: dict[tuple[str, ...], tf.types.experimental.PolymorphicFunction] = {}
+        self._templates: dict[tuple[str, ...], Summary] = {}
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes numbers of one step."""
+        """Writes numbers of one step, all in one record.
+
+        Four tags take 0.3 ms so, and 0.5 ms as a traced function of `tf.summary.scalar`, which must be traced first.
+        """
         tags = tuple(values)
-        if tags not in self._scalars:
-            self._scalars[tags] = self._compiled(tags)
-        self._scalars[tags](tf.constant(step, tf.int64), tf.constant(list(values.values()), tf.float32))
-
-    def _compiled(self, tags: Sequence[str]) -> tf.types.experimental.PolymorphicFunction:
-        """One call writes all tags: eight one by one take four times as long."""
-
-        @tf.function
-        def write(step: tf.Tensor, values: tf.Tensor) -> None:
-            with self._writer.as_default(step):
-                for position, tag in enumerate(tags):
-                    tf.summary.scalar(tag, values[position], description=DESCRIPTIONS[tag])
-
-        return write
+        if tags not in self._templates:
+            self._templates[tags] = _template(tags)
+        summary = self._templates[tags]
+        for entry, value in zip(summary.value, values.values(), strict=True):
+            entry.tensor.float_val[:] = [value]
+        with self._writer.as_default(step):
+            tf.summary.experimental.write_raw_pb(summary.SerializeToString())
 
     def picture(self, step: int, tag: str, picture: np.ndarray) -> None:
         """Writes a picture, [H, W, C] uint8."""
@@ -72,6 +70,14 @@ class Writer:
     def close(self) -> None:
         """Flushes and closes the file."""
         self._writer.close()
+
+
+def _template(tags: Sequence[str]) -> Summary:
+    """What `tf.summary.scalar` writes for these tags, the values yet to be put in."""
+    summary = Summary()
+    for tag in tags:
+        summary.MergeFrom(scalar_pb(tag, 0.0, description=DESCRIPTIONS[tag]))
+    return summary
 
 
 def continue_at(folder: pathlib.Path, next_step: int) -> None:

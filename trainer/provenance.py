@@ -1,0 +1,104 @@
+"""What a result depends on: whether a checkpoint may be gone on from, and what may be claimed of the outcome."""
+
+import dataclasses
+import importlib.metadata
+import pathlib
+import platform
+import secrets
+from typing import Any, Self
+
+from trainer import config as configs
+from trainer import files
+from trainer.checkpoints.manifest import Manifest
+from trainer.config import Config
+from trainer.datasets import Data
+from trainer.devices import Device
+from trainer.errors import DataError, UsageError
+from trainer.rundir import RunDirectory
+
+RUN_ID_FILE = "run_id"
+LIBRARIES = ("tensorflow", "keras", "numpy")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Of one run, as it goes on now.
+
+    Attributes:
+      run_id: the run's own name, made at its first start.
+      flags: the mathematical ones.
+      data: the data set's fingerprint.
+      where: the data set and its place, for people.
+      numerics: what the bits depend on beside: device, precision, XLA, threads, versions.
+      repeatable: whether the device computes the same bits twice.
+    """
+
+    run_id: str
+    flags: dict[str, Any]
+    data: str
+    where: str
+    numerics: dict[str, Any]
+    repeatable: bool
+
+    @classmethod
+    def of(cls, config: Config, data: Data, device: Device, total_steps: int, directory: RunDirectory) -> Self:
+        """Of this run."""
+        numerics = {
+            "device": device.description,
+            "precision": config.precision,
+            "jit": device.jit,
+            "threads": device.threads,
+            "deterministic": config.deterministic,
+            # A schedule that ends later takes other steps from the first one on.
+            "total_steps": None if config.schedule == "constant" else total_steps,
+            "machine": platform.machine(),
+            **{name: importlib.metadata.version(name) for name in LIBRARIES},
+        }
+        return cls(
+            run_id=_run_id(directory / RUN_ID_FILE),
+            flags=configs.mathematics(config),
+            data=data.fingerprint,
+            where=f"{data.name} in {data.source}",
+            numerics=numerics,
+            repeatable=device.kind == "cpu" or config.deterministic,
+        )
+
+    def accept(self, manifest: Manifest) -> None:
+        """Refuses a checkpoint of another computation.
+
+        Raises:
+          UsageError: of another run, or of other mathematical flags.
+          DataError: of other data.
+        """
+        if manifest.run_id != self.run_id or manifest.flags != self.flags:
+            changed = _differences(manifest.flags, self.flags)
+            raise UsageError(
+                f"checkpoint {manifest.step:,} was written by another run",
+                found=changed or f"run {manifest.run_id}, expected {self.run_id}",
+                remedy="move it out of the checkpoints folder, or --restart to begin again",
+            )
+        if manifest.data != self.data:
+            raise DataError(
+                f"{self.where} is not what this run was trained on",
+                found=f"fingerprint {self.data[:16]}, expected {manifest.data[:16]}",
+                remedy="bring back the same data, or give another --run_dir to train on these",
+            )
+
+    def claim(self, manifest: Manifest) -> str:
+        """What may be said of a run that goes on from this checkpoint."""
+        changed = _differences(manifest.numerics, self.numerics)
+        if changed:
+            return f"bit-identity with an uninterrupted run is not claimed ({changed})"
+        if not self.repeatable:
+            return "bit-identity with an uninterrupted run is not claimed (a GPU without --deterministic)"
+        return "the result will be that of an uninterrupted run, to the bit"
+
+
+def _differences(stored: dict[str, Any], now: dict[str, Any]) -> str:
+    return "; ".join(f"{name}: {stored.get(name)} -> {now.get(name)}" for name in now if stored.get(name) != now[name])
+
+
+def _run_id(path: pathlib.Path) -> str:
+    if not path.exists():
+        files.write(path, secrets.token_hex(8) + "\n")
+    return path.read_text(encoding="utf-8").strip()
