@@ -412,10 +412,9 @@ def test_errors_are_found_without_tensorflow(python):
         ["--dataset=mnist", "--data_dir=no"],
         ["--help"],
     ]
-    code = (
-        f"import sys, launch\nfor wrong in {wrong}:\n    launch.main(wrong.split())\nprint('tensorflow' in sys.modules)"
-    )
-    assert python(code).stdout.strip().splitlines()[-1] == "False"
+    code = f"import sys, launch\nfor wrong in {wrong}:\n    launch.main(wrong)\nprint('tensorflow' in sys.modules)"
+    done = python(code)
+    assert done.stdout.strip().splitlines()[-1:] == ["False"], done.stderr
 
 
 def test_a_gpu_that_is_not_there_is_exit_7(launch, monkeypatch):
