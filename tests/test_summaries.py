@@ -30,18 +30,18 @@ def test_an_exact_reconstruction_has_no_ratio_to_take_a_logarithm_of():
 def test_the_same_examples_are_shown_every_time_from_first_to_last():
     examples = np.arange(100)
     shown = pictures.fixed_examples(examples)
-    assert (len(shown), shown[0], shown[-1]) == (12, 0, 99)
+    assert (len(shown), shown[0], shown[-1]) == (8, 0, 99)
     assert pictures.fixed_examples(examples[:3]).tolist() == [0, 1, 2]
 
 
 def test_the_grid_shows_original_reconstruction_and_error_below_each_other():
-    originals = np.full((2, 48, 48, 1), 0.5, np.float32)
+    originals = np.full((2, 64, 64, 1), 0.5, np.float32)
     reconstructions = originals + np.float32([0.1, 9.0]).reshape(2, 1, 1, 1)
     grid = pictures.reconstruction_grid(originals, reconstructions)
-    assert grid.shape == (3 * 50 + 2, 2 * 50 + 2, 1)
-    # An error of 0.1 is shown as 0.4; what lies outside is clipped.
-    first, second = grid[25::50, 25, 0][:3], grid[25::50, 75, 0][:3]
-    assert first.tolist() == [128, 153, 102]
+    assert grid.shape == (3 * 66 + 2, 2 * 66 + 2, 1)
+    # An error of 0.1 is shown as 0.2; what lies outside is clipped.
+    first, second = grid[33::66, 33, 0][:3], grid[33::66, 99, 0][:3]
+    assert first.tolist() == [128, 153, 51]
     assert second.tolist() == [128, 255, 255]
     assert grid[0].min() == 255
 
@@ -49,7 +49,7 @@ def test_the_grid_shows_original_reconstruction_and_error_below_each_other():
 def test_small_pictures_are_enlarged_without_smoothing():
     tile = np.float32([[0, 1], [1, 0]]).reshape(1, 1, 2, 2, 1)
     grid = pictures.grid(tile)
-    assert grid.shape == (48 + 4, 48 + 4, 1)
+    assert grid.shape == (64 + 4, 64 + 4, 1)
     assert set(np.unique(grid)) == {0, 255}
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +13,9 @@ PICTURES_KEPT = 1_000  # TensorBoard keeps 10 of a tag unless told.
 
 def command(root: pathlib.Path) -> str:
     """What a person types to look."""
-    return shlex.join(["tensorboard", *_arguments(root)])
+    # Where the virtual environment is not activated, its folder is not on the PATH.
+    program = "tensorboard" if shutil.which("tensorboard") else str(pathlib.Path(sys.executable).parent / "tensorboard")
+    return shlex.join([program, *_arguments(root)])
 
 
 def _arguments(root: pathlib.Path) -> list[str]:

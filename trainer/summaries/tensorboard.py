@@ -26,7 +26,7 @@ DESCRIPTIONS = {
     "reconstruction/rmse": "Root of the mean squared error over pixels.",
     "reconstruction/sse": "Squared error summed over pixels, mean over examples.",
     "reconstruction/psnr": "Peak signal-to-noise ratio in dB, the peak being 1; more is better.",
-    "reconstruction": "Originals, reconstructions, and their absolute difference times 4, always of the same examples.",
+    "reconstruction": "Originals, reconstructions, and their absolute difference times 2, always of the same examples.",
 }
 
 
