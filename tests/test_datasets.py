@@ -329,6 +329,21 @@ def test_a_folder_that_does_not_exist_is_a_data_error(tmp_path):
         load("mnist", tmp_path / "absent")
 
 
+def test_an_archive_in_place_of_its_folder_is_a_data_error(tmp_path):
+    (tmp_path / "cifar-10-binary.tar.gz").write_text("x")
+    with pytest.raises(DataError, match="give its folder"):
+        load("cifar10", tmp_path / "cifar-10-binary.tar.gz")
+
+
+def test_a_file_that_cannot_be_read_is_a_data_error(small, tmp_path):
+    cifar_folder(tmp_path / "cifar-10-batches-bin", *BINARY)
+    first = tmp_path / "cifar-10-batches-bin" / cifar.BINARY_BATCHES[0]
+    first.unlink()
+    first.symlink_to(first)
+    with pytest.raises(DataError):
+        load("cifar10", tmp_path)
+
+
 def test_a_number_that_is_not_finite_is_named_by_row_and_column():
     rows = np.ones((4, 3), np.float32)
     rows[2, 1] = np.nan

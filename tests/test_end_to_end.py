@@ -1,5 +1,6 @@
 """Whole runs: what a person types, sees, and finds afterwards."""
 
+import errno
 import json
 import os
 import pathlib
@@ -14,7 +15,7 @@ import pytest
 from conftest import ROOT, pictures, scalars
 from formats import binary_batch
 
-from trainer import datasets
+from trainer import datasets, rundir
 from trainer.checkpoints import manifest as manifests
 from trainer.datasets import cifar
 
@@ -51,10 +52,7 @@ def finished(tmp_path_factory):
 
 
 def test_a_run_leaves_what_it_promises(finished):
-    assert {path.name for path in finished.iterdir()} == {
-        *("flags.txt", "run.log", "run_id", "result.json", "floors.json", ".lock"),
-        *("train", "eval", "floor", "checkpoints", "export"),
-    }
+    assert {path.name for path in finished.iterdir()} == {*rundir.CONTENTS, ".lock"} - {"tensorboard.log"}
     assert manifests.steps_in(finished / "checkpoints") == list(range(1, 41))
     for step in (1, 17, 40):
         assert manifests.read(finished / "checkpoints", step).step == step
@@ -426,13 +424,46 @@ def test_a_gpu_that_is_not_there_is_exit_7(launch, monkeypatch):
     assert "--device=cpu" in error
 
 
+def raising(error):
+    def broken(*arguments, **options):
+        raise error
+
+    return broken
+
+
+def test_a_full_disk_is_exit_6_wherever_it_shows_and_the_run_goes_on_afterwards(launch, monkeypatch, tmp_path):
+    import tensorflow as tf
+
+    arguments = ("--dataset=iris", "--hidden=2", "--steps=6", "--jit=off", "--run_dir=run")
+    for where, error in (
+        ("export.export", OSError(errno.ENOSPC, "No space left on device")),
+        ("Writer.scalars", tf.errors.ResourceExhaustedError(None, None, "x.v2; No space left on device")),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"trainer.run.{where}", raising(error))
+            code, _, said = launch(*arguments)
+        assert code == 6
+        assert "No space left" in said
+    assert launch(*arguments)[0] == 0
+    assert (tmp_path / "run" / "export" / "6").exists()
+
+
+def test_a_device_out_of_memory_is_exit_7(launch, monkeypatch):
+    import tensorflow as tf
+
+    from trainer import run
+
+    error = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9,9]")
+    monkeypatch.setattr(run.Run, "_loop", raising(error))
+    code, _, said = launch("--dataset=iris", "--hidden=2", "--run_dir=run")
+    assert code == 7
+    assert "OOM when allocating" in said
+
+
 def test_a_bug_of_ours_is_exit_70_with_its_traceback_in_the_log(launch, monkeypatch):
     from trainer import run
 
-    def broken(*arguments):
-        raise RuntimeError("surprise")
-
-    monkeypatch.setattr(run, "train", broken)
+    monkeypatch.setattr(run, "train", raising(RuntimeError("surprise")))
     code, _, error = launch("--run_dir=run")
     assert code == 70
     assert "RuntimeError: surprise" in error

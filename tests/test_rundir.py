@@ -72,13 +72,15 @@ def test_an_address_is_refused(address):
         RunDirectory(parse(f"--run_dir={address}"))
 
 
-def test_setting_aside_keeps_everything_but_the_lock(tmp_path):
+def test_setting_aside_keeps_every_run_and_touches_nothing_else(tmp_path):
     directory = RunDirectory(parse(f"--run_dir={tmp_path}"))
+    (tmp_path / "thesis.tex").write_text("the owner's")
     with directory.locked():
         for content in ("first", "second"):
             (tmp_path / "result.json").write_text(content)
             directory.set_aside()
         assert directory.set_aside() is None
+    assert (tmp_path / "thesis.tex").read_text() == "the owner's"
     kept = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("result.json")}
     assert kept == {"set_aside/run/result.json": "first", "set_aside/run-2/result.json": "second"}
 

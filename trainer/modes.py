@@ -40,13 +40,14 @@ def train(config: Config, given: frozenset[str]) -> int:
     directory = RunDirectory(config)
     server: Server | None = None
     with directory.locked():
-        if config.restart and (aside := directory.set_aside()):
-            log.info(f"restart     what was there is in {aside}")
-        config = directory.adopt_flags(config, given)
+        if not config.restart:
+            config = directory.adopt_flags(config, given)
         data = datasets.load(
             config.dataset, datasets.Sources(config.data_dir, config.data_url, log.info), config.classes
         )
         _check_fits(config, data)
+        if config.restart and (aside := directory.set_aside()):
+            log.info(f"restart     what was there is in {aside}")
         if _is_finished(directory, config, data):
             if config.tensorboard:
                 server = Server(directory.root, config.port, directory / "tensorboard.log")

@@ -16,7 +16,7 @@ from trainer.checkpoints.manifest import Manifest
 from trainer.checkpoints.store import Store
 from trainer.config import Config
 from trainer.datasets import Data
-from trainer.errors import DeviceError
+from trainer.errors import DeviceError, StorageError
 from trainer.provenance import Provenance
 from trainer.rundir import RunDirectory
 from trainer.summaries import pictures, statistics
@@ -52,12 +52,21 @@ def train(config: Config, data: Data, directory: RunDirectory) -> Outcome:
     """
     try:
         return Run(config, data, directory).train()
-    except tf.errors.ResourceExhaustedError as error:
-        raise DeviceError(
-            "out of memory",
-            found=str(error).split("\n")[0][:200],
-            remedy="a smaller --batch_size or --hidden; the same command then goes on from the last checkpoint",
-        ) from error
+    except (tf.errors.OpError, OSError) as error:
+        said = str(error).split("\n")[0][:200]
+        if isinstance(error, OSError) or "No space left" in said or "quota" in said.lower():
+            raise StorageError(
+                f"the run directory {directory.path} can no longer be written",
+                found=said,
+                remedy="make room or mend the disk; the same command then goes on from the last checkpoint",
+            ) from error
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            raise DeviceError(
+                "out of memory",
+                found=said,
+                remedy="free memory and type the same command, or --restart with a smaller --batch_size or --hidden",
+            ) from error
+        raise
 
 
 class Run:

@@ -24,6 +24,12 @@ LOG_FILE = "run.log"
 LOCK_FILE = ".lock"
 SET_ASIDE = "set_aside"
 
+# All that a run makes, but for the lock. A folder may hold other things of its owner's.
+CONTENTS = (
+    *(FLAGS_FILE, RESULT_FILE, LOG_FILE, "run_id", "floors.json", "tensorboard.log"),
+    *("train", "eval", "floor", "checkpoints", "export"),
+)
+
 
 class RunDirectory:
     """The folder of one run.
@@ -132,8 +138,8 @@ class RunDirectory:
             files.write(path, text)
 
     def set_aside(self) -> pathlib.Path | None:
-        """Moves all that is in the folder, but for the lock, into a sub-folder; None where nothing was there."""
-        contents = [path for path in self.path.iterdir() if path.name not in (LOCK_FILE, SET_ASIDE)]
+        """Moves the run so far into a sub-folder; None where there was none."""
+        contents = [self / name for name in CONTENTS if (self / name).exists()]
         if not contents:
             return None
         (self / SET_ASIDE).mkdir(exist_ok=True)

@@ -43,7 +43,12 @@ def load(name: str, sources: Sources, classes: Sequence[str] = ()) -> Data:
       DataError: files that are absent, damaged, or not what they claim to be.
     """
     check_name(name)
-    data = LOADERS[name](sources)
+    try:
+        data = LOADERS[name](sources)
+    except OSError as error:
+        raise DataError(
+            f"{name} cannot be read", found=str(error), remedy="mend the permissions or the disk"
+        ) from error
     return keep_classes(data, classes) if classes else data
 
 

@@ -51,6 +51,8 @@ class Sources:
             home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
             return pathlib.Path(home) / "datasets"
         folder = pathlib.Path(self.data_dir).expanduser()
+        if folder.is_file():
+            raise DataError(f"--data_dir={self.data_dir} is a file", remedy=f"give its folder: {folder.parent}")
         if not folder.exists():
             raise DataError(
                 f"--data_dir={self.data_dir} does not exist",
