@@ -9,7 +9,7 @@ import sys
 import traceback
 
 from trainer import config as configs
-from trainer import progress
+from trainer import console
 from trainer.errors import BUG, DONE, HourglassError
 
 INTERRUPTED = 130
@@ -21,22 +21,22 @@ def main(arguments: list[str]) -> int:
         print(configs.help_text(), end="")
         return DONE
     debug = "--debug" in arguments
-    progress.start_logging()
+    console.start_logging()
     try:
         config, given = configs.parse(arguments)
         from trainer import modes  # NumPy: a mistyped flag needs none.
 
         return modes.start(config, given)
     except HourglassError as error:
-        progress.log_error(f"error: {error}", traceback.format_exc(), debug=debug)
+        console.log_error(f"error: {error}", traceback.format_exc(), debug=debug)
         return error.exit_code
     except KeyboardInterrupt:
-        progress.log_error("interrupted; nothing was lost", traceback.format_exc(), debug=debug)
+        console.log_error("interrupted; nothing was lost", traceback.format_exc(), debug=debug)
         return INTERRUPTED
     except Exception as error:
         said = f"error: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}"
         remedy = "remedy: this is a bug of Hourglass; --debug shows where, run.log in the run directory has it too"
-        progress.log_error(f"{said}\n{remedy}", traceback.format_exc(), debug=debug)
+        console.log_error(f"{said}\n{remedy}", traceback.format_exc(), debug=debug)
         return BUG
 
 

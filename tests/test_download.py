@@ -25,9 +25,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if behaviour == "a page":
             content, start = b"<html>Please log in</html>", 0
-        if behaviour == "another":
+        if behaviour.startswith("another"):
             content = bytes(len(CONTENT))
-        if behaviour == "ignores ranges":
+        if behaviour in ("ignores ranges", "another, whole"):
             start = 0
         if start >= len(content):
             self.send_error(416)
@@ -103,6 +103,13 @@ def test_an_interrupted_download_goes_on_where_it_was(fetch, server, tmp_path):
 def test_what_was_left_of_something_else_is_thrown_away(behaviour, fetch, tmp_path):
     (tmp_path / "data.tar.gz.part").write_bytes(b"x" * 700_000)
     assert fetch(behaviour).read_bytes() == CONTENT
+
+
+def test_a_wrong_file_is_not_fetched_twice_from_a_server_that_cannot_resume(fetch, server, tmp_path):
+    (tmp_path / "data.tar.gz.part").write_bytes(b"x" * 700_000)
+    with pytest.raises(DataError):
+        fetch("another, whole")
+    assert server.requests == [("/0/data.tar.gz", 700_000)]
 
 
 @pytest.mark.parametrize("left", [len(CONTENT), len(CONTENT) + 5])

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from trainer import datasets, models, progress, report
+from trainer import console, datasets, models, report
 from trainer.checkpoints import manifest as manifests
 from trainer.config import Config
 from trainer.datasets import Data
@@ -52,7 +52,7 @@ def train(config: Config, given: frozenset[str]) -> int:
             if config.tensorboard:
                 server = Server(directory.root, config.port, directory / "tensorboard.log")
         else:
-            progress.log_to(directory / LOG_FILE)
+            console.log_to(directory / LOG_FILE)
             with _native_noise_to(directory / LOG_FILE):
                 from trainer import run  # Seconds of TensorFlow: everything that a person can get wrong comes before.
 

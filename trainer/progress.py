@@ -2,8 +2,6 @@
 
 import logging
 import math
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,31 +106,3 @@ def _bar(console: "Console") -> "Progress":
 
     columns = (BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.fields[text]}"))
     return Progress(*columns, console=console, transient=True)
-
-
-def start_logging() -> None:
-    """What is logged goes to the terminal, as it is: words to stdout, errors to stderr."""
-    logging.raiseExceptions = False  # A closed terminal is no reason to stop.
-    log.setLevel(logging.DEBUG)
-    log.propagate = False
-    for handler in list(log.handlers):
-        log.removeHandler(handler)
-        handler.close()
-    terminal = logging.StreamHandler(sys.stdout)
-    terminal.setLevel(logging.INFO)
-    terminal.addFilter(lambda record: record.levelno < logging.ERROR)
-    log.addHandler(terminal)
-
-
-def log_to(path: os.PathLike[str]) -> None:
-    """What is logged goes to this file too, with the time."""
-    file = logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log.addHandler(file)
-
-
-def log_error(text: str, trace: str, *, debug: bool) -> None:
-    """An error: its text to stderr, the traceback to the log, and with `debug` to stderr too."""
-    log.error(text)
-    log.debug(trace)
-    print(trace + text if debug else text, file=sys.stderr)

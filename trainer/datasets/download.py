@@ -26,13 +26,14 @@ def first(mirrors: Sequence[Mirror], folder: pathlib.Path, say: Callable[[str], 
       DataError: none has it; each with its reason.
     """
     reasons = []
-    for mirror in mirrors:
+    for number, mirror in enumerate(mirrors, start=1):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             return _download(mirror, folder, say)
         except (Unusable, OSError, http.client.HTTPException) as error:
             reasons.append(f"{mirror.url}: {error}")
-            say(f"cannot download {reasons[-1]}")
+            if number < len(mirrors):
+                say(f"cannot download {reasons[-1]}; trying the next mirror")
     wanted = mirrors[-1].archives[0]
     raise DataError(
         f"could not download {wanted.name} to {folder}",
@@ -56,8 +57,7 @@ def _download(mirror: Mirror, folder: pathlib.Path, say: Callable[[str], None]) 
         for fresh in (False, True):
             if fresh:
                 file.truncate(0)  # What was there may have come from another file: once more from the start.
-            resumed = file.seek(0, os.SEEK_END) > 0
-            _fill(mirror, file, say)
+            resumed = _fill(mirror, file, say)
             archive = _identify(part, mirror.archives)
             if archive is not None:
                 os.fsync(file.fileno())
@@ -71,26 +71,33 @@ def _download(mirror: Mirror, folder: pathlib.Path, say: Callable[[str], None]) 
         raise Unusable(f"SHA-256 is {found}, expected {expected}")
 
 
-def _fill(mirror: Mirror, file: BinaryIO, say: Callable[[str], None]) -> None:
-    """Appends to `file` until the server has sent all, going on after broken connections that made progress."""
+def _fill(mirror: Mirror, file: BinaryIO, say: Callable[[str], None]) -> bool:
+    """Appends to `file` until the server has sent all, going on after broken connections that made progress.
+
+    Returns:
+      Whether the file still begins with what it held before.
+    """
+    resumed = file.seek(0, os.SEEK_END) > 0
     for attempt in range(ATTEMPTS_A_MIRROR):
         before = file.seek(0, os.SEEK_END)
         try:
-            if _append(mirror, file, say):
-                return
+            start, is_whole = _append(mirror, file, say)
+            resumed = resumed and start > 0
+            if is_whole:
+                return resumed
             say(f"{mirror.url}: the connection broke; going on at {meter.size(file.tell())}")
         except urllib.error.HTTPError as error:
             if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise
-            return  # There is nothing after what we have: its hash decides.
+            return resumed  # There is nothing after what we have: its hash decides.
         except (OSError, http.client.HTTPException):
             if attempt + 1 == ATTEMPTS_A_MIRROR or file.seek(0, os.SEEK_END) == before:
                 raise
     raise Unusable(f"the connection broke {ATTEMPTS_A_MIRROR} times")
 
 
-def _append(mirror: Mirror, file: BinaryIO, say: Callable[[str], None]) -> bool:
-    """One request for what is missing; True when it arrived whole."""
+def _append(mirror: Mirror, file: BinaryIO, say: Callable[[str], None]) -> tuple[int, bool]:
+    """One request for what is missing: the position from which the server sent, and whether all has arrived."""
     start = file.tell()
     request = urllib.request.Request(mirror.url, headers={"User-Agent": "hourglass-trainer"})
     if start:
@@ -112,7 +119,7 @@ def _append(mirror: Mirror, file: BinaryIO, say: Callable[[str], None]) -> bool:
                 if file.tell() > max(sizes):
                     raise Unusable(f"sends more than {max(sizes):,} bytes")
         file.flush()
-        return total is None or file.tell() >= total
+        return start, total is None or file.tell() >= total
 
 
 def _identify(path: pathlib.Path, archives: Iterable[Archive]) -> Archive | None:
