@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> int:
     console.start_logging()
     try:
         config, given = configs.parse(arguments)
+        debug = config.debug
         from trainer import modes  # NumPy: a mistyped flag needs none.
 
         return modes.start(config, given)

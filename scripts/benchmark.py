@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from trainer import config as configs
 from trainer import datasets
+from trainer import loop as loops
 from trainer import run as runs
 from trainer.rundir import RunDirectory
 
@@ -55,7 +56,7 @@ def ratio(run: runs.Run) -> float:
         times.append(time.perf_counter())
         return reports
 
-    def timed_save(step: int, pending: list[float]) -> None:
+    def timed_save(step: int, pending: loops.Pending) -> None:
         save(step, pending)
         times.append(time.perf_counter())
 

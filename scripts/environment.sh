@@ -20,7 +20,9 @@ find_python() {
 
 make_environment() {
     local venv=.venv stamp=.venv/.installed wanted made extras missing=0 extra
-    wanted=$(cat setup.cfg pyproject.toml scripts/constraints.txt | sha256sum | cut -d' ' -f1)
+    # The folder counts too: a virtual environment does not work elsewhere.
+    wanted=$(cat setup.cfg pyproject.toml scripts/constraints.txt | cksum; pwd)
+    wanted=${wanted//$'\n'/ }
     made=$(sed -n 1p "$stamp" 2>/dev/null || true)
     extras=$(sed -n 2p "$stamp" 2>/dev/null || true)
     for extra in "$@"; do

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
-# As launch.py's own start does: TensorFlow's greetings are of no interest here either.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow's greetings are of no interest here, and what is claimed to the bit is claimed of a CPU.
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 ROOT = pathlib.Path(__file__).parent.parent
 

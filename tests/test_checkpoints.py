@@ -36,12 +36,12 @@ def manifest(step):
     return manifests.Manifest(
         run_id="r",
         step=step,
-        total_steps=9,
         flags={},
         data="d",
         numerics={},
         metrics={},
-        pending=[],
+        changes=[],
+        pending=(0.0, 0),
         seconds=0.5,
         files={},
     )
@@ -113,7 +113,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("how", DAMAGE)
-def test_damage_is_noticed_set_aside_and_the_one_before_is_taken(how, tmp_path, caplog):
+def test_damage_is_noticed_set_aside_and_the_one_before_is_taken(how, tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1, 2, 3)
     DAMAGE[how](folder)
@@ -162,6 +162,40 @@ def test_a_save_that_was_never_committed_does_not_count_and_is_swept(tmp_path):
     assert not [name for name in names(folder) if "-3" in name or "-4" in name or "tmp" in name]
     run.save(3)
     assert Run(folder).restore() == 3
+
+
+def test_checkpoints_of_others_are_moved_and_not_lost(tmp_path):
+    folder = tmp_path / "c"
+    theirs = tf.train.Checkpoint(vector=tf.Variable(tf.fill([8], 7.0)))
+    tf.train.CheckpointManager(theirs, str(folder), max_to_keep=3).save()
+    content = (folder / "ckpt-1.index").read_bytes()
+    run = Run(folder)
+    assert run.restore() is None
+    run.save(1)
+    assert (folder / "damaged-1" / "ckpt-1.index").read_bytes() == content
+
+
+def test_plain_tensorflow_finds_the_newest_even_after_a_save_that_was_cut_off(tmp_path):
+    folder = tmp_path / "c"
+    Run(folder).save(1, 2, 3)
+    (folder / "ckpt-3.json").unlink()
+    Run(folder)
+    assert tf.train.latest_checkpoint(str(folder)) == str(folder / "ckpt-2")
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "denied"), OSError(errno.EIO, "I/O error")])
+def test_a_disk_that_fails_for_a_moment_does_not_cost_the_newest_checkpoint(error, tmp_path, monkeypatch):
+    folder = tmp_path / "c"
+    Run(folder).save(1, 2)
+
+    def failing(path):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.files.sha256", failing)
+        with pytest.raises(OSError, match=error.strerror):
+            Run(folder).restore()
+    assert Run(folder).restore() == 2
 
 
 def test_files_of_people_are_left_alone(tmp_path):

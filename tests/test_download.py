@@ -105,6 +105,13 @@ def test_what_was_left_of_something_else_is_thrown_away(behaviour, fetch, tmp_pa
     assert fetch(behaviour).read_bytes() == CONTENT
 
 
+def test_a_login_page_does_not_cost_what_has_arrived(fetch, tmp_path):
+    (tmp_path / "data.tar.gz.part").write_bytes(CONTENT[:700_000])
+    with pytest.raises(DataError):
+        fetch("a page")
+    assert (tmp_path / "data.tar.gz.part").read_bytes() == CONTENT[:700_000]
+
+
 def test_a_wrong_file_is_not_fetched_twice_from_a_server_that_cannot_resume(fetch, server, tmp_path):
     (tmp_path / "data.tar.gz.part").write_bytes(b"x" * 700_000)
     with pytest.raises(DataError):
@@ -147,6 +154,7 @@ def test_two_that_start_together_download_once(fetch, server):
     for thread in threads:
         thread.join()
     assert results[0] == results[1]
+    assert len(server.requests) == 1
     assert results[0].read_bytes() == CONTENT
 
 

@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from trainer.checkpoints import manifest as manifests
 from trainer.datasets import cifar
 
 SHORT = ("--steps=40", "--batch_size=70", "--hidden=5", "--log_every=4", "--eval_every=10", "--image_every=20")
+LONG = ("--hidden=5", "--schedule=constant", "--log_every=50", "--eval_every=0", "--image_every=0", "--jit=off")
 OFTEN = (*SHORT, "--checkpoint_every=1", "--keep=100")  # 1,500 digits: an epoch has 21.4 steps
 
 
@@ -41,6 +43,16 @@ def points(run: pathlib.Path) -> dict[str, dict[str, dict[int, float]]]:
     }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks():
+    """Blocks of seven steps: these runs have several."""
+    from trainer import run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "MAX_BLOCK_STEPS", 7)
+        yield
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """An uninterrupted run with a checkpoint at every step."""
@@ -52,7 +64,7 @@ def finished(tmp_path_factory):
 
 
 def test_a_run_leaves_what_it_promises(finished):
-    assert {path.name for path in finished.iterdir()} == {*rundir.CONTENTS, ".lock"} - {"tensorboard.log"}
+    assert {path.name for path in finished.iterdir()} == {*rundir.CONTENTS, ".lock"}
     assert manifests.steps_in(finished / "checkpoints") == list(range(1, 41))
     for step in (1, 17, 40):
         assert manifests.read(finished / "checkpoints", step).step == step
@@ -108,8 +120,8 @@ def killed_after(finished, step, run):
     shutil.rmtree(run / "export")
 
 
-# Inside an epoch, at its end, right after it; at a logged step, beside one; before and after an evaluation.
-@pytest.mark.parametrize("step", [1, 10, 21, 22, 39])
+# At a block's end; right after an epoch's end, inside a block, between two logged steps.
+@pytest.mark.parametrize("step", [7, 22])
 def test_a_killed_run_ends_with_the_bytes_of_one_never_stopped(step, finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, step, run)
@@ -119,6 +131,27 @@ def test_a_killed_run_ends_with_the_bytes_of_one_never_stopped(step, finished, t
     assert weights(run, 40) == weights(finished, 40)
     assert points(run) == points(finished)
     assert list(pictures(run / "eval", "reconstruction")) == [0, 20, 40]
+
+
+def test_the_result_does_not_depend_on_when_checkpoints_are_saved(finished, tmp_path, launch):
+    assert launch(*SHORT, "--checkpoint_every=0", "--run_dir=run")[0] == 0
+    assert manifests.steps_in(pathlib.Path("run/checkpoints")) == [40]
+    assert weights(pathlib.Path("run"), 40) == weights(finished, 40)
+
+
+@pytest.mark.parametrize(
+    ("precision", "optimizer", "loss"), [("mixed_bfloat16", "rmsprop", "rmse"), ("mixed_float16", "sgd", "sse")]
+)
+def test_every_precision_resumes_to_the_bit(precision, optimizer, loss, launch):
+    common = (f"--precision={precision}", f"--optimizer={optimizer}", f"--loss={loss}", "--schedule=constant")
+    common = (*common, "--dataset=iris", "--hidden=2", "--learning_rate=0.01", "--log_every=3", "--jit=off")
+    assert launch(*common, "--steps=11", "--run_dir=whole")[0] == 0
+    assert launch(*common, "--steps=4", "--run_dir=parts")[0] == 0
+    code, output, _ = launch("--run_dir=parts", "--steps=11")
+    assert code == 0
+    assert "the result will be that of an uninterrupted run, to the bit" in output
+    whole, parts = pathlib.Path("whole"), pathlib.Path("parts")
+    assert weights(whole, 11) == weights(parts, 11)
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again(finished, tmp_path, launch):
@@ -164,14 +197,12 @@ def test_checkpoints_that_are_all_damaged_are_exit_4_and_restart_keeps_them(fini
 
 
 def test_a_finished_run_says_so_without_tensorflow(finished, python):
-    began = time.monotonic()
     done = python(
         "import sys, launch\ncode = launch.main(sys.argv[1:])\nprint('tensorflow' in sys.modules, code)",
         f"--run_dir={finished}",
     )
     assert "finished already" in done.stdout
     assert done.stdout.strip().splitlines()[-1] == "False 0"
-    assert time.monotonic() - began < 60
 
 
 def test_a_longer_run_goes_on_from_the_end(finished, tmp_path, launch):
@@ -196,6 +227,9 @@ def test_a_run_goes_on_in_another_precision_and_exports_float32(precision, finis
     code, output, _ = launch(f"--run_dir={run}", f"--precision={precision}")
     assert code == 0
     assert f"precision: float32 -> {precision}" in output
+    (run / "result.json").unlink()
+    again = launch(f"--run_dir={run}")[1]  # What was lost once stays lost.
+    assert f"bit-identity with an uninterrupted run is not claimed (precision: float32 -> {precision}" in again
     signature = tf.saved_model.load(str(run / "export" / "40")).signatures["serving_default"]
     found = signature(images=tf.zeros([3, 8, 8, 1]))["reconstructions"]
     assert found.dtype == tf.float32
@@ -205,11 +239,16 @@ def test_a_run_goes_on_in_another_precision_and_exports_float32(precision, finis
 
 
 def test_a_changed_mathematical_flag_is_refused_and_nothing_is_lost(finished, launch):
-    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.name != ".lock" and path.is_file()}
+    def times():
+        files = (path for path in finished.rglob("*") if path.name not in (".lock", "run.log") and path.is_file())
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    before = times()
     code, _, error = launch(f"--run_dir={finished}", "--hidden=6", "--loss=sse")
     assert code == 1
     assert "--hidden: 5 -> 6; --loss: mse -> sse" in error
-    assert {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.name != ".lock" and p.is_file()} == before
+    assert times() == before
+    assert "--loss: mse -> sse" in (finished / "run.log").read_text()
 
 
 def test_changed_data_are_refused(finished, tmp_path, launch, monkeypatch):
@@ -263,8 +302,6 @@ assert not {"trainer", "launch"} & set(sys.modules)
 
 
 def test_the_saved_model_works_in_a_process_that_cannot_import_trainer(finished, tmp_path):
-    import tensorflow as tf
-
     images = np.random.default_rng(0).random((7, 8, 8, 1)).astype(np.float32)
     np.save(tmp_path / "images.npy", images)
     arguments = [str(finished / "export" / "40"), "images.npy", "out.npz"]
@@ -278,9 +315,21 @@ def test_the_saved_model_works_in_a_process_that_cannot_import_trainer(finished,
     assert {array.dtype for array in out.values()} == {np.dtype(np.float32)}
     np.testing.assert_allclose(out["decoded"], out["reconstructions"], atol=1e-6)
     np.testing.assert_allclose(out["one"], out["reconstructions"][:1], atol=1e-6)
-    loaded = tf.saved_model.load(str(finished / "export" / "40"))
-    expected = loaded.reconstruct(images)["reconstructions"]
-    np.testing.assert_allclose(out["reconstructions"], expected, atol=1e-6)
+    codes, reconstructions = by_hand(finished, images)
+    np.testing.assert_allclose(out["codes"], codes, atol=1e-5)
+    np.testing.assert_allclose(out["reconstructions"], reconstructions, atol=1e-5)
+
+
+def by_hand(run: pathlib.Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and reconstructions of 64 -> 5 -> 64, linear, from the checkpoint's tensors with NumPy."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(run / "checkpoints" / "ckpt-40"))
+    end = "/.ATTRIBUTES/VARIABLE_VALUE"
+    trained = {tuple(reader.get_tensor(f"optimizer/_trainable_variables/{i}{end}").shape): i for i in (0, 1, 3)}
+    w, b, v = (reader.get_tensor(f"optimizer/_trainable_variables/{trained[s]}{end}") for s in ((64, 5), (5,), (5, 64)))
+    codes = (images - reader.get_tensor(f"model/mean{end}")).reshape(-1, 64) @ w + b
+    return codes, (codes @ v).reshape(images.shape) + reader.get_tensor(f"model/decoder/bias{end}")
 
 
 def test_an_interrupted_process_saves_exits_130_and_the_same_command_ends_it(tmp_path, launch):
@@ -288,7 +337,7 @@ def test_an_interrupted_process_saves_exits_130_and_the_same_command_ends_it(tmp
     command = [sys.executable, str(ROOT / "launch.py"), f"--run_dir={run}"]
     # Long enough that the interrupt comes half way.
     process = subprocess.Popen(
-        [*command, *SHORT, "--steps=2000000", "--schedule=constant"],
+        [*command, *LONG, "--steps=2000000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -300,6 +349,7 @@ def test_an_interrupted_process_saves_exits_130_and_the_same_command_ends_it(tmp
     assert second.returncode == 5
     assert f"locked by process {process.pid} on" in second.stderr
     while not points_written(run):
+        assert process.poll() is None
         os.sched_yield()
     process.send_signal(signal.SIGINT)
     output, error = process.communicate()
@@ -312,12 +362,36 @@ def test_an_interrupted_process_saves_exits_130_and_the_same_command_ends_it(tmp
     assert code == 0, error
     assert f"resumed     at step {reached:,}; the result will be that of an uninterrupted run" in output
     whole = tmp_path / "whole"
-    assert launch(f"--run_dir={whole}", *SHORT, f"--steps={reached + 3}", "--schedule=constant")[0] == 0
+    assert launch(f"--run_dir={whole}", *LONG, f"--steps={reached + 3}")[0] == 0
     assert weights(run, reached + 3) == weights(whole, reached + 3)
 
 
 def points_written(run: pathlib.Path) -> bool:
     return any(path.stat().st_size > 1000 for path in (run / "train").glob("*.v2"))
+
+
+def reached_at(url: str, process: subprocess.Popen) -> bool:
+    try:
+        with urllib.request.urlopen(url + "data/runs", timeout=10) as response:
+            return b"eval" in response.read()
+    except (urllib.error.URLError, ConnectionError):
+        assert process.poll() is None
+        return False
+
+
+def test_tensorboard_is_served_after_the_run_until_a_signal_and_ends_with_it(finished):
+    command = [sys.executable, str(ROOT / "launch.py"), f"--run_dir={finished}"]
+    process = subprocess.Popen([*command, "--tensorboard"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    url = next(line.split()[-3] for line in process.stdout if line.startswith("TensorBoard goes on at"))
+    # The lock is free while it serves.
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    while not reached_at(url, process):
+        os.sched_yield()
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate()[1] == ""
+    assert process.returncode == 0
+    with pytest.raises((urllib.error.URLError, ConnectionError)):
+        urllib.request.urlopen(url, timeout=10)
 
 
 def test_the_books_horses_are_found_trained_and_exported(tmp_path, launch):
@@ -469,4 +543,5 @@ def test_a_bug_of_ours_is_exit_70_with_its_traceback_in_the_log(launch, monkeypa
     assert "RuntimeError: surprise" in error
     assert "Traceback" not in error
     assert "Traceback" in pathlib.Path("run/run.log").read_text()
-    assert "Traceback" in launch("--run_dir=run", "--debug")[2]
+    for debug in ("--debug", "--debug=true"):
+        assert "Traceback" in launch("--run_dir=run", debug)[2]

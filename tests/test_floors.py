@@ -51,7 +51,9 @@ def test_the_cache_counts_for_the_same_data_and_code_only(tmp_path):
             "fingerprint": fingerprint,
             "cache": tmp_path / "floors.json",
         }
-        return floors.Background(rows, rows, **arguments).wait()
+        background = floors.Background(rows, rows, **arguments)
+        background.wait()
+        return background.take()
 
     first = found("a")
     stored = json.loads((tmp_path / "floors.json").read_text())

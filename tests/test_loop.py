@@ -15,11 +15,11 @@ from trainer.errors import DivergedError
 class Fakes:
     """Counts steps instead of training; the loss of step s (from 1 on) is s, or as `losses` says."""
 
-    def __init__(self, losses=None, on_step=None):
+    def __init__(self, losses=None, on_step=None, ruined_at=()):
         self.events, self.logged, self.saved = [], {}, {}
         self.losses, self.on_step = losses or {}, on_step or (lambda step: None)
         self.step = 0
-        self.pending = []
+        self.ruined_at = ruined_at
 
     def block(self, data, first, last):
         reports = np.zeros((len(data), 3), np.float32)
@@ -29,14 +29,15 @@ class Fakes:
             self.on_step(self.step)
         return tf.constant(reports)
 
-    def run(self, start=0, pending=(), steps_per_block=8, **plan):
+    def run(self, start=0, pending=(0.0, 0), steps_per_block=8, **plan):
         self.step = start
         intervals = {"log_every": 0, "eval_every": 0, "image_every": 0, "checkpoint_every": 0}
         actions = loop.Actions(
             log=lambda step, values: self.logged.update({step: dict(values)}),
             evaluate=lambda step: self.events.append(("evaluate", step)) or "",
             picture=lambda step: self.events.append(("picture", step)),
-            save=lambda step, pending: (self.events.append(("save", step)), self.saved.update({step: list(pending)})),
+            is_sound=lambda: self.step not in self.ruined_at,
+            save=self.save,
         )
         blocks = itertools.repeat(np.zeros((steps_per_block, 1)))
         with loop.Stop() as stop:
@@ -46,11 +47,16 @@ class Fakes:
                 loop.Plan(steps_per_block=steps_per_block, **{**intervals, **plan}),
                 actions,
                 start_step=start,
-                pending=list(pending),
+                pending=loop.Pending(*pending),
+                words="",
                 clock=progress.Clock(),
                 bar=progress.Bar(10),
                 stop=stop,
             )
+
+    def save(self, step, pending):
+        self.events.append(("save", step))
+        self.saved[step] = (pending.total, pending.count)
 
     def when(self, what):
         return [step for event, step in self.events if event == what]
@@ -109,6 +115,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_never_saved(bad):
     assert "step 13 " in str(error.value)
     assert "checkpoint is of step 10" in str(error.value)
     assert fakes.when("save") == [5, 10]
+
+
+@pytest.mark.parametrize("step", [10, 30])
+def test_weights_that_the_last_update_ruined_are_never_saved(step):
+    fakes = Fakes(ruined_at=[step])
+    with pytest.raises(DivergedError, match=f"after step {step} weights are not finite"):
+        fakes.run(total_steps=30, checkpoint_every=5)
+    assert fakes.when("save") == list(range(5, step, 5))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

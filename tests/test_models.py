@@ -119,3 +119,48 @@ def test_every_activation_and_optimizer_of_the_flags_exists():
 
     assert all(callable(keras.activations.get(name)) for name in config.ACTIVATIONS)
     assert set(steps.OPTIMIZERS) == set(config.OPTIMIZERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "loss", "optimizer"),
+    [
+        (name, config.PRECISIONS[i % 3], config.LOSSES[i % 4], config.OPTIMIZERS[i % 3])
+        for name in models.MODELS
+        for i in range(4)
+    ],
+)
+def test_every_network_trains_is_restored_and_exported(name, precision, loss, optimizer, tmp_path):
+    from trainer import devices, export, losses, steps
+
+    output = "sigmoid" if loss == "bernoulli" else "linear"
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 4, 4, 1), dtype=np.uint8)
+
+    def make(precision=precision):
+        network = build(name, precision=precision, output_activation=output)
+        return network, steps.make_state(network, optimizer, precision=precision)
+
+    network, state = make()
+    block = steps.make_block(
+        state,
+        losses.LOSSES[loss],
+        steps.make_schedule("cosine", 1e-3, 6),
+        scale=255.0,
+        is_logged=lambda step: step > 0,
+        jit=devices.uses_jit("auto", kind="cpu", precision=precision, model=name),
+    )
+    reports = block(tf.constant(images), 0, 6).numpy()
+    assert np.isfinite(reports).all()
+    assert (reports[:, steps.GRADIENT_NORM] > 0).all()
+    assert state.is_sound()
+
+    path = state.checkpoint().save("ckpt")
+    restored, other = make("float32")
+    other.checkpoint().restore(path).assert_consumed()
+    folder = export.export(restored, tmp_path / "export", 6, input_name="images")
+    exported = tf.saved_model.load(str(folder))
+    some = images[0].astype(np.float32) / 255
+    found = exported.signatures["serving_default"](images=tf.constant(some))["reconstructions"]
+    np.testing.assert_allclose(found, restored(some), atol=1e-6)
+    np.testing.assert_allclose(found, network(some), atol=0.05 if precision != "float32" else 1e-6)
+    codes = exported.signatures["encode"](images=tf.constant(some))["codes"]
+    np.testing.assert_allclose(codes, restored.encode(some), atol=1e-6)

@@ -72,6 +72,28 @@ def test_an_address_is_refused(address):
         RunDirectory(parse(f"--run_dir={address}"))
 
 
+def test_a_lock_that_its_last_owner_removed_is_no_lock(tmp_path):
+    directory = RunDirectory(parse(f"--run_dir={tmp_path / 'run'}"))
+    original = directory._lock
+
+    def removed_meanwhile(lock):
+        original(lock)
+        (directory.path / ".lock").unlink()
+
+    directory._lock = removed_meanwhile
+    with pytest.raises(LockedError), directory.locked():
+        pass
+
+
+def test_restart_keeps_the_stored_flags_and_lets_any_change(tmp_path):
+    (tmp_path / "flags.txt").write_text("--dataset=iris\n--hidden=2\n--learning_rate=0.5\n")
+    given, names = config.parse([f"--run_dir={tmp_path}", "--restart", "--learning_rate=0.1"])
+    adopted = RunDirectory(given).adopt_flags(given, names)
+    assert (adopted.dataset, adopted.hidden, adopted.learning_rate) == ("iris", (2,), 0.1)
+    (tmp_path / "flags.txt").write_text("--nonsense")
+    assert RunDirectory(given).adopt_flags(given, names) == given
+
+
 def test_setting_aside_keeps_every_run_and_touches_nothing_else(tmp_path):
     directory = RunDirectory(parse(f"--run_dir={tmp_path}"))
     (tmp_path / "thesis.tex").write_text("the owner's")

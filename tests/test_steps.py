@@ -40,8 +40,8 @@ def data(steps_per_block=STEPS):
 
 
 def contents(state):
-    variables = [*state.model.variables, *state.optimizer.variables]
-    return b"".join(np.asarray(v).tobytes() for v in variables) + state.step.numpy().tobytes()
+    own = [state.step, state.loss_scale, state.loss_scale_good_steps]
+    return b"".join(np.asarray(v).tobytes() for v in [*state.model.variables, *state.optimizer.variables, *own])
 
 
 @pytest.mark.parametrize(
@@ -170,6 +170,7 @@ def test_a_checkpoint_of_one_precision_restores_into_another_to_the_bit(precisio
     assert contents(other) != contents(state)
     other.checkpoint().restore(path).assert_consumed()
     assert contents(other) == contents(state)
+    assert float(other.loss_scale) == 2.0**15  # What float16 wants to begin with, whatever came before.
 
 
 def test_evaluation_of_any_number_of_examples_is_exact():

@@ -130,6 +130,6 @@ def test_a_port_that_is_taken_is_replaced_by_a_free_one(tmp_path, monkeypatch):
         taken.bind(("localhost", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = Server(tmp_path, port, tmp_path / "log")
+        server = Server(tmp_path, port)
     assert server.url != f"http://localhost:{port}/"
     assert started[0][started[0].index("--host") + 1] == "localhost"

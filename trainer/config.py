@@ -220,15 +220,19 @@ def from_flagfile(text: str) -> Config:
     return parse([line for line in lines if line and not line.startswith("#")])[0]
 
 
-def adopt(stored: Config, given: Config, given_names: Iterable[str]) -> Config:
+def adopt(stored: Config, given: Config, given_names: Iterable[str], *, guarded: bool = True) -> Config:
     """The stored config of an existing run, with the flags that were given now on top.
+
+    Args:
+      stored: the run's; given: as parsed now; given_names: the names of those that were given.
+      guarded: mathematical flags may not change.
 
     Raises:
       UsageError: a mathematical flag was given a different value; all such flags are named.
     """
     given_names = set(given_names)
     changed = [n for n in names() if n in MATHEMATICS & given_names and getattr(given, n) != getattr(stored, n)]
-    if changed:
+    if changed and guarded:
         table = "; ".join(
             f"--{n}: {_serialize(getattr(stored, n))} -> {_serialize(getattr(given, n))}" for n in changed
         )

@@ -3,8 +3,11 @@
 import logging
 import os
 import sys
+from logging import handlers
 
 log = logging.getLogger("hourglass")
+
+MAX_RECORDS = 1_000  # kept for a file that is not known yet
 
 
 def start_logging() -> None:
@@ -19,12 +22,20 @@ def start_logging() -> None:
     terminal.setLevel(logging.INFO)
     terminal.addFilter(lambda record: record.levelno < logging.ERROR)
     log.addHandler(terminal)
+    log.addHandler(handlers.MemoryHandler(MAX_RECORDS, flushLevel=logging.CRITICAL + 1, flushOnClose=False))
 
 
 def log_to(path: os.PathLike[str]) -> None:
-    """What is logged goes to this file too, with the time."""
+    """What is logged, and has been since the start, goes to this file too, with the time."""
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    for handler in list(log.handlers):
+        if isinstance(handler, handlers.MemoryHandler):
+            handler.setTarget(file)
+            handler.flush()
+        if not isinstance(handler, logging.StreamHandler) or isinstance(handler, logging.FileHandler):
+            log.removeHandler(handler)
+            handler.close()
     log.addHandler(file)
 
 

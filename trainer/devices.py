@@ -57,8 +57,9 @@ def prepare(device: str, *, precision: str, jit: str, threads: int, deterministi
         )
     if device == "cpu":
         tf.config.set_visible_devices([], "GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    if gpus:
+        tf.config.set_visible_devices(gpus[:1], "GPU")  # One is used: no memory is taken on the others.
+        tf.config.experimental.set_memory_growth(gpus[0], True)
     threads = threads or _available_cores()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

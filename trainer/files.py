@@ -19,11 +19,15 @@ def fsync(path: pathlib.Path) -> None:
 def write(path: pathlib.Path, text: str) -> None:
     """Writes a file whole or not at all, and durably."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # On a full disk every byte counts.
+        raise
     fsync(path.parent)
 
 

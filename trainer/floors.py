@@ -1,9 +1,9 @@
-"""The reconstruction error that no linear code of a size can beat, and that of the mean. NumPy only."""
+"""The training error that no linear code of a size can beat, and that of the mean. NumPy only."""
 
-import concurrent.futures
 import dataclasses
 import logging
 import pathlib
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -115,32 +115,44 @@ class Background:
         self._key = {"data": fingerprint, "code": code_size}
         self._cache = cache
         self._taken = False
-        executor = concurrent.futures.ThreadPoolExecutor(1, "floors")
-        self._future = executor.submit(self._compute, train, evaluation, code_size, scale)
-        executor.shutdown(wait=False)
+        self._found = self._stored()
+        # A daemon: a run that ends early does not wait for it, and it touches no file.
+        self._thread = threading.Thread(target=self._compute, args=(train, evaluation, code_size, scale), daemon=True)
+        if self._found is None:
+            self._thread.start()
 
-    def _compute(self, train: np.ndarray, evaluation: np.ndarray, code_size: int, scale: float) -> Floors:
+    def _stored(self) -> Floors | None:
         stored = files.read_json(self._cache)
-        if stored and stored.get("key") == self._key:
-            mean, pca = stored["mean"], stored["pca"]
-            return Floors(mean=(mean[0], mean[1]), pca=(pca[0], pca[1]) if pca else None)
-        found = compute(train, evaluation, code_size, scale)
+        if not stored or stored.get("key") != self._key:
+            return None
+        mean, pca = stored["mean"], stored["pca"]
+        return Floors(mean=(mean[0], mean[1]), pca=(pca[0], pca[1]) if pca else None)
+
+    def _compute(self, train: np.ndarray, evaluation: np.ndarray, code_size: int, scale: float) -> None:
+        try:
+            found = compute(train, evaluation, code_size, scale)
+        except (np.linalg.LinAlgError, MemoryError) as error:
+            log.warning(f"no floors: {error}")
+            return
         if found.pca is None:
             log.info(f"no PCA floor: more than {MAX_COLUMNS:,} numbers an example")
-        files.write_json(self._cache, {"key": self._key, **dataclasses.asdict(found)})
-        return found
+        self._found = found
 
     def peek(self) -> Floors | None:
         """The floors, if they are known by now."""
-        return self._future.result() if self._future.done() else None
+        return self._found
 
     def take(self) -> Floors | None:
-        """The floors, once: the first time that they are known."""
-        if self._taken or not self._future.done():
+        """The floors, once: the first time that they are known. They are stored for the next start then."""
+        found = self._found
+        if self._taken or found is None:
             return None
         self._taken = True
-        return self._future.result()
+        files.write_json(self._cache, {"key": self._key, **dataclasses.asdict(found)})
+        return found
 
-    def wait(self) -> Floors:
-        """The floors, as soon as they are known."""
-        return self._future.result()
+    def wait(self) -> Floors | None:
+        """The floors, as soon as they are known; None where computing them failed."""
+        if self._found is None:
+            self._thread.join()
+        return self._found

@@ -1,7 +1,6 @@
 """The outer loop: one compiled block of steps after the other, and between them, in Python, whatever is due."""
 
 import dataclasses
-import logging
 import os
 import signal
 import threading
@@ -16,8 +15,6 @@ import tensorflow as tf
 from trainer import progress
 from trainer.errors import DivergedError
 from trainer.steps import GRADIENT_NORM, LEARNING_RATE, LOSS, Block
-
-log = logging.getLogger("hourglass")
 
 SECONDS_A_CALL = 0.25  # Signals are heard, and the person sees something, between calls of the compiled block.
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
@@ -45,6 +42,25 @@ class Plan:
         return int(min(self.total_steps, *due))
 
 
+@dataclasses.dataclass
+class Pending:
+    """The losses of the steps since the last point in TensorBoard: summed one by one, so that cuts leave no trace."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, loss: float) -> None:
+        """Takes the loss of one more step."""
+        self.total += loss
+        self.count += 1
+
+    def take_mean(self) -> float:
+        """The mean loss, float64; begins anew."""
+        mean = self.total / self.count
+        self.total, self.count = 0.0, 0
+        return mean
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Actions:
     """What the loop does between blocks; each is told the steps done.
@@ -53,13 +69,15 @@ class Actions:
       log: (step, values): writes scalars of training.
       evaluate: evaluates, writes it, and returns words for the person.
       picture: writes the reconstruction picture.
+      is_sound: whether all weights are finite numbers.
       save: (step, pending): saves a checkpoint with the losses that are not logged yet.
     """
 
     log: Callable[[int, Mapping[str, float]], None]
     evaluate: Callable[[int], str]
     picture: Callable[[int], None]
-    save: Callable[[int, list[float]], None]
+    is_sound: Callable[[], bool]
+    save: Callable[[int, Pending], None]
 
 
 class Stop:
@@ -94,7 +112,8 @@ def train(
     actions: Actions,
     *,
     start_step: int,
-    pending: list[float],
+    pending: Pending,
+    words: str,
     clock: progress.Clock,
     bar: progress.Bar,
     stop: Stop,
@@ -105,6 +124,7 @@ def train(
       block: the compiled block of steps.
       blocks: of data, the first of which begins with `start_step`.
       pending: losses of the steps done since the last logged one.
+      words: the last evaluation's, for the person.
       clock: counts training, and nothing else.
 
     Returns:
@@ -114,7 +134,7 @@ def train(
       DivergedError: a loss is not finite. Nothing of it is saved.
     """
     step, offset, data = start_step, plan.steps_per_block, None
-    pace, saved_at, saved_step, words = _Pace(), time.monotonic(), start_step, ""
+    pace, saved_at, saved_step = _Pace(), time.monotonic(), start_step
     if step == 0:
         with clock.paused():
             words = actions.evaluate(0)
@@ -123,7 +143,7 @@ def train(
         # 1. One call of the compiled block, up to what is due next.
         began = clock.seconds
         if offset == plan.steps_per_block:
-            data, offset = next(blocks), 0
+            data, offset = tf.identity(next(blocks)), 0  # Once to the device, however many calls it is cut into.
         count = min(plan.steps_per_block - offset, plan.next_stop(step) - step, pace.steps)
         reports = block(data, offset, offset + count).numpy()[offset : offset + count]
         pace.took(count, clock.seconds - began)
@@ -144,39 +164,49 @@ def train(
                 actions.picture(step)
             late = time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS
             if last or late or stop.signal is not None or progress.is_due(step, plan.checkpoint_every):
-                actions.save(step, pending)
+                _save(actions, step, pending, saved_step)
                 saved_at, saved_step = time.monotonic(), step
     if saved_step != step:  # The signal came while something else was done.
-        actions.save(step, pending)
+        _save(actions, step, pending, saved_step)
     return step
+
+
+def _save(actions: Actions, step: int, pending: Pending, saved_step: int) -> None:
+    """Saves, unless the last update has ruined the weights: a loss tells of those before it."""
+    if not actions.is_sound():
+        raise _diverged(f"after step {step:,} weights are not finite", saved_step)
+    actions.save(step, pending)
 
 
 def _check_finite(reports: np.ndarray, before: int, saved_step: int) -> None:
     bad = np.flatnonzero(~np.isfinite(reports[:, LOSS]))
     if len(bad):
-        raise DivergedError(
-            f"the loss of step {before + bad[0] + 1:,} is {reports[bad[0], LOSS]}",
-            found=f"the last good checkpoint is of step {saved_step:,}" if saved_step else "there is no checkpoint yet",
-            remedy="--restart with a lower --learning_rate, or with --precision=float32",
-        )
+        raise _diverged(f"the loss of step {before + bad[0] + 1:,} is {reports[bad[0], LOSS]}", saved_step)
+
+
+def _diverged(what: str, saved_step: int) -> DivergedError:
+    return DivergedError(
+        what,
+        found=f"the last good checkpoint is of step {saved_step:,}" if saved_step else "there is no checkpoint yet",
+        remedy="--restart with a lower --learning_rate, or with --precision=float32",
+    )
 
 
 def _log(
-    actions: Actions, plan: Plan, reports: np.ndarray, before: int, pending: list[float], steps_per_second: float
+    actions: Actions, plan: Plan, reports: np.ndarray, before: int, pending: Pending, steps_per_second: float
 ) -> None:
     """Writes a point for every logged step among those reported; `pending` keeps the losses of no point yet."""
     for row, report in enumerate(reports):
         step = before + row + 1
-        pending.append(float(report[LOSS]))
+        pending.add(float(report[LOSS]))
         if progress.is_due(step, plan.log_every) or step == plan.total_steps:
             values = {
-                "loss": float(np.mean(pending, dtype=np.float64)),
+                "loss": pending.take_mean(),
                 "learning_rate": float(report[LEARNING_RATE]),
                 "gradient_norm": float(report[GRADIENT_NORM]),
                 "perf/steps_per_second": steps_per_second,
             }
             actions.log(step, values)
-            pending.clear()
 
 
 class _Pace:

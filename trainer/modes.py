@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 
-from trainer import console, datasets, models, report
+from trainer import console, datasets, files, models, report
 from trainer.checkpoints import manifest as manifests
 from trainer.config import Config
 from trainer.datasets import Data
 from trainer.errors import DONE, CheckpointError, UsageError
-from trainer.rundir import LOG_FILE, RunDirectory
-from trainer.summaries.server import Server
+from trainer.rundir import FLAGS_FILE, LOG_FILE, RESULT_FILE, RunDirectory
+from trainer.summaries.server import command, start_server
 
 log = logging.getLogger("hourglass")
 
@@ -38,10 +38,10 @@ def train(config: Config, given: frozenset[str]) -> int:
     datasets.check_name(config.dataset)
     models.check_name(config.model)
     directory = RunDirectory(config)
-    server: Server | None = None
     with directory.locked():
-        if not config.restart:
-            config = directory.adopt_flags(config, given)
+        if (directory / FLAGS_FILE).exists():
+            console.log_to(directory / LOG_FILE)
+        config = directory.adopt_flags(config, given)
         data = datasets.load(
             config.dataset, datasets.Sources(config.data_dir, config.data_url, log.info), config.classes
         )
@@ -49,8 +49,7 @@ def train(config: Config, given: frozenset[str]) -> int:
         if config.restart and (aside := directory.set_aside()):
             log.info(f"restart     what was there is in {aside}")
         if _is_finished(directory, config, data):
-            if config.tensorboard:
-                server = Server(directory.root, config.port, directory / "tensorboard.log")
+            server = start_server(directory.root, config.port) if config.tensorboard else None
         else:
             console.log_to(directory / LOG_FILE)
             with _native_noise_to(directory / LOG_FILE):
@@ -63,7 +62,6 @@ def train(config: Config, given: frozenset[str]) -> int:
     if server is not None:
         log.info(f"TensorBoard goes on at {server.url} until Ctrl-C")
         server.wait()
-        server.stop()
     return DONE
 
 
@@ -86,7 +84,7 @@ def _is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
             f"this run has done {reached:,} steps already, and is asked for {total_steps:,}",
             remedy="give a larger --steps or --epochs to go on, or --restart to begin again",
         )
-    result = directory.read_result()
+    result = files.read_json(directory / RESULT_FILE)
     if result is None or result.get("step") != total_steps or reached != total_steps:
         return False
     try:
@@ -96,7 +94,7 @@ def _is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
     if manifest.data != data.fingerprint:
         return False  # The way through TensorFlow says what is wrong.
     log.info(f"finished already: {directory.path}; a larger --steps or --epochs goes on, --restart begins again")
-    for line in report.summary(result):
+    for line in report.summary(result, directory.path, command(directory.root)):
         log.info(line)
     return True
 

@@ -1,6 +1,7 @@
 """What a result depends on: whether a checkpoint may be gone on from, and what may be claimed of the outcome."""
 
 import dataclasses
+import hashlib
 import importlib.metadata
 import pathlib
 import platform
@@ -51,7 +52,7 @@ class Provenance:
             "deterministic": config.deterministic,
             # A schedule that ends later takes other steps from the first one on.
             "total_steps": None if config.schedule == "constant" else total_steps,
-            "machine": platform.machine(),
+            "processor": _processor(),
             **{name: importlib.metadata.version(name) for name in LIBRARIES},
         }
         return cls(
@@ -70,11 +71,12 @@ class Provenance:
           UsageError: of another run, or of other mathematical flags.
           DataError: of other data.
         """
-        if manifest.run_id != self.run_id or manifest.flags != self.flags:
-            changed = _differences(manifest.flags, self.flags)
+        # A flag that is younger than the checkpoint had its default.
+        changed = _differences(configs.mathematics(configs.parse([])[0]) | manifest.flags, self.flags)
+        if manifest.run_id != self.run_id or changed:
             raise UsageError(
                 f"checkpoint {manifest.step:,} was written by another run",
-                found=changed or f"run {manifest.run_id}, expected {self.run_id}",
+                found="; ".join(changed) or f"run {manifest.run_id}, expected {self.run_id}",
                 remedy="move it out of the checkpoints folder, or --restart to begin again",
             )
         if manifest.data != self.data:
@@ -84,18 +86,34 @@ class Provenance:
                 remedy="bring back the same data, or give another --run_dir to train on these",
             )
 
+    def changes(self, manifest: Manifest) -> list[str]:
+        """All that has changed since the run's first start, this start included, that bits depend on."""
+        return [*manifest.changes, *_differences(manifest.numerics, self.numerics)]
+
     def claim(self, manifest: Manifest) -> str:
         """What may be said of a run that goes on from this checkpoint."""
-        changed = _differences(manifest.numerics, self.numerics)
-        if changed:
-            return f"bit-identity with an uninterrupted run is not claimed ({changed})"
+        changes = self.changes(manifest)
+        if changes:
+            return f"bit-identity with an uninterrupted run is not claimed ({'; '.join(changes)})"
         if not self.repeatable:
             return "bit-identity with an uninterrupted run is not claimed (a GPU without --deterministic)"
         return "the result will be that of an uninterrupted run, to the bit"
 
 
-def _differences(stored: dict[str, Any], now: dict[str, Any]) -> str:
-    return "; ".join(f"{name}: {stored.get(name)} -> {now.get(name)}" for name in now if stored.get(name) != now[name])
+def _differences(stored: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [f"{name}: {stored.get(name)} -> {now[name]}" for name in now if stored.get(name) != now[name]]
+
+
+def _processor() -> str:
+    """The CPU's model and a digest of its features: other instructions round otherwise."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    features = facts.get("flags") or facts.get("Features") or ""
+    digest = hashlib.sha256(features.encode()).hexdigest()[:8]
+    return f"{platform.machine()} {facts.get('model name', '')} {digest}"
 
 
 def _run_id(path: pathlib.Path) -> str:

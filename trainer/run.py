@@ -3,8 +3,6 @@
 import contextlib
 import dataclasses
 import logging
-import pathlib
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,10 +15,11 @@ from trainer.checkpoints.store import Store
 from trainer.config import Config
 from trainer.datasets import Data
 from trainer.errors import DeviceError, StorageError
+from trainer.models.autoencoder import Autoencoder
 from trainer.provenance import Provenance
 from trainer.rundir import RunDirectory
 from trainer.summaries import pictures, statistics
-from trainer.summaries.server import Server, command
+from trainer.summaries.server import Server, command, start_server
 from trainer.summaries.tensorboard import Writer
 
 log = logging.getLogger("hourglass")
@@ -117,7 +116,7 @@ class Run:
             self.model, scale=data.scale, batch_size=EVALUATION_BATCH, jit=self.device.jit
         )
 
-    def _model(self, precision: str) -> Any:
+    def _model(self, precision: str) -> Autoencoder:
         config = self.config
         output = config.output_activation
         if output == "auto":
@@ -135,25 +134,29 @@ class Run:
 
     def train(self) -> Outcome:
         """From the newest checkpoint, or from the start, to the end or a signal."""
+        config = self.config
         with contextlib.ExitStack() as stack:
             stop = stack.enter_context(loops.Stop())
             stack.enter_context(tf.device(self.device.name))
-            self.store = Store(self.directory / "checkpoints", self.state.checkpoint(), keep=self.config.keep)
+            self.store = Store(self.directory / "checkpoints", self.state.checkpoint(), keep=config.keep)
             stack.callback(self.store.close)
             restored = self.store.restore_newest(self.provenance.accept)
             self._say_header(restored)
             self._open_writers(stack, restored)
-            server = self._serve()
+            server = start_server(self.directory.root, config.port) if config.tensorboard else None
             ending = stack.enter_context(contextlib.ExitStack())
             if server is not None:
                 ending.callback(server.stop)
 
             step = self._loop(restored, stop)
             if step < self.plan.total_steps:
+                saved = ", saved" if step else ""
                 total = f"{self.plan.total_steps:,}"
-                log.info(f"stopped at step {step:,} of {total}, saved; the same command goes on from there")
+                log.info(f"stopped at step {step:,} of {total}{saved}; the same command goes on from there")
                 return Outcome(stop.signal, None)
             self._finish(step)
+            if stop.signal is not None:  # It came too late to stop the training, but there is nobody to serve.
+                return Outcome(None, None)
             ending.pop_all()  # It serves on.
             return Outcome(None, server)
 
@@ -166,8 +169,8 @@ class Run:
 
     def _loop(self, restored: Manifest | None, stop: loops.Stop) -> int:
         start = restored.step if restored else 0
-        self.clock = progress.Clock(restored.seconds if restored else 0.0)
         self.metrics = dict(restored.metrics) if restored else {}
+        self.changes = self.provenance.changes(restored) if restored else []
         blocks = pipeline.blocks(
             self.data.train.examples,
             batch_size=self.config.batch_size,
@@ -175,20 +178,28 @@ class Run:
             seed=self.config.seed,
             start_step=start,
         )
+        self.clock = progress.Clock(restored.seconds if restored else 0.0)
         with progress.Bar(self.plan.total_steps) as bar:
-            return loops.train(
+            step = loops.train(
                 self.block,
                 blocks,
                 self.plan,
                 loops.Actions(
-                    log=self.train_writer.scalars, evaluate=self._evaluate, picture=self._picture, save=self._save
+                    log=self.train_writer.scalars,
+                    evaluate=self._evaluate,
+                    picture=self._picture,
+                    is_sound=self.state.is_sound,
+                    save=self._save,
                 ),
                 start_step=start,
-                pending=list(restored.pending) if restored else [],
+                pending=loops.Pending(*restored.pending) if restored else loops.Pending(),
+                words=self._words() if restored else "",
                 clock=self.clock,
                 bar=bar,
                 stop=stop,
             )
+        self.seconds = self.clock.seconds
+        return step
 
     # What the loop asks for.
 
@@ -204,7 +215,11 @@ class Run:
         self._write_floors()
         if step == 0:
             self.eval_writer.flush()  # There is something to see from the first second on.
-        text = f"eval rmse {measured['reconstruction/rmse']:.5f}"
+        return self._words()
+
+    def _words(self) -> str:
+        """The last evaluation, for the person."""
+        text = f"eval rmse {self.metrics['eval/reconstruction/rmse']:.5f}"
         found = self.floors.peek()
         return f"{text} (PCA {found.pca[1] ** 0.5:.5f})" if found and found.pca else text
 
@@ -220,7 +235,7 @@ class Run:
         grid = pictures.reconstruction_grid(examples / np.float32(self.data.scale), reconstructions)
         self.eval_writer.picture(step, "reconstruction", grid)
 
-    def _save(self, step: int, pending: list[float]) -> None:
+    def _save(self, step: int, pending: loops.Pending) -> None:
         # Before the commit: every step that a checkpoint claims is in the event files.
         self.train_writer.flush()
         self.eval_writer.flush()
@@ -228,12 +243,12 @@ class Run:
             Manifest(
                 run_id=self.provenance.run_id,
                 step=step,
-                total_steps=self.plan.total_steps,
                 flags=self.provenance.flags,
                 data=self.provenance.data,
                 numerics=self.provenance.numerics,
                 metrics=self.metrics,
-                pending=list(pending),
+                changes=self.changes,
+                pending=(pending.total, pending.count),
                 seconds=self.clock.seconds,
                 files={},
             )
@@ -264,14 +279,6 @@ class Run:
         hidden = self.config.hidden
         return (self.num_pixels, *hidden, *hidden[-2::-1], self.num_pixels)
 
-    def _serve(self) -> Server | None:
-        """Starts TensorBoard if it is wanted; training does not depend on it."""
-        if not self.config.tensorboard:
-            return None
-        server = Server(self.directory.root, self.config.port, self.directory / "tensorboard.log")
-        log.info(f"TensorBoard {server.url}")
-        return server
-
     def _write_floors(self) -> None:
         """Writes the floors as soon as they are known, as lines from the first step to the last."""
         found = self.floors.take()
@@ -293,26 +300,25 @@ class Run:
         exported = self._export(step)
         result = {
             "step": step,
-            "seconds": self.clock.seconds,
+            "seconds": self.seconds,
             **self.metrics,
             **_floor_errors(found),
-            "checkpoint": str(self.directory / "checkpoints" / f"ckpt-{step}"),
-            "export": str(exported) if exported else None,
-            "look": command(self.directory.root),
+            "exported": exported,
         }
         self.directory.write_result(result)
-        for line in report.summary(result):
+        for line in report.summary(result, self.directory.path, command(self.directory.root)):
             log.info(line)
 
-    def _export(self, step: int) -> pathlib.Path | None:
+    def _export(self, step: int) -> bool:
         if self.config.export == "none":
-            return None
+            return False
         model = self.model
         if self.config.precision != "float32":
             model = self._model("float32")
             for ours, trained in zip(model.variables, self.model.variables, strict=True):
                 ours.assign(trained.value)
-        return export.export(model, self.directory / "export", step, input_name=self.input_name)
+        export.export(model, self.directory / "export", step, input_name=self.input_name)
+        return True
 
 
 def make_plan(config: Config, data: Data) -> loops.Plan:
@@ -333,9 +339,11 @@ def make_plan(config: Config, data: Data) -> loops.Plan:
     )
 
 
-def _floor_errors(found: floors.Floors) -> dict[str, float]:
-    """The rmse of each floor on each split."""
+def _floor_errors(found: floors.Floors | None) -> dict[str, float]:
+    """The rmse of each floor that is known on each split."""
     values: dict[str, float] = {}
+    if found is None:
+        return values
     for name, errors in (("mean", found.mean), ("pca", found.pca)):
         if errors is not None:
             values |= {f"floor/{name}/train": errors[0] ** 0.5, f"floor/{name}/eval": errors[1] ** 0.5}

@@ -26,7 +26,7 @@ SET_ASIDE = "set_aside"
 
 # All that a run makes, but for the lock. A folder may hold other things of its owner's.
 CONTENTS = (
-    *(FLAGS_FILE, RESULT_FILE, LOG_FILE, "run_id", "floors.json", "tensorboard.log"),
+    *(FLAGS_FILE, RESULT_FILE, LOG_FILE, "run_id", "floors.json"),
     *("train", "eval", "floor", "checkpoints", "export"),
 )
 
@@ -71,6 +71,8 @@ class RunDirectory:
             raise self._unusable(error) from error
         with lock:
             self._lock(lock)
+            if not self._is_current(lock):  # The one who held it before has removed an empty folder's lock.
+                raise LockedError(f"{self.path} was just being removed", remedy="type the same command again")
             try:
                 yield
             finally:
@@ -98,6 +100,12 @@ class RunDirectory:
         except OSError as error:
             raise self._unusable(error) from error
 
+    def _is_current(self, lock: IO[str]) -> bool:
+        try:
+            return os.path.samestat(os.fstat(lock.fileno()), (self / LOCK_FILE).stat())
+        except FileNotFoundError:
+            return False
+
     def _probe(self) -> None:
         """Does what a commit does: write, fsync, rename, fsync of the folder."""
         probe = self / ".probe"
@@ -114,6 +122,8 @@ class RunDirectory:
     def adopt_flags(self, given: Config, given_names: frozenset[str]) -> Config:
         """The config to run with: an existing run's own, with what may change as given now.
 
+        With `--restart` everything may change, and flags that cannot be read are no obstacle.
+
         Raises:
           UsageError: a mathematical flag differs, or `flags.txt` cannot be read.
         """
@@ -123,12 +133,14 @@ class RunDirectory:
         try:
             stored = configs.from_flagfile(path.read_text(encoding="utf-8"))
         except (UsageError, UnicodeDecodeError, OSError) as error:
+            if given.restart:
+                return given
             raise UsageError(
                 f"{path} cannot be read",
                 found=str(error).split("\n")[0],
                 remedy="mend it, or --restart to begin again",
             ) from error
-        return configs.adopt(stored, given, given_names)
+        return configs.adopt(stored, given, given_names, guarded=not given.restart)
 
     def write_flags(self, config: Config) -> None:
         """Writes `flags.txt`, a flagfile that repeats the run."""
@@ -148,14 +160,6 @@ class RunDirectory:
         for path in contents:
             path.rename(target / path.name)
         return target
-
-    def read_result(self) -> dict[str, Any] | None:
-        """What the finished run reported, or None while it is not finished."""
-        try:
-            result = json.loads((self / RESULT_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return result if isinstance(result, dict) else None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Marks the run as finished."""

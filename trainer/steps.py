@@ -43,6 +43,10 @@ class TrainState:
     loss_scale_good_steps: tf.Variable
     step: tf.Variable
 
+    def is_sound(self) -> bool:
+        """Whether all weights are finite numbers."""
+        return all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in self.model.trainable_variables)
+
     def checkpoint(self) -> tf.train.Checkpoint:
         """The one schema of a checkpoint."""
         return tf.train.Checkpoint(
@@ -61,7 +65,8 @@ def make_state(model: Autoencoder, optimizer: str, *, precision: str) -> TrainSt
     inner.build(model.trainable_variables)
     step = tf.Variable(0, dtype=tf.int64, name="step")
     if precision != "mixed_float16":
-        idle_scale = tf.Variable(1.0, name="loss_scale", trainable=False)
+        # What a LossScaleOptimizer starts with, for a run that goes on in float16.
+        idle_scale = tf.Variable(2.0**15, name="loss_scale", trainable=False)
         idle_count = tf.Variable(0, dtype=tf.int64, name="loss_scale_good_steps", trainable=False)
         return TrainState(model, inner, inner, idle_scale, idle_count, step)
     scaler = keras.optimizers.LossScaleOptimizer(inner)
@@ -118,9 +123,10 @@ def make_block(
             scaled = state.scaler.scale_loss(value)
         gradients = tape.gradient(scaled, variables)
         state.step.assign_add(1)
+        unscale = 1.0 if state.scaler is state.optimizer else 1.0 / state.loss_scale
         norm = tf.cond(
             is_logged(state.step),
-            lambda: tf.linalg.global_norm(gradients) * (value / scaled if scaled is not value else 1.0),
+            lambda: tf.linalg.global_norm(gradients) * unscale,
             lambda: tf.constant(0.0),
         )
         state.scaler.apply(gradients, variables)

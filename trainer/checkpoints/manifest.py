@@ -27,12 +27,12 @@ class Manifest:
     Attributes:
       run_id: of the run that wrote it.
       step: steps done; its number.
-      total_steps: of the run, as planned then.
       flags: the mathematical flags.
       data: the data set's fingerprint.
       numerics: what bits depend on beside the flags: device, precision, XLA, threads, versions.
       metrics: the last evaluation.
-      pending: losses of the steps since the last point in TensorBoard, so that the next point is whole.
+      changes: what has changed since the first start that bits depend on: after any, none of them can be claimed.
+      pending: sum and number of the losses since the last point in TensorBoard, so that the next point is whole.
       seconds: of training so far.
       files: name -> {"size": bytes, "sha256": hex}.
       schema: of this file.
@@ -40,12 +40,12 @@ class Manifest:
 
     run_id: str
     step: int
-    total_steps: int
     flags: dict[str, Any]
     data: str
     numerics: dict[str, Any]
     metrics: dict[str, float]
-    pending: list[float]
+    changes: list[str]
+    pending: tuple[float, int]
     seconds: float
     files: dict[str, dict[str, Any]]
     schema: int = SCHEMA
@@ -82,7 +82,7 @@ def read(folder: pathlib.Path, step: int) -> Manifest:
             raise ValueError(f"schema {manifest.schema}, step {manifest.step}; expected {SCHEMA}, {step}")
         for name, expected in manifest.files.items():
             _verify(folder / name, expected)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError) as error:
         remedy = "an older checkpoint is taken; --restart begins again"
         raise CheckpointError(f"{path.name} is damaged", found=str(error), remedy=remedy) from error
     return manifest
@@ -123,17 +123,34 @@ def set_aside(folder: pathlib.Path, step: int) -> pathlib.Path:
     target = files.unused(folder / f"{DAMAGED}-{step}")
     target.mkdir()
     for path in (*_files_of(folder, step), folder / f"{name_of(step)}.json"):
-        path.rename(target / path.name)
+        if path.exists():
+            path.rename(target / path.name)
     return target
 
 
-def sweep(folder: pathlib.Path) -> None:
-    """Removes what killed saves left behind: files of checkpoints that were never committed, temporary files."""
-    committed = {name_of(step) for step in steps_in(folder)}
+def sweep(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Removes what killed saves left behind: temporary files, and checkpoints that were never committed.
+
+    Where not a single one is committed, these may be somebody's own, or a copy that lost its manifests: they are
+    moved, not removed.
+
+    Returns:
+      Where they were moved to.
+    """
     for path in folder.iterdir():
-        match = re.match(rf"({PREFIX}-\d+)(_temp$|\.index|\.data-)", path.name)
-        if (match and match[1] not in committed) or re.match(r"(checkpoint\.tmp|\..*\.tmp$)", path.name):
+        if re.match(rf"{PREFIX}-\d+_temp$|checkpoint\.tmp|\..*\.tmp$", path.name):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    matches = (re.match(rf"{PREFIX}-(\d+)\.(index|data-)", path.name) for path in folder.iterdir())
+    committed = set(steps_in(folder))
+    uncommitted = sorted({int(match[1]) for match in matches if match} - committed)
+    moved = []
+    for step in uncommitted:
+        if committed:
+            delete(folder, step)
+        else:
+            moved.append(set_aside(folder, step))
+    write_state_file(folder)
+    return moved
 
 
 def write_state_file(folder: pathlib.Path) -> None:

@@ -16,8 +16,8 @@ from trainer.errors import CheckpointError, StorageError
 
 log = logging.getLogger("hourglass")
 
-# What TensorFlow raises about a checkpoint that cannot be read depends on where in it the damage is.
-UNREADABLE = (tf.errors.OpError, OSError, ValueError, RuntimeError, AssertionError, KeyError)
+# What TensorFlow raises about a sound checkpoint of another structure.
+MISFITS = (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, ValueError, AssertionError, KeyError)
 
 
 class Store:
@@ -34,7 +34,8 @@ class Store:
         self._folder, self._checkpoint, self._keep = folder, checkpoint, keep
         self._cleanup = contextlib.ExitStack()
         self._tf_folder = self._cleanup.enter_context(without_globs(folder))
-        manifests.sweep(folder)
+        for moved in manifests.sweep(folder):
+            log.warning(f"a checkpoint that was never committed is set aside as {moved.name}")
         self._manager: tf.train.CheckpointManager | None = None
 
     def restore_newest(self, accept: Callable[[Manifest], None]) -> Manifest | None:
@@ -47,17 +48,17 @@ class Store:
           Its manifest, or None where there is no checkpoint.
 
         Raises:
-          CheckpointError: checkpoints exist, and none verifies. They stay where they are.
+          CheckpointError: checkpoints exist, and none verifies; or a sound one does not fit. They stay where they are.
         """
         damaged: dict[int, str] = {}
         for step in reversed(manifests.steps_in(self._folder)):
             try:
                 manifest = manifests.read(self._folder, step)
-                accept(manifest)
-                self._restore(step)
             except CheckpointError as error:
                 damaged[step] = str(error).replace("\n", ": ").split(": remedy")[0]
                 continue
+            accept(manifest)
+            self._restore(step)
             for bad, reason in damaged.items():
                 log.warning(f"checkpoint {reason}; set aside as {manifests.set_aside(self._folder, bad).name}")
             return manifest
@@ -72,10 +73,12 @@ class Store:
     def _restore(self, step: int) -> None:
         try:
             self._checkpoint.restore(self._path(step)).assert_consumed()
-        except UNREADABLE as error:
-            reason = str(error).split("\n")[0]
-            name = manifests.name_of(step)
-            raise CheckpointError(f"{name} does not restore", found=reason, remedy="an older one is taken") from error
+        except MISFITS as error:  # Its files are sound, so an older one would not fit either.
+            raise CheckpointError(
+                f"{manifests.name_of(step)} does not restore into this network",
+                found=str(error).split("\n")[0],
+                remedy="go on with the versions of Hourglass and TensorFlow that wrote it, or --restart",
+            ) from error
 
     def save(self, manifest: Manifest) -> None:
         """Saves, reads back, commits, and only then removes the oldest. A step that is committed is not saved twice.
@@ -93,6 +96,7 @@ class Store:
             manifests.write(self._folder, dataclasses.replace(manifest, files=described))
         except (tf.errors.OpError, OSError) as error:
             with contextlib.suppress(OSError):
+                manifests.delete(self._folder, step)
                 manifests.sweep(self._folder)
             raise StorageError(
                 f"the checkpoint of step {step:,} could not be saved in {self._folder}",
@@ -104,7 +108,6 @@ class Store:
 
     def _write(self, step: int) -> None:
         if self._manager is None:
-            manifests.write_state_file(self._folder)
             # One more than we keep: the manager deletes before the new checkpoint is committed.
             self._manager = tf.train.CheckpointManager(
                 self._checkpoint, self._tf_folder, max_to_keep=self._keep + 1, checkpoint_name=manifests.PREFIX

@@ -103,14 +103,15 @@ def _append(mirror: Mirror, file: BinaryIO, say: Callable[[str], None]) -> tuple
     if start:
         request.add_header("Range", f"bytes={start}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-        if start and getattr(response, "status", None) != http.HTTPStatus.PARTIAL_CONTENT:
-            file.truncate(0)
-            start = 0
+        begins_anew = start > 0 and getattr(response, "status", None) != http.HTTPStatus.PARTIAL_CONTENT
+        start = 0 if begins_anew else start
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
         sizes = {archive.size for archive in mirror.archives}
         if total is not None and total not in sizes:
             raise Unusable(f"sends {total:,} bytes, expected {' or '.join(map(str, sorted(sizes)))}")
+        if begins_anew:  # Not before the size is known to be right: a login page must not cost what has arrived.
+            file.truncate(0)
         with meter.Meter(mirror.url.rsplit("/", 1)[-1], total or max(sizes), say) as progress:
             progress.advance(start)
             while chunk := response.read(CHUNK):

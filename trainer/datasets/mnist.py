@@ -45,7 +45,7 @@ FASHION_CACHE = "fashion-mnist"  # As Keras names it.
 def mnist(sources: Sources) -> Data:
     """70,000 handwritten digits, 28x28, grey; the last 10,000 evaluate."""
     digits = tuple(str(digit) for digit in range(10))
-    files = _find_idx(sources, (".", "MNIST/raw", "mnist"))
+    files = _find_idx(sources, ("MNIST/raw", "mnist", "."))
     if files:
         return _from_idx("mnist", files, digits)
     path = sources.find(["mnist.npz"]) or sources.download(MNIST_MIRRORS)
@@ -55,7 +55,7 @@ def mnist(sources: Sources) -> Data:
 def fashion_mnist(sources: Sources) -> Data:
     """70,000 pictures of clothes, 28x28, grey; the last 10,000 evaluate."""
     folders = (
-        (FASHION_CACHE, "FashionMNIST/raw") if sources.data_dir is None else (".", FASHION_CACHE, "FashionMNIST/raw")
+        (FASHION_CACHE, "FashionMNIST/raw") if sources.data_dir is None else (FASHION_CACHE, "FashionMNIST/raw", ".")
     )
     files = _find_idx(sources, folders)
     if not files:

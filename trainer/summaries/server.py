@@ -1,12 +1,16 @@
 """TensorBoard as a process of its own. No TensorFlow."""
 
 import contextlib
+import logging
 import pathlib
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+
+log = logging.getLogger("hourglass")
 
 PICTURES_KEPT = 1_000  # TensorBoard keeps 10 of a tag unless told.
 
@@ -22,6 +26,18 @@ def _arguments(root: pathlib.Path) -> list[str]:
     return ["--logdir", str(root), "--samples_per_plugin", f"images={PICTURES_KEPT}"]
 
 
+# TensorBoard, in a process that ends when its standard input does: whatever becomes of the one that started it.
+_WATCHED = """
+import os, sys, threading
+def watch():
+    sys.stdin.buffer.read()
+    os._exit(0)
+threading.Thread(target=watch, daemon=True).start()
+from tensorboard import main
+sys.exit(main.run_main())
+"""
+
+
 class Server:
     """Serves a folder of runs on localhost.
 
@@ -30,26 +46,29 @@ class Server:
     Args:
       root: the folder.
       port: wanted; another free one is taken where it is in use.
-      log_path: what it prints goes there.
     """
 
-    def __init__(self, root: pathlib.Path, port: int, log_path: pathlib.Path) -> None:
+    def __init__(self, root: pathlib.Path, port: int) -> None:
         port = _free_port(port)
         self.url = f"http://localhost:{port}/"
         arguments = [*_arguments(root), "--host", "localhost", "--port", str(port)]
-        with open(log_path, "ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tensorboard.main", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _WATCHED, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def wait(self) -> None:
-        """Returns when the server ends, or on Ctrl-C."""
-        with contextlib.suppress(KeyboardInterrupt):
+        """Serves on until it ends by itself, or a signal comes; it is ended then."""
+        try:
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
             self._process.wait()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """Ends the server."""
@@ -58,6 +77,17 @@ class Server:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self._process.kill()
+
+
+def start_server(root: pathlib.Path, port: int) -> Server | None:
+    """A server, or None where none can be started: training does not depend on it."""
+    try:
+        server = Server(root, port)
+    except OSError as error:
+        log.warning(f"TensorBoard cannot be started: {error}")
+        return None
+    log.info(f"TensorBoard {server.url}")
+    return server
 
 
 def _free_port(wanted: int) -> int:

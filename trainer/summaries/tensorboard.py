@@ -41,6 +41,8 @@ class Writer:
     def __init__(self, folder: pathlib.Path, next_step: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         continue_at(folder, next_step)
+        self._folder = folder
+        self._older = {path.name for path in folder.glob(EVENT_FILES)}
         self._writer = tf.summary.create_file_writer(str(folder), flush_millis=FLUSH_MILLISECONDS)
         self._templates: dict[tuple[str, ...], Summary] = {}
 
@@ -64,8 +66,11 @@ class Writer:
             tf.summary.image(tag, picture[np.newaxis], description=DESCRIPTIONS[tag])
 
     def flush(self) -> None:
-        """What was written is in the files when this returns."""
+        """What was written is on the disk when this returns."""
         self._writer.flush()
+        for path in self._folder.glob(EVENT_FILES):
+            if path.name not in self._older:
+                files.fsync(path)
 
     def close(self) -> None:
         """Flushes and closes the file."""
