@@ -22,15 +22,6 @@ from trainer.datasets import cifar
 
 SHORT = ("--steps=40", "--batch_size=70", "--hidden=5", "--log_every=4", "--eval_every=10", "--image_every=20")
 LONG = ("--hidden=5", "--schedule=constant", "--log_every=50", "--eval_every=0", "--image_every=0", "--jit=off")
-LONG = (*LONG, "--checkpoint_every=100")
-    "--hidden=5",
-    "--schedule=constant",
-    "--log_every=50",
-    "--eval_every=0",
-    "--image_every=0",
-    "--checkpoint_every=100",
-    "--jit=off",
-)
 OFTEN = (*SHORT, "--checkpoint_every=1", "--keep=100")  # 1,500 digits: an epoch has 21.4 steps
 
 
@@ -346,7 +337,7 @@ def test_an_interrupted_process_saves_exits_130_and_the_same_command_ends_it(tmp
     command = [sys.executable, str(ROOT / "launch.py"), f"--run_dir={run}"]
     # Long enough that the interrupt comes half way.
     process = subprocess.Popen(
-        [*command, *LONG, "--steps=2000000"],
+        [*command, *LONG, "--checkpoint_every=100", "--steps=2000000"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

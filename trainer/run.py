@@ -109,7 +109,7 @@ class Run:
             losses.LOSSES[config.loss],
             steps.make_schedule(config.schedule, config.learning_rate, plan.total_steps),
             scale=data.scale,
-            is_logged=lambda step: (step % max(plan.log_every, 1) == 0) | (step == plan.total_steps),
+            is_logged=lambda step: (step % (plan.log_every or plan.total_steps) == 0) | (step == plan.total_steps),
             jit=self.device.jit,
         )
         self.evaluator = steps.make_evaluator(
