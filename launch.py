@@ -5,18 +5,20 @@
 `python launch.py --help` lists every flag. The same command, typed again, goes on where it stopped.
 """
 
+import os
 import sys
 import traceback
 
 from trainer import config as configs
 from trainer import console
-from trainer.errors import BUG, DONE, HourglassError
+from trainer.errors import BUG, DONE, HourglassError, StorageError
 
 INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
     """Runs Hourglass with command-line arguments, without the program's name; returns the exit code."""
+    _open_closed_streams()
     if {"--help", "-help", "-h"} & set(arguments):
         print(configs.help_text(), end="")
         return DONE
@@ -34,11 +36,30 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         console.log_error("interrupted; nothing was lost", traceback.format_exc(), debug=debug)
         return INTERRUPTED
+    except OSError as error:
+        refused = StorageError(
+            f"{error.filename or 'a file'} cannot be used",
+            found=error.strerror or str(error),
+            remedy="mend its permissions, move it out of the way, or make room; --debug shows where it was needed",
+        )
+        console.log_error(f"error: {refused}", traceback.format_exc(), debug=debug)
+        return refused.exit_code
     except Exception as error:
         said = f"error: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}"
         remedy = "remedy: this is a bug of Hourglass; --debug shows where, run.log in the run directory has it too"
         console.log_error(f"{said}\n{remedy}", traceback.format_exc(), debug=debug)
         return BUG
+
+
+def _open_closed_streams() -> None:
+    """Where a daemon has closed the standard streams, the next files opened would take their places."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # Takes the lowest that is free: this one.
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 if __name__ == "__main__":

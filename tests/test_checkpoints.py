@@ -106,6 +106,12 @@ DAMAGE = {
     "a manifest of another step": lambda folder: (folder / "ckpt-3.json").write_text(
         (folder / "ckpt-2.json").read_text()
     ),
+    "a manifest with a wrong type": lambda folder: (folder / "ckpt-3.json").write_text(
+        json.dumps({**json.loads((folder / "ckpt-3.json").read_text()), "pending": None})
+    ),
+    "a manifest with other wrong types": lambda folder: (folder / "ckpt-3.json").write_text(
+        json.dumps({**json.loads((folder / "ckpt-3.json").read_text()), "flags": None, "seconds": "a"})
+    ),
     "a manifest of the future": lambda folder: (folder / "ckpt-3.json").write_text(
         json.dumps({**json.loads((folder / "ckpt-3.json").read_text()), "schema": 2})
     ),
@@ -202,10 +208,11 @@ def test_files_of_people_are_left_alone(tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1)
     (folder / "notes.txt").write_text("mine")
-    (folder / "ckpt-best.index").write_text("mine")
-    Run(folder)
-    assert (folder / "notes.txt").exists()
-    assert (folder / "ckpt-best.index").exists()
+    others = ("ckpt-best.index", "ckpt-50.index.bak", "ckpt-1.data-00000-of-00001.bak", ".notes.tmp")
+    for name in others:
+        (folder / name).write_text("mine")
+    Run(folder, keep=1).save(2, 3)
+    assert {"notes.txt", *others} <= set(names(folder))
 
 
 def test_what_is_not_accepted_stops_the_run_and_stays(tmp_path):

@@ -235,6 +235,16 @@ def test_a_malicious_pickle_runs_nothing(evil, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_eight_bytes_do_not_take_gigabytes():
+    import tracemalloc
+
+    tracemalloc.start()
+    with pytest.raises(DataError):
+        cifar.read_python(b"\x80\x04Nr\x00\x00\x00\x08.", "a bomb")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("place", [".", "MNIST/raw"])
 def test_mnist_is_read_from_idx_files(packed, place, small, tmp_path):

@@ -205,6 +205,33 @@ def test_a_finished_run_says_so_without_tensorflow(finished, python):
     assert done.stdout.strip().splitlines()[-1] == "False 0"
 
 
+def test_a_finished_run_that_has_lost_its_export_exports_again_and_one_without_checkpoints_is_refused(
+    finished, tmp_path, launch
+):
+    run = tmp_path / "moved"
+    shutil.copytree(finished, run)
+    shutil.rmtree(run / "export")
+    (run / "run_id").unlink()
+    code, output, _ = launch(f"--run_dir={run}")
+    assert code == 0
+    assert f"SavedModel  {run}/export/40" in output
+    assert weights(run, 40) == weights(finished, 40)
+    (run / "result.json").write_text('{"step": 40}')
+    assert launch(f"--run_dir={run}")[0] == 0
+    (run / "checkpoints" / "ckpt-99999.json").write_text("")
+    assert "finished already" in launch(f"--run_dir={run}")[1]
+    shutil.rmtree(run / "checkpoints")
+    before = points(run)
+    assert launch(f"--run_dir={run}")[0] == 4
+    assert points(run) == before
+
+
+def test_a_daemon_with_closed_streams_trains(tmp_path):
+    command = f"exec {sys.executable} {ROOT / 'launch.py'} --dataset=iris --hidden=1 --steps=3 --jit=off --run_dir=run"
+    assert subprocess.run(["sh", "-c", command + " <&- >&- 2>&-"], check=False).returncode == 0
+    assert (tmp_path / "run" / "export" / "3").exists()
+
+
 def test_a_longer_run_goes_on_from_the_end(finished, tmp_path, launch):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
@@ -268,7 +295,7 @@ def test_changed_data_are_refused(finished, tmp_path, launch, monkeypatch):
 def test_a_checkpoint_of_another_run_is_refused(finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, 30, run)
-    (run / "run_id").write_text("another\n")
+    (run / "run_id").write_text("0123456789abcdef\n")
     code, _, error = launch(f"--run_dir={run}")
     assert code == 1
     assert "written by another run" in error
@@ -441,6 +468,14 @@ def test_divergence_is_exit_3_and_names_the_step(launch):
     assert not list(pathlib.Path("run/checkpoints").glob("*.json"))
 
 
+def test_an_error_that_is_not_finite_at_the_end_is_no_success(launch):
+    arguments = ("--dataset=iris", "--hidden=1", "--optimizer=sgd", "--learning_rate=1e5", "--schedule=constant")
+    code, _, error = launch(*arguments, "--steps=2", "--jit=off", "--run_dir=run")
+    assert code == 3
+    assert "the evaluation error is inf" in error
+    assert not pathlib.Path("run/export").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -453,6 +488,8 @@ def test_divergence_is_exit_3_and_names_the_step(launch):
         (("--run_dir=gs://bucket/run",), 1),
         (("--dataset=mnist", "--data_dir=absent"), 2),
         (("--run_dir=/dev/null/run",), 6),
+        (("--run_dir=" + "a" * 300,), 6),
+        (("--dataset=mnist", "--data_dir=~nobody-of-this-name"), 2),
         (("--help",), 0),
     ],
 )

@@ -60,5 +60,6 @@ def test_the_cache_counts_for_the_same_data_and_code_only(tmp_path):
     (tmp_path / "floors.json").write_text(json.dumps({**stored, "mean": [8.0, 9.0]}))
     assert found("a") == floors.Floors(mean=(8.0, 9.0), pca=first.pca)
     assert found("a", code_size=2).mean == first.mean
-    (tmp_path / "floors.json").write_text("torn")
-    assert found("a") == first
+    for damaged in ("torn", "[]", json.dumps({"key": stored["key"]}), json.dumps({**stored, "pca": ["x", None]})):
+        (tmp_path / "floors.json").write_text(damaged)
+        assert found("a") == first

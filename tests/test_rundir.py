@@ -39,6 +39,11 @@ def test_a_second_process_is_refused_and_told_by_whom(tmp_path):
     assert "locked by process" in str(error.value)
 
 
+def test_a_person_who_does_not_exist_has_no_folder():
+    with pytest.raises(UsageError):
+        RunDirectory(parse("--run_dir=~nobody-of-this-name/run"))
+
+
 def test_the_lock_is_free_again_afterwards(tmp_path):
     directory = RunDirectory(parse(f"--run_dir={tmp_path / 'run'}"))
     for _ in range(2):
@@ -59,14 +64,24 @@ def test_a_folder_of_the_persons_stays(tmp_path):
     assert tmp_path.exists()
 
 
-@pytest.mark.parametrize("path", ["file/run", "/dev/null/run", "/proc/run"])
+def test_a_folder_with_somebodys_files_is_refused_and_left_as_it_is(tmp_path):
+    for name in ("checkpoints", "train", "export"):
+        (tmp_path / name).mkdir()
+    directory = RunDirectory(parse(f"--run_dir={tmp_path}"))
+    with pytest.raises(UsageError, match=r"holds train, checkpoints, export, and no flags\.txt"):
+        directory.check_ours()
+    (tmp_path / "flags.txt").write_text("")
+    directory.check_ours()
+
+
+@pytest.mark.parametrize("path", ["file/run", "/dev/null/run", "/proc/run", "a" * 300])
 def test_a_folder_that_cannot_be_written_is_a_storage_error(path, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StorageError), RunDirectory(parse(f"--run_dir={path}")).locked():
         pass
 
 
-@pytest.mark.parametrize("address", ["gs://bucket/run", "s3://bucket/run"])
+@pytest.mark.parametrize("address", ["gs://bucket/run", "S3://bucket/run"])
 def test_an_address_is_refused(address):
     with pytest.raises(UsageError, match="mount"):
         RunDirectory(parse(f"--run_dir={address}"))

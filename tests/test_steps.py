@@ -132,16 +132,17 @@ def test_float16_skips_a_step_that_overflows_and_counts_it():
     assert int(state.optimizer.iterations) == 0
 
 
-# Every pair of two of the three, in as few cases as that takes.
-PAIRS = [
-    (optimizer, loss, config.PRECISIONS[(i + j) % 3])
+# Every optimizer and every loss twice at least, every precision twice: each compiles anew.
+CASES = [
+    (optimizer, loss, config.PRECISIONS[(i + j // 2) % 3])
     for i, optimizer in enumerate(config.OPTIMIZERS)
     for j, loss in enumerate(config.LOSSES)
+    if (i + j) % 2 == 0
 ]
 
 
-@pytest.mark.parametrize(("optimizer", "loss", "precision"), PAIRS)
-def test_every_optimizer_lowers_every_loss_in_every_precision(optimizer, loss, precision):
+@pytest.mark.parametrize(("optimizer", "loss", "precision"), CASES)
+def test_optimizers_lower_losses_in_every_precision(optimizer, loss, precision):
     rate = {"adam": 0.02, "rmsprop": 0.02, "sgd": {"mse": 2.0, "rmse": 0.5, "sse": 0.05, "bernoulli": 0.05}[loss]}
     jit = devices.uses_jit("auto", kind="cpu", precision=precision, model="dense")
     state, block = build(precision=precision, optimizer=optimizer, loss=loss, rate=rate[optimizer], jit=jit)

@@ -93,6 +93,18 @@ def test_a_torn_last_record_is_cut_off(lost, tmp_path):
     assert scalars(tmp_path)["loss"] == {step: step / 2 for step in range(5)}
 
 
+def test_a_damaged_event_file_is_kept_aside(tmp_path):
+    write(tmp_path, range(50))
+    (path,) = [p for p in tmp_path.glob(board.EVENT_FILES) if p.name.endswith(".v2")]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    write(tmp_path, [50], next_step=50)
+    (aside,) = tmp_path.glob("damaged.*")
+    assert aside.read_bytes() == bytes(content)
+    assert 50 in scalars(tmp_path)["loss"]
+
+
 def test_a_clock_that_was_set_back_changes_nothing(tmp_path, monkeypatch):
     write(tmp_path, range(5))
     for path in tmp_path.glob(board.EVENT_FILES):

@@ -1,5 +1,6 @@
 """Where words go: what is logged under "hourglass" reaches the terminal, and the run's log."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -43,4 +44,5 @@ def log_error(text: str, trace: str, *, debug: bool) -> None:
     """An error: its text to stderr, the traceback to the log, and with `debug` to stderr too."""
     log.error(text)
     log.debug(trace)
-    print(trace + text if debug else text, file=sys.stderr)
+    with contextlib.suppress(OSError):  # A closed terminal is no reason for another exit code.
+        print(trace + text if debug else text, file=sys.stderr, flush=True)

@@ -125,8 +125,11 @@ class Background:
         stored = files.read_json(self._cache)
         if not stored or stored.get("key") != self._key:
             return None
-        mean, pca = stored["mean"], stored["pca"]
-        return Floors(mean=(mean[0], mean[1]), pca=(pca[0], pca[1]) if pca else None)
+        try:
+            mean, pca = stored["mean"], stored["pca"]
+            return Floors(mean=(float(mean[0]), float(mean[1])), pca=(float(pca[0]), float(pca[1])) if pca else None)
+        except (KeyError, TypeError, ValueError, IndexError):
+            return None
 
     def _compute(self, train: np.ndarray, evaluation: np.ndarray, code_size: int, scale: float) -> None:
         try:

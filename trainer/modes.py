@@ -41,6 +41,8 @@ def train(config: Config, given: frozenset[str]) -> int:
     with directory.locked():
         if (directory / FLAGS_FILE).exists():
             console.log_to(directory / LOG_FILE)
+        if not config.restart:
+            directory.check_ours()
         config = directory.adopt_flags(config, given)
         data = datasets.load(
             config.dataset, datasets.Sources(config.data_dir, config.data_url, log.info), config.classes
@@ -78,23 +80,30 @@ def _check_fits(config: Config, data: Data) -> None:
 def _is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
     """Whether there is nothing left to do; if so, says what the run has reached."""
     total_steps = config.total_steps(len(data.train.examples))
-    reached = max(manifests.steps_in(directory / "checkpoints"), default=0)
+    newest = manifests.newest(directory / "checkpoints")
+    reached = newest.step if newest else 0
     if reached > total_steps:
         raise UsageError(
             f"this run has done {reached:,} steps already, and is asked for {total_steps:,}",
             remedy="give a larger --steps or --epochs to go on, or --restart to begin again",
         )
     result = files.read_json(directory / RESULT_FILE)
-    if result is None or result.get("step") != total_steps or reached != total_steps:
+    if result and not newest and not manifests.steps_in(directory / "checkpoints"):
+        raise CheckpointError(
+            f"{directory.path} holds a finished run's result, and none of its checkpoints",
+            remedy="bring them back, or --restart to begin again (what is left is set aside)",
+        )
+    exported = directory / "export" / str(total_steps) / "saved_model.pb"
+    if newest is None or result is None or result.get("step") != total_steps or reached != total_steps:
         return False
+    if newest.data != data.fingerprint or (config.export != "none" and not exported.exists()):
+        return False  # The way through TensorFlow says what is wrong, or exports.
     try:
-        manifest = manifests.read(directory / "checkpoints", reached)
-    except CheckpointError:
+        lines = report.summary(result, directory.path, command(directory.root))
+    except (KeyError, TypeError, ValueError):
         return False
-    if manifest.data != data.fingerprint:
-        return False  # The way through TensorFlow says what is wrong.
     log.info(f"finished already: {directory.path}; a larger --steps or --epochs goes on, --restart begins again")
-    for line in report.summary(result, directory.path, command(directory.root)):
+    for line in lines:
         log.info(line)
     return True
 

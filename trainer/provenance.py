@@ -5,11 +5,13 @@ import hashlib
 import importlib.metadata
 import pathlib
 import platform
+import re
 import secrets
 from typing import Any, Self
 
 from trainer import config as configs
 from trainer import files
+from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.manifest import Manifest
 from trainer.config import Config
 from trainer.datasets import Data
@@ -56,7 +58,7 @@ class Provenance:
             **{name: importlib.metadata.version(name) for name in LIBRARIES},
         }
         return cls(
-            run_id=_run_id(directory / RUN_ID_FILE),
+            run_id=_run_id(directory),
             flags=configs.mathematics(config),
             data=data.fingerprint,
             where=f"{data.name} in {data.source}",
@@ -116,7 +118,11 @@ def _processor() -> str:
     return f"{platform.machine()} {facts.get('model name', '')} {digest}"
 
 
-def _run_id(path: pathlib.Path) -> str:
-    if not path.exists():
-        files.write(path, secrets.token_hex(8) + "\n")
-    return path.read_text(encoding="utf-8").strip()
+def _run_id(directory: RunDirectory) -> str:
+    path = directory / RUN_ID_FILE
+    run_id = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+    if not re.fullmatch(r"[0-9a-f]{16}", run_id):  # The first start; or lost, but its checkpoints know.
+        newest = manifests.newest(directory / "checkpoints")
+        run_id = newest.run_id if newest else secrets.token_hex(8)
+        files.write(path, run_id + "\n")
+    return run_id

@@ -3,7 +3,10 @@
 import contextlib
 import dataclasses
 import logging
+import math
+import shutil
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,7 +17,7 @@ from trainer.checkpoints.manifest import Manifest
 from trainer.checkpoints.store import Store
 from trainer.config import Config
 from trainer.datasets import Data
-from trainer.errors import DeviceError, StorageError
+from trainer.errors import DeviceError, DivergedError, StorageError
 from trainer.models.autoencoder import Autoencoder
 from trainer.provenance import Provenance
 from trainer.rundir import RunDirectory
@@ -28,6 +31,7 @@ POINTS, EVALUATIONS, PICTURES, CHECKPOINTS = 250, 20, 10, 5  # about so many of 
 EVALUATION_BATCH = 1_000
 MAX_BLOCK_BYTES = 32 << 20
 MAX_BLOCK_STEPS = 1_000
+FULL_BYTES = 1 << 20  # a disk with less room is full
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +57,9 @@ def train(config: Config, data: Data, directory: RunDirectory) -> Outcome:
         return Run(config, data, directory).train()
     except (tf.errors.OpError, OSError) as error:
         said = str(error).split("\n")[0][:200]
-        if isinstance(error, OSError) or "No space left" in said or "quota" in said.lower():
+        # TensorFlow says "resource exhausted" of memory and of disks alike.
+        full = "No space left" in str(error) or "quota" in str(error).lower()
+        if isinstance(error, OSError) or full or shutil.disk_usage(directory.path).free < FULL_BYTES:
             raise StorageError(
                 f"the run directory {directory.path} can no longer be written",
                 found=said,
@@ -74,6 +80,7 @@ class Run:
     def __init__(self, config: Config, data: Data, directory: RunDirectory) -> None:
         self.config, self.data, self.directory = config, data, directory
         tf.get_logger().setLevel(logging.ERROR)
+        keras.config.set_floatx("float32")  # Whatever a keras.json says: it would change the checkpoints' types.
         self.device = devices.prepare(
             config.device,
             precision=config.precision,
@@ -212,6 +219,12 @@ class Run:
             trained = self._measure(self.data.train.examples)
             self.train_writer.scalars(step, trained)
             self.metrics |= {f"train/{tag}": value for tag, value in trained.items()}
+        if not math.isfinite(measured["reconstruction/mse"]):
+            raise DivergedError(
+                f"after step {step:,} the evaluation error is {measured['reconstruction/mse']}",
+                found="nothing of it is saved",
+                remedy="--restart with a lower --learning_rate, or with --precision=float32",
+            )
         self._write_floors()
         if step == 0:
             self.eval_writer.flush()  # There is something to see from the first second on.

@@ -40,15 +40,18 @@ class RunDirectory:
     """
 
     def __init__(self, config: Config) -> None:
-        if config.run_dir is not None and re.match(r"[a-z0-9]+://", config.run_dir):
+        named = config.run_dir
+        if named is not None and re.match(r"[a-z0-9+.-]+://", named, re.IGNORECASE):
             raise UsageError(
-                f"--run_dir={config.run_dir} is an address, not a folder",
+                f"--run_dir={named} is an address, not a folder",
                 found="checkpoints need rename, lock and fsync, which object stores do not have",
                 remedy="give a folder on a disk, or mount the bucket and give the mount",
             )
-        named = config.run_dir is not None
-        self.path = (pathlib.Path(config.run_dir).expanduser() if config.run_dir else ROOT / name_of(config)).absolute()
-        self.root = self.path if named else ROOT.absolute()
+        try:
+            self.path = (pathlib.Path(named).expanduser() if named else ROOT / name_of(config)).absolute()
+            self.root = self.path if named else ROOT.absolute()
+        except (OSError, RuntimeError) as error:  # No such person; or the working folder is gone.
+            raise UsageError(f"--run_dir={named}", found=str(error), remedy="give an absolute path") from error
 
     def __truediv__(self, name: str) -> pathlib.Path:
         return self.path / name
@@ -63,10 +66,10 @@ class RunDirectory:
           StorageError: the folder cannot be made or written, or lacks what checkpoints need.
           LockedError: another process holds the lock.
         """
-        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
         try:
+            made = [path for path in (self.path, *self.path.parents) if not path.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self / LOCK_FILE).open("a+", encoding="utf-8")
+            lock = (self / LOCK_FILE).open("a+b", buffering=0)
         except OSError as error:
             raise self._unusable(error) from error
         with lock:
@@ -82,25 +85,24 @@ class RunDirectory:
                         for path in made:
                             path.rmdir()
 
-    def _lock(self, lock: IO[str]) -> None:
+    def _lock(self, lock: IO[bytes]) -> None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n")
-            lock.flush()
+            lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n".encode())
             os.fsync(lock.fileno())
             self._probe()
         except BlockingIOError as error:
             lock.seek(0)
             raise LockedError(
                 f"{self.path} is in use",
-                found=f"locked by {lock.read().strip() or 'another process'}",
+                found=f"locked by {lock.read().decode(errors='replace').strip() or 'another process'}",
                 remedy="wait for it or stop it, or give another --run_dir",
             ) from error
         except OSError as error:
             raise self._unusable(error) from error
 
-    def _is_current(self, lock: IO[str]) -> bool:
+    def _is_current(self, lock: IO[bytes]) -> bool:
         try:
             return os.path.samestat(os.fstat(lock.fileno()), (self / LOCK_FILE).stat())
         except FileNotFoundError:
@@ -119,6 +121,20 @@ class RunDirectory:
             remedy="give a --run_dir on a disk that you may write to and that has room",
         )
 
+    def check_ours(self) -> None:
+        """Refuses a folder that holds files of a run's names, but no run of ours: they are somebody's.
+
+        Raises:
+          UsageError: it does.
+        """
+        found = [name for name in CONTENTS if name != LOG_FILE and (self / name).exists()]
+        if found and not (self / FLAGS_FILE).exists():
+            raise UsageError(
+                f"{self.path} holds {', '.join(found)}, and no {FLAGS_FILE}",
+                found="so these are not a run's of Hourglass, and would be overwritten",
+                remedy="give another --run_dir; --restart would move them into set_aside/",
+            )
+
     def adopt_flags(self, given: Config, given_names: frozenset[str]) -> Config:
         """The config to run with: an existing run's own, with what may change as given now.
 
@@ -131,7 +147,7 @@ class RunDirectory:
         if not path.exists():
             return given
         try:
-            stored = configs.from_flagfile(path.read_text(encoding="utf-8"))
+            stored = configs.from_flagfile(path.read_text(encoding="utf-8-sig"))
         except (UsageError, UnicodeDecodeError, OSError) as error:
             if given.restart:
                 return given

@@ -18,6 +18,7 @@ SCHEMA = 1
 PREFIX = "ckpt"
 STATE_FILE = "checkpoint"  # TensorFlow's own list
 DAMAGED = "damaged"
+ENDINGS = r"(?:index|data-\d{5}-of-\d{5})"  # of the files that TensorFlow writes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,12 +81,37 @@ def read(folder: pathlib.Path, step: int) -> Manifest:
         manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
         if manifest.schema != SCHEMA or manifest.step != step:
             raise ValueError(f"schema {manifest.schema}, step {manifest.step}; expected {SCHEMA}, {step}")
+        _check_types(manifest)
         for name, expected in manifest.files.items():
             _verify(folder / name, expected)
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError) as error:
         remedy = "an older checkpoint is taken; --restart begins again"
         raise CheckpointError(f"{path.name} is damaged", found=str(error), remedy=remedy) from error
     return manifest
+
+
+def newest(folder: pathlib.Path) -> Manifest | None:
+    """The newest checkpoint that verifies, or None; nothing is changed."""
+    for step in reversed(steps_in(folder)):
+        try:
+            return read(folder, step)
+        except CheckpointError:
+            continue
+    return None
+
+
+def _check_types(manifest: Manifest) -> None:
+    """JSON holds anything: what is read later must be what it is taken for."""
+    total, count = manifest.pending
+    kinds: dict[Any, tuple[Any, ...]] = {
+        dict: (manifest.flags, manifest.numerics, manifest.metrics, manifest.files),
+        str: (manifest.run_id, manifest.data, *manifest.changes),
+        (int, float): (manifest.seconds, total, count, *manifest.metrics.values()),
+    }
+    for kind, values in kinds.items():
+        wrong = [value for value in values if not isinstance(value, kind)]
+        if wrong:
+            raise ValueError(f"it holds {wrong[0]!r} in a wrong place")
 
 
 def _verify(path: pathlib.Path, expected: dict[str, Any]) -> None:
@@ -109,7 +135,7 @@ def describe(folder: pathlib.Path, step: int) -> dict[str, dict[str, Any]]:
 
 def _files_of(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
     """A checkpoint's files, without its manifest."""
-    return [path for path in folder.iterdir() if re.match(rf"{PREFIX}-{step}\.(index|data-)", path.name)]
+    return [path for path in folder.iterdir() if re.fullmatch(rf"{PREFIX}-{step}\.{ENDINGS}", path.name)]
 
 
 def delete(folder: pathlib.Path, step: int) -> None:
@@ -138,9 +164,9 @@ def sweep(folder: pathlib.Path) -> list[pathlib.Path]:
       Where they were moved to.
     """
     for path in folder.iterdir():
-        if re.match(rf"{PREFIX}-\d+_temp$|checkpoint\.tmp|\..*\.tmp$", path.name):
+        if re.fullmatch(rf"{PREFIX}-\d+_temp|checkpoint\.tmp\w+|\.(checkpoint|{PREFIX}-\d+\.json)\.tmp", path.name):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    matches = (re.match(rf"{PREFIX}-(\d+)\.(index|data-)", path.name) for path in folder.iterdir())
+    matches = (re.fullmatch(rf"{PREFIX}-(\d+)\.{ENDINGS}", path.name) for path in folder.iterdir())
     committed = set(steps_in(folder))
     uncommitted = sorted({int(match[1]) for match in matches if match} - committed)
     moved = []

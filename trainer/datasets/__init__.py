@@ -45,7 +45,7 @@ def load(name: str, sources: Sources, classes: Sequence[str] = ()) -> Data:
     check_name(name)
     try:
         data = LOADERS[name](sources)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise DataError(
             f"{name} cannot be read", found=str(error), remedy="mend the permissions or the disk"
         ) from error

@@ -137,7 +137,9 @@ def _read_folder(folder: pathlib.Path, names: tuple[str, ...], read: Reader) -> 
         path = folder / name
         if not path.is_file():
             raise DataError(
-                f"{path} is missing", found=f"expected {', '.join(names)}", remedy="unpack the archive again"
+                f"{path} is missing",
+                found=f"expected {', '.join(names)}",
+                remedy="unpack the archive again, or delete the folder",
             )
         with open(path, "rb") as file:
             batches.append(read(_bounded(file, str(path)), str(path)))
@@ -212,5 +214,5 @@ def _checked(rows: np.ndarray, labels: np.ndarray, where: str) -> Batch:
 
 def _damaged(where: str, found: str) -> DataError:
     return DataError(
-        f"{where} is damaged", found=found, remedy="delete it, so that it is downloaded again, or replace it"
+        f"{where} is damaged", found=found, remedy="replace it, or delete all of its folder to download again"
     )

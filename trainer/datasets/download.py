@@ -1,12 +1,13 @@
 """Downloads published archives: aside, resumed after interruptions, verified, then renamed."""
 
+import contextlib
 import fcntl
 import http.client
 import os
 import pathlib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from trainer import files
@@ -30,7 +31,7 @@ def first(mirrors: Sequence[Mirror], folder: pathlib.Path, say: Callable[[str], 
         try:
             folder.mkdir(parents=True, exist_ok=True)
             return _download(mirror, folder, say)
-        except (Unusable, OSError, http.client.HTTPException) as error:
+        except (Unusable, OSError, ValueError, http.client.HTTPException) as error:
             reasons.append(f"{mirror.url}: {error}")
             if number < len(mirrors):
                 say(f"cannot download {reasons[-1]}; trying the next mirror")
@@ -49,7 +50,7 @@ class Unusable(Exception):
 def _download(mirror: Mirror, folder: pathlib.Path, say: Callable[[str], None]) -> pathlib.Path:
     """One mirror's archive, under its own name; what had arrived before an interruption is not fetched again."""
     part = folder / f"{mirror.archives[0].name}.part"
-    with open(part, "ab") as file:
+    with _removed_if_empty(part), open(part, "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # Two runs that start together download once.
         done = next((folder / a.name for a in mirror.archives if (folder / a.name).exists()), None)
         if done is not None:
@@ -69,6 +70,16 @@ def _download(mirror: Mirror, folder: pathlib.Path, say: Callable[[str], None]) 
         file.truncate(0)
         expected = " or ".join(archive.sha256 for archive in mirror.archives)
         raise Unusable(f"SHA-256 is {found}, expected {expected}")
+
+
+@contextlib.contextmanager
+def _removed_if_empty(part: pathlib.Path) -> Iterator[None]:
+    """What has brought nothing leaves nothing."""
+    try:
+        yield
+    finally:
+        if part.exists() and not part.stat().st_size:
+            part.unlink()
 
 
 def _fill(mirror: Mirror, file: BinaryIO, say: Callable[[str], None]) -> bool:

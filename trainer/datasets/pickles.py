@@ -53,7 +53,8 @@ _ALLOWED = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+# Python's own unpickler in Python: that in C takes gigabytes for a memo index that eight bytes can name.
+class _Unpickler(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ALLOWED[module, name]

@@ -1,8 +1,10 @@
 """The one module that speaks TensorBoard: it writes event files, and mends them when a run goes on."""
 
+import logging
 import os
 import pathlib
 import re
+import shutil
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +15,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from trainer import files
+
+log = logging.getLogger("hourglass")
 
 FLUSH_MILLISECONDS = 10_000
 EVENT_FILES = "events.out.tfevents.*"
@@ -92,7 +96,7 @@ def continue_at(folder: pathlib.Path, next_step: int) -> None:
     `EventAccumulator` never removes it, so the records themselves are removed. `SessionLog.START` tells the same to
     a TensorBoard that has read them already.
     """
-    existing = sorted(folder.glob(EVENT_FILES), key=lambda path: path.name)
+    existing = sorted((path for path in folder.glob(EVENT_FILES) if path.is_file()), key=lambda path: path.name)
     for path in existing:
         _drop_from(path, next_step)
     now = int(time.time())
@@ -125,8 +129,10 @@ def _drop_from(path: pathlib.Path, next_step: int) -> None:
             record = next(records)
         except StopIteration:
             break
-        except (tf.errors.DataLossError, tf.errors.OutOfRangeError):
+        except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
             dropped += 1  # The kill came while it was written: what is left is no record.
+            if "truncated" not in str(error):
+                _keep_damaged(path)
             break
         event = tf.compat.v1.Event.FromString(record)
         if event.WhichOneof("what") == "file_version" or event.step < next_step:
@@ -138,6 +144,13 @@ def _drop_from(path: pathlib.Path, next_step: int) -> None:
         _write_records(temporary, kept)
         os.replace(temporary, path)
         files.fsync(path.parent)
+
+
+def _keep_damaged(path: pathlib.Path) -> None:
+    """A copy under a name that TensorBoard does not read: what comes after the damage may matter to somebody."""
+    aside = files.unused(path.with_name("damaged." + path.name.replace("tfevents", "events")))
+    shutil.copy2(path, aside)
+    log.warning(f"{path} is damaged: what comes after that is lost to TensorBoard; kept as {aside.name}")
 
 
 def _write_records(path: pathlib.Path, records: Sequence[bytes]) -> None:
