@@ -132,7 +132,7 @@ def test_float16_skips_a_step_that_overflows_and_counts_it():
     assert int(state.optimizer.iterations) == 0
 
 
-# Every optimizer and every loss twice at least, every precision twice: each compiles anew.
+# Every optimizer and every precision twice, every loss at least once: each case compiles anew.
 CASES = [
     (optimizer, loss, config.PRECISIONS[(i + j // 2) % 3])
     for i, optimizer in enumerate(config.OPTIMIZERS)
