@@ -540,8 +540,8 @@ def test_a_full_disk_is_exit_6_wherever_it_shows_and_the_run_goes_on_afterwards(
 
     arguments = ("--dataset=iris", "--hidden=2", "--steps=6", "--jit=off", "--run_dir=run")
     for where, error in (
+        ("Recorder.log", tf.errors.ResourceExhaustedError(None, None, "x.v2; No space left on device")),
         ("export.export", OSError(errno.ENOSPC, "No space left on device")),
-        ("Writer.scalars", tf.errors.ResourceExhaustedError(None, None, "x.v2; No space left on device")),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(f"trainer.run.{where}", raising(error))

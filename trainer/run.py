@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import logging
-import math
 import shutil
 
 import keras
@@ -17,13 +16,12 @@ from trainer.checkpoints.manifest import Manifest
 from trainer.checkpoints.store import Store
 from trainer.config import Config
 from trainer.datasets import Data
-from trainer.errors import DeviceError, DivergedError, StorageError
+from trainer.errors import DeviceError, StorageError
 from trainer.models.autoencoder import Autoencoder
 from trainer.provenance import Provenance
+from trainer.recorder import Recorder
 from trainer.rundir import RunDirectory
-from trainer.summaries import pictures, statistics
 from trainer.summaries.server import Server, command, start_server
-from trainer.summaries.tensorboard import Writer
 
 log = logging.getLogger("hourglass")
 
@@ -149,7 +147,16 @@ class Run:
             stack.callback(self.store.close)
             restored = self.store.restore_newest(self.provenance.accept)
             self._say_header(restored)
-            self._open_writers(stack, restored)
+            self.recorder = Recorder(
+                self.directory.path,
+                self.data,
+                self.evaluator,
+                self.floors,
+                total_steps=self.plan.total_steps,
+                next_step=restored.step + 1 if restored else 0,
+                metrics=restored.metrics if restored else {},
+            )
+            stack.callback(self.recorder.close)
             server = start_server(self.directory.root, config.port) if config.tensorboard else None
             ending = stack.enter_context(contextlib.ExitStack())
             if server is not None:
@@ -167,16 +174,8 @@ class Run:
             ending.pop_all()  # It serves on.
             return Outcome(None, server)
 
-    def _open_writers(self, stack: contextlib.ExitStack, restored: Manifest | None) -> None:
-        next_step = restored.step + 1 if restored else 0
-        self.train_writer = Writer(self.directory / "train", next_step)
-        self.eval_writer = Writer(self.directory / "eval", next_step)
-        stack.callback(self.train_writer.close)
-        stack.callback(self.eval_writer.close)
-
     def _loop(self, restored: Manifest | None, stop: loops.Stop) -> int:
         start = restored.step if restored else 0
-        self.metrics = dict(restored.metrics) if restored else {}
         self.changes = self.provenance.changes(restored) if restored else []
         blocks = pipeline.blocks(
             self.data.train.examples,
@@ -192,15 +191,15 @@ class Run:
                 blocks,
                 self.plan,
                 loops.Actions(
-                    log=self.train_writer.scalars,
-                    evaluate=self._evaluate,
-                    picture=self._picture,
+                    log=self.recorder.log,
+                    evaluate=self.recorder.evaluate,
+                    picture=self.recorder.picture,
                     is_sound=self.state.is_sound,
                     save=self._save,
                 ),
                 start_step=start,
                 pending=loops.Pending(*restored.pending) if restored else loops.Pending(),
-                words=self._words() if restored else "",
+                words=self.recorder.words(),
                 clock=self.clock,
                 bar=bar,
                 stop=stop,
@@ -208,50 +207,9 @@ class Run:
         self.seconds = self.clock.seconds
         return step
 
-    # What the loop asks for.
-
-    def _evaluate(self, step: int) -> str:
-        """Evaluates, writes it, and says it beside the floor."""
-        measured = self._measure(self.data.evaluation.examples)
-        self.eval_writer.scalars(step, measured)
-        self.metrics = {f"eval/{tag}": value for tag, value in measured.items()}
-        if step == self.plan.total_steps:
-            trained = self._measure(self.data.train.examples)
-            self.train_writer.scalars(step, trained)
-            self.metrics |= {f"train/{tag}": value for tag, value in trained.items()}
-        if not math.isfinite(measured["reconstruction/mse"]):
-            raise DivergedError(
-                f"after step {step:,} the evaluation error is {measured['reconstruction/mse']}",
-                found="nothing of it is saved",
-                remedy="--restart with a lower --learning_rate, or with --precision=float32",
-            )
-        self._write_floors()
-        if step == 0:
-            self.eval_writer.flush()  # There is something to see from the first second on.
-        return self._words()
-
-    def _words(self) -> str:
-        """The last evaluation, for the person."""
-        text = f"eval rmse {self.metrics['eval/reconstruction/rmse']:.5f}"
-        found = self.floors.peek()
-        return f"{text} (PCA {found.pca[1] ** 0.5:.5f})" if found and found.pca else text
-
-    def _measure(self, examples: np.ndarray) -> dict[str, float]:
-        errors = self.evaluator.squared_errors(examples)
-        return statistics.reconstruction(errors, self.num_pixels, pictures=self.data.is_pictures)
-
-    def _picture(self, step: int) -> None:
-        if not self.data.is_pictures:
-            return
-        examples = pictures.fixed_examples(self.data.evaluation.examples)
-        reconstructions = self.evaluator.reconstruct(examples)
-        grid = pictures.reconstruction_grid(examples / np.float32(self.data.scale), reconstructions)
-        self.eval_writer.picture(step, "reconstruction", grid)
-
     def _save(self, step: int, pending: loops.Pending) -> None:
         # Before the commit: every step that a checkpoint claims is in the event files.
-        self.train_writer.flush()
-        self.eval_writer.flush()
+        self.recorder.flush()
         self.store.save(
             Manifest(
                 run_id=self.provenance.run_id,
@@ -259,7 +217,7 @@ class Run:
                 flags=self.provenance.flags,
                 data=self.provenance.data,
                 numerics=self.provenance.numerics,
-                metrics=self.metrics,
+                metrics=self.recorder.metrics,
                 changes=self.changes,
                 pending=(pending.total, pending.count),
                 seconds=self.clock.seconds,
@@ -292,31 +250,14 @@ class Run:
         hidden = self.config.hidden
         return (self.num_pixels, *hidden, *hidden[-2::-1], self.num_pixels)
 
-    def _write_floors(self) -> None:
-        """Writes the floors as soon as they are known, as lines from the first step to the last."""
-        found = self.floors.take()
-        if found is None:
-            return
-        for name, errors in (("mean", found.mean), ("pca", found.pca)):
-            if errors is None:
-                continue
-            writer = Writer(self.directory / "floor" / name, 0)
-            values = statistics.measures(errors[1], self.num_pixels, pictures=self.data.is_pictures)
-            for step in (0, self.plan.total_steps):
-                writer.scalars(step, values)
-            writer.close()
-
     def _finish(self, step: int) -> None:
         """Export, result, and the table."""
-        found = self.floors.wait()
-        self._write_floors()
-        exported = self._export(step)
         result = {
             "step": step,
             "seconds": self.seconds,
-            **self.metrics,
-            **_floor_errors(found),
-            "exported": exported,
+            **self.recorder.metrics,
+            **self.recorder.finish_floors(),
+            "exported": self._export(step),
         }
         self.directory.write_result(result)
         for line in report.summary(result, self.directory.path, command(self.directory.root)):
@@ -350,14 +291,3 @@ def make_plan(config: Config, data: Data) -> loops.Plan:
         image_every=interval(config.image_every, PICTURES),
         checkpoint_every=interval(config.checkpoint_every, CHECKPOINTS),
     )
-
-
-def _floor_errors(found: floors.Floors | None) -> dict[str, float]:
-    """The rmse of each floor that is known on each split."""
-    values: dict[str, float] = {}
-    if found is None:
-        return values
-    for name, errors in (("mean", found.mean), ("pca", found.pca)):
-        if errors is not None:
-            values |= {f"floor/{name}/train": errors[0] ** 0.5, f"floor/{name}/eval": errors[1] ** 0.5}
-    return values
