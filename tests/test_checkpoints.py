@@ -126,6 +126,7 @@ def test_damage_is_noticed_set_aside_and_the_one_before_is_taken(how, tmp_path):
     run = Run(folder)
     assert run.restore() == 2
     assert "damaged-3" in names(folder)
+    assert tf.train.latest_checkpoint(str(folder)) == str(folder / "ckpt-2")
     run.save(3, 4)
     assert manifests.steps_in(folder) == [2, 3, 4]
 

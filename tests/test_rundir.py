@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from trainer import config
@@ -49,6 +51,7 @@ def test_the_lock_is_free_again_afterwards(tmp_path):
     for _ in range(2):
         with directory.locked():
             directory.write_flags(parse())
+            assert f"process {os.getpid()} on" in (directory / ".lock").read_text()
 
 
 def test_a_folder_in_which_nothing_came_to_be_is_removed(tmp_path):

@@ -63,7 +63,7 @@ class Pending:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Actions:
-    """What the loop does between blocks; each is told the steps done.
+    """What the loop does between blocks; most are told the steps done.
 
     Attributes:
       log: (step, values): writes scalars of training.
@@ -131,7 +131,7 @@ def train(
       The steps done, for which a checkpoint has been saved.
 
     Raises:
-      DivergedError: a loss is not finite. Nothing of it is saved.
+      DivergedError: a loss, a weight or an evaluation is not finite. Nothing of it is saved.
     """
     step, offset, data = start_step, plan.steps_per_block, None
     pace, saved_at, saved_step = _Pace(), time.monotonic(), start_step

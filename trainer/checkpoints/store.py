@@ -61,6 +61,7 @@ class Store:
             self._restore(step)
             for bad, reason in damaged.items():
                 log.warning(f"checkpoint {reason}; set aside as {manifests.set_aside(self._folder, bad).name}")
+            manifests.write_state_file(self._folder)
             return manifest
         if damaged:
             raise CheckpointError(
