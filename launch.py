@@ -12,8 +12,9 @@ import traceback
 from trainer import config as configs
 from trainer import console
 from trainer.errors import BUG, DONE, HourglassError, StorageError
+from trainer.signals import Terminated, hear_sigterm
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 def main(arguments: list[str]) -> int:
@@ -24,6 +25,7 @@ def main(arguments: list[str]) -> int:
         return DONE
     debug = "--debug" in arguments
     console.start_logging()
+    hear_sigterm()
     try:
         config, given = configs.parse(arguments)
         debug = config.debug
@@ -36,6 +38,9 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         console.log_error("interrupted; nothing was lost", traceback.format_exc(), debug=debug)
         return INTERRUPTED
+    except Terminated:
+        console.log_error("terminated before the first step; nothing was lost", traceback.format_exc(), debug=debug)
+        return TERMINATED
     except OSError as error:
         refused = StorageError(
             f"{error.filename or 'a file'} cannot be used",

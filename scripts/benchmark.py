@@ -77,7 +77,7 @@ def main() -> None:
             config = configs.parse([*arguments, f"--run_dir={folder}/run"])[0]
             directory = RunDirectory(config)
             with directory.locked():
-                run = runs.Run(config, data, directory)
+                run = runs.Run(config, data, directory, None)
                 run.floors.wait()  # They are computed once a data set, not again when a run goes on.
                 ratios.append(ratio(run))
         print(f"round {number + 1}: {ratios[-1]:.1%}", flush=True)

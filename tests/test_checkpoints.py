@@ -28,8 +28,8 @@ class Run:
     def restore(self, accept=lambda manifest: None):
         found = self.store.restore_newest(accept)
         if found:
-            assert self.vector.numpy().tolist() == [float(found.step)] * 8
-        return found and found.step
+            assert self.vector.numpy().tolist() == [float(found.manifest.step)] * 8
+        return found and found.manifest.step
 
 
 def manifest(step):

@@ -18,6 +18,7 @@ from formats import binary_batch
 
 from trainer import datasets, rundir
 from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints import shelves
 from trainer.datasets import cifar
 
 SHORT = ("--steps=40", "--batch_size=70", "--hidden=5", "--log_every=4", "--eval_every=10", "--image_every=20")
@@ -46,10 +47,10 @@ def points(run: pathlib.Path) -> dict[str, dict[str, dict[int, float]]]:
 @pytest.fixture(scope="module", autouse=True)
 def small_blocks():
     """Blocks of seven steps: these runs have several."""
-    from trainer import run
+    from trainer import parts
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "MAX_BLOCK_STEPS", 7)
+        patch.setattr(parts, "MAX_BLOCK_STEPS", 7)
         yield
 
 
@@ -114,8 +115,9 @@ def test_pictures_show_originals_reconstructions_and_errors_from_the_first_step_
 def killed_after(finished, step, run):
     """The run as a kill after this step's checkpoint would have left it, with all that was written later."""
     shutil.copytree(finished, run)
-    for later in range(step + 1, 41):
-        manifests.delete(run / "checkpoints", later)
+    for later, place in shelves.committed(run / "checkpoints"):
+        if later > step:
+            manifests.delete(place, later)
     (run / "result.json").unlink()
     shutil.rmtree(run / "export")
 

@@ -8,29 +8,29 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import loop, progress
+from trainer import loop, progress, signals
 from trainer.errors import DivergedError
 
 
 class Fakes:
     """Counts steps instead of training; the loss of step s (from 1 on) is s, or as `losses` says."""
 
-    def __init__(self, losses=None, on_step=None, ruined_at=()):
+    def __init__(self, losses=None, on_step=None, ruined_at=(), scales=None, full_at=()):
         self.events, self.logged, self.saved = [], {}, {}
         self.losses, self.on_step = losses or {}, on_step or (lambda step: None)
         self.step = 0
-        self.ruined_at = ruined_at
+        self.ruined_at, self.scales, self.full_at = ruined_at, scales or {}, full_at
 
     def block(self, data, first, last):
-        reports = np.zeros((len(data), 3), np.float32)
+        reports = np.zeros((len(data), 4), np.float32)
         for row in range(first, last):
             self.step += 1
-            reports[row] = [self.losses.get(self.step, self.step), 0.1, 0.2]
+            reports[row] = [self.losses.get(self.step, self.step), 0.1, 0.2, self.scales.get(self.step, 1.0)]
             self.on_step(self.step)
         return tf.constant(reports)
 
-    def run(self, start=0, pending=(0.0, 0), steps_per_block=8, **plan):
-        self.step = start
+    def run(self, start=None, pending=(0.0, 0), steps_per_block=8, **plan):
+        self.step = start or 0
         intervals = {"log_every": 0, "eval_every": 0, "image_every": 0, "checkpoint_every": 0}
         actions = loop.Actions(
             log=lambda step, values: self.logged.update({step: dict(values)}),
@@ -38,9 +38,10 @@ class Fakes:
             picture=lambda step: self.events.append(("picture", step)),
             is_sound=lambda: self.step not in self.ruined_at,
             save=self.save,
+            batch=lambda step: f"batch {step}",
         )
         blocks = itertools.repeat(np.zeros((steps_per_block, 1)))
-        with loop.Stop() as stop:
+        with signals.Stop() as stop:
             return loop.train(
                 self.block,
                 blocks,

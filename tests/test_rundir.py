@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from trainer import config
+from trainer import config, rundir
 from trainer.errors import LockedError, StorageError, UsageError
 from trainer.rundir import RunDirectory, name_of
 
@@ -118,8 +118,8 @@ def test_setting_aside_keeps_every_run_and_touches_nothing_else(tmp_path):
     with directory.locked():
         for content in ("first", "second"):
             (tmp_path / "result.json").write_text(content)
-            directory.set_aside()
-        assert directory.set_aside() is None
+            rundir.set_aside(directory.path)
+        assert rundir.set_aside(directory.path) is None
     assert (tmp_path / "thesis.tex").read_text() == "the owner's"
     kept = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("result.json")}
     assert kept == {"set_aside/run/result.json": "first", "set_aside/run-2/result.json": "second"}

@@ -19,6 +19,8 @@ XLA_PAYS = {
     ("gpu", "mixed_float16"): True,
     ("gpu", "mixed_bfloat16"): True,
 }
+# No atomic additions, and no kernels chosen by timing them, which another start may choose otherwise.
+DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
 # Convolutions on a CPU: 355 ms a step with XLA, 12 ms without.
 WITHOUT_XLA_ON_CPU = ("conv",)
 
@@ -67,6 +69,8 @@ def prepare(device: str, *, precision: str, jit: str, threads: int, deterministi
     tf.config.experimental.enable_tensor_float_32_execution(False)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+        if gpus:  # XLA reads this when it compiles for the first time.
+            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC_XLA}".strip()
     kind = "gpu" if gpus else "cpu"
     return Device(
         kind=kind,

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 from typing import Any
 
 
@@ -33,7 +34,24 @@ def write(path: pathlib.Path, text: str) -> None:
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes a value as JSON, whole or not at all, and durably."""
-    write(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+    write(path, to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """A value as JSON: always the same text."""
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copies a file whole or not at all, and durably but for its name: `fsync` the folder when all are there."""
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        shutil.copyfile(source, temporary)
+        fsync(temporary)
+        os.replace(temporary, target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def sha256(path: pathlib.Path) -> str:

@@ -1,23 +1,25 @@
 """The outer loop: one compiled block of steps after the other, and between them, in Python, whatever is due."""
 
 import dataclasses
-import os
-import signal
-import threading
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from types import FrameType, TracebackType
-from typing import Self
 
 import numpy as np
 import tensorflow as tf
 
 from trainer import progress
-from trainer.errors import DivergedError
-from trainer.steps import GRADIENT_NORM, LEARNING_RATE, LOSS, Block
+from trainer.errors import DivergedError, StorageError
+from trainer.signals import Stop
+from trainer.steps import GRADIENT_NORM, LEARNING_RATE, LOSS, LOSS_SCALE, Block
 
+log = logging.getLogger("hourglass")
+
+SLOWER = "--on_divergence=rollback goes on from there with a lower rate; or --restart with a lower --learning_rate"
 SECONDS_A_CALL = 0.25  # Signals are heard, and the person sees something, between calls of the compiled block.
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
+SECONDS_BEFORE_ANOTHER_TRY = 20.0  # after a disk has not taken a checkpoint
+FAILURES_IN_A_ROW = 5  # after which a run ends, rather than to train what cannot be kept
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,8 @@ class Plan:
     Attributes:
       total_steps: of the whole run.
       steps_per_block: steps in a block of data.
+      keep_every: what is saved then is kept for good.
+      save_first: save a checkpoint of step 0 too.
     """
 
     total_steps: int
@@ -35,10 +39,13 @@ class Plan:
     eval_every: int
     image_every: int
     checkpoint_every: int
+    keep_every: int = 0
+    save_first: bool = False
 
     def next_stop(self, step: int) -> int:
         """The next step after which Python has something to do. Logging needs no stop: blocks report every step."""
-        due = (progress.next_due(step, n) for n in (self.eval_every, self.image_every, self.checkpoint_every))
+        intervals = (self.eval_every, self.image_every, self.checkpoint_every, self.keep_every)
+        due = (progress.next_due(step, n) for n in intervals)
         return int(min(self.total_steps, *due))
 
 
@@ -71,6 +78,7 @@ class Actions:
       picture: writes the reconstruction picture.
       is_sound: whether all weights are finite numbers.
       save: (step, pending): saves a checkpoint with the losses that are not logged yet.
+      batch: says which examples a step was trained on.
     """
 
     log: Callable[[int, Mapping[str, float]], None]
@@ -78,31 +86,48 @@ class Actions:
     picture: Callable[[int], None]
     is_sound: Callable[[], bool]
     save: Callable[[int, Pending], None]
+    batch: Callable[[int], str]
 
 
-class Stop:
-    """Hears SIGINT and SIGTERM: the first asks for a stop after the running block, a second exits at once."""
+class _Saver:
+    """Saves when it is due; where the disk does not take it, again after a while, and not for ever."""
 
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self._previous: dict[int, object] = {}
+    def __init__(self, plan: Plan, actions: Actions, start_step: int | None) -> None:
+        self._plan, self._actions = plan, actions
+        self._next = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
+        self._failures = 0
+        self.saved_step = start_step
 
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._hear)
-        return self
+    def is_due(self, step: int) -> bool:
+        """Whether to save now: at steps that the plan names, and when it is long ago."""
+        plan = self._plan
+        by_steps = progress.is_due(step, plan.checkpoint_every) or progress.is_due(step, plan.keep_every)
+        return (by_steps and not self._failures) or time.monotonic() > self._next
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+    def save(self, step: int, pending: Pending, *, must: bool) -> None:
+        """Saves, unless the last update has ruined the weights: a loss tells of those before it.
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            os._exit(128 + number)  # The last committed checkpoint is whole, whatever is being written now.
-        self.signal = number
+        Args:
+          must: there will be no other time.
+
+        Raises:
+          DivergedError: a weight is not finite.
+          StorageError: it could not be saved, and must, or could not several times.
+        """
+        if not self._actions.is_sound():
+            raise _diverged(f"after step {step:,} weights are not finite", self.saved_step)
+        try:
+            self._actions.save(step, pending)
+        except StorageError as error:
+            self._failures += 1
+            if must or self._failures == FAILURES_IN_A_ROW:
+                raise
+            self._next = time.monotonic() + SECONDS_BEFORE_ANOTHER_TRY
+            what, found, *_ = str(error).split("\n")
+            log.warning(f"{what} ({found}): training goes on, and it is tried again")
+        else:
+            self._failures, self.saved_step = 0, step
+            self._next = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
 
 
 def train(
@@ -111,18 +136,19 @@ def train(
     plan: Plan,
     actions: Actions,
     *,
-    start_step: int,
+    start_step: int | None,
     pending: Pending,
     words: str,
     clock: progress.Clock,
     bar: progress.Bar,
     stop: Stop,
 ) -> int:
-    """Trains from `start_step` to the end of the plan, or until it is told to stop.
+    """Trains from a checkpoint, or from the beginning, to the end of the plan, or until it is told to stop.
 
     Args:
       block: the compiled block of steps.
-      blocks: of data, the first of which begins with `start_step`.
+      blocks: of data, the first of which begins with the first step to come.
+      start_step: the checkpoint's; None where there is none.
       pending: losses of the steps done since the last logged one.
       words: the last evaluation's, for the person.
       clock: counts training, and nothing else.
@@ -132,13 +158,16 @@ def train(
 
     Raises:
       DivergedError: a loss, a weight or an evaluation is not finite. Nothing of it is saved.
+      StorageError: checkpoints cannot be saved.
     """
-    step, offset, data = start_step, plan.steps_per_block, None
-    pace, saved_at, saved_step = _Pace(), time.monotonic(), start_step
-    if step == 0:
+    step, offset, data = start_step or 0, plan.steps_per_block, None
+    pace, saver = _Pace(), _Saver(plan, actions, start_step)
+    if start_step is None:
         with clock.paused():
             words = actions.evaluate(0)
             actions.picture(0)
+            if plan.save_first:
+                saver.save(0, pending, must=True)
     while step < plan.total_steps and stop.signal is None:
         # 1. One call of the compiled block, up to what is due next.
         began = clock.seconds
@@ -150,7 +179,7 @@ def train(
         step, offset = step + count, offset + count
 
         # 2. What it reports.
-        _check_finite(reports, step - count, saved_step)
+        _check(reports, step - count, saver.saved_step, actions.batch)
         with clock.paused():
             _log(actions, plan, reports, step - count, pending, pace.steps_per_second)
         bar.update(step, pace.steps_per_second, f"loss {reports[-1, LOSS]:.4g}  {words}")
@@ -162,34 +191,30 @@ def train(
                 words = actions.evaluate(step)
             if last or progress.is_due(step, plan.image_every):
                 actions.picture(step)
-            late = time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS
-            if last or late or stop.signal is not None or progress.is_due(step, plan.checkpoint_every):
-                _save(actions, step, pending, saved_step)
-                saved_at, saved_step = time.monotonic(), step
-    if saved_step != step:  # The signal came while something else was done.
-        _save(actions, step, pending, saved_step)
+            if last or stop.signal is not None or saver.is_due(step):
+                saver.save(step, pending, must=last or stop.signal is not None)
+    if step and saver.saved_step != step:  # The signal came while something else was done.
+        saver.save(step, pending, must=True)
     return step
 
 
-def _save(actions: Actions, step: int, pending: Pending, saved_step: int) -> None:
-    """Saves, unless the last update has ruined the weights: a loss tells of those before it."""
-    if not actions.is_sound():
-        raise _diverged(f"after step {step:,} weights are not finite", saved_step)
-    actions.save(step, pending)
-
-
-def _check_finite(reports: np.ndarray, before: int, saved_step: int) -> None:
+def _check(reports: np.ndarray, before: int, saved_step: int | None, batch: Callable[[int], str]) -> None:
+    """Refuses losses that are not finite, and a loss scale that has collapsed."""
     bad = np.flatnonzero(~np.isfinite(reports[:, LOSS]))
     if len(bad):
-        raise _diverged(f"the loss of step {before + bad[0] + 1:,} is {reports[bad[0], LOSS]}", saved_step)
+        step = before + int(bad[0]) + 1
+        raise _diverged(f"the loss of step {step:,} is {reports[bad[0], LOSS]} ({batch(step)})", saved_step)
+    tiny = np.flatnonzero(reports[:, LOSS_SCALE] < 1)
+    if len(tiny):
+        step = before + int(tiny[0]) + 1
+        what = f"the loss scale has fallen below 1 at step {step:,}: float16 cannot hold these gradients"
+        raise _diverged(what, saved_step, "use mixed_bfloat16: --precision=mixed_bfloat16 goes on from there")
 
 
-def _diverged(what: str, saved_step: int) -> DivergedError:
-    return DivergedError(
-        what,
-        found=f"the last good checkpoint is of step {saved_step:,}" if saved_step else "there is no checkpoint yet",
-        remedy="--restart with a lower --learning_rate, or with --precision=float32",
-    )
+def _diverged(what: str, saved_step: int | None, remedy: str = SLOWER) -> DivergedError:
+    none = saved_step is None
+    found = "there is no checkpoint yet" if none else f"the last good checkpoint is of step {saved_step:,}"
+    return DivergedError(what, found=found, remedy=remedy)
 
 
 def _log(

@@ -1,17 +1,18 @@
 """What `--mode` can do. All that can be checked without TensorFlow is checked before it is imported."""
 
-import contextlib
 import logging
-import os
-import sys
-from collections.abc import Callable, Iterator
+import pathlib
+from collections.abc import Callable
+from typing import Any
 
-from trainer import console, datasets, files, models, report
+from trainer import console, datasets, files, models, native, report, rundir
 from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints import shelves
 from trainer.config import Config
 from trainer.datasets import Data
 from trainer.errors import DONE, CheckpointError, UsageError
-from trainer.rundir import FLAGS_FILE, LOG_FILE, RESULT_FILE, RunDirectory
+from trainer.mirror import Mirror
+from trainer.rundir import CHECKPOINTS, FLAGS_FILE, LOG_FILE, RESULT_FILE, RunDirectory
 from trainer.summaries.server import command, start_server
 
 log = logging.getLogger("hourglass")
@@ -38,7 +39,10 @@ def train(config: Config, given: frozenset[str]) -> int:
     datasets.check_name(config.dataset)
     models.check_name(config.model)
     directory = RunDirectory(config)
+    mirror = Mirror(config.mirror_dir, directory.path) if config.mirror_dir is not None else None
     with directory.locked():
+        if mirror and not config.restart and (step := mirror.bring_back()) is not None:
+            log.info(f"brought back up to step {step:,} from {mirror.path}")
         if (directory / FLAGS_FILE).exists():
             console.log_to(directory / LOG_FILE)
         if not config.restart:
@@ -48,16 +52,20 @@ def train(config: Config, given: frozenset[str]) -> int:
             config.dataset, datasets.Sources(config.data_dir, config.data_url, log.info), config.classes
         )
         _check_fits(config, data)
-        if config.restart and (aside := directory.set_aside()):
+        if config.init_from is not None and not shelves.committed(directory / CHECKPOINTS):
+            shelves.find(pathlib.Path(config.init_from))
+        if config.restart and (aside := rundir.set_aside(directory.path)):
             log.info(f"restart     what was there is in {aside}")
+        if mirror:
+            mirror.set_aside() if config.restart else mirror.check()
         if _is_finished(directory, config, data):
             server = start_server(directory.root, config.port) if config.tensorboard else None
         else:
             console.log_to(directory / LOG_FILE)
-            with _native_noise_to(directory / LOG_FILE):
+            with native.noise_to(directory / LOG_FILE):
                 from trainer import run  # Seconds of TensorFlow: everything that a person can get wrong comes before.
 
-                outcome = run.train(config, data, directory)
+                outcome = run.train(config, data, directory, mirror)
             if outcome.signal is not None:
                 return 128 + outcome.signal
             server = outcome.server
@@ -80,7 +88,7 @@ def _check_fits(config: Config, data: Data) -> None:
 def _is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
     """Whether there is nothing left to do; if so, says what the run has reached."""
     total_steps = config.total_steps(len(data.train.examples))
-    newest = manifests.newest(directory / "checkpoints")
+    newest = manifests.newest(directory / CHECKPOINTS, rehash=False)
     reached = newest.step if newest else 0
     if reached > total_steps:
         raise UsageError(
@@ -88,16 +96,17 @@ def _is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
             remedy="give a larger --steps or --epochs to go on, or --restart to begin again",
         )
     result = files.read_json(directory / RESULT_FILE)
-    if result and not newest and not manifests.steps_in(directory / "checkpoints"):
+    if result and not shelves.committed(directory / CHECKPOINTS):
         raise CheckpointError(
             f"{directory.path} holds a finished run's result, and none of its checkpoints",
             remedy="bring them back, or --restart to begin again (what is left is set aside)",
         )
-    exported = directory / "export" / str(total_steps) / "saved_model.pb"
     if newest is None or result is None or result.get("step") != total_steps or reached != total_steps:
         return False
-    if newest.data != data.fingerprint or (config.export != "none" and not exported.exists()):
+    if newest.data != data.fingerprint or not _is_exported(directory, config, result):
         return False  # The way through TensorFlow says what is wrong, or exports.
+    if not shelves.look(directory / CHECKPOINTS, reached, rehash=True).manifest:
+        return False
     try:
         lines = report.summary(result, directory.path, command(directory.root))
     except (KeyError, TypeError, ValueError):
@@ -108,23 +117,42 @@ def _is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def _native_noise_to(path: os.PathLike[str]) -> Iterator[None]:
-    """What TensorFlow's C++ prints goes to the log; what Python prints to stderr still reaches the terminal."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    python_stderr = sys.stderr
-    with open(path, "ab") as noise, open(terminal, "w", buffering=1, encoding="utf-8", errors="replace") as stderr:
-        os.dup2(noise.fileno(), 2)
-        sys.stderr = stderr
-        try:
-            yield
-        finally:
-            sys.stderr = python_stderr
-            os.dup2(terminal, 2)
+def _is_exported(directory: RunDirectory, config: Config, result: dict[str, Any]) -> bool:
+    if config.export == "none":
+        return True
+    exported = directory / "export" / str(result.get("exported")) / "saved_model.pb"
+    return result.get("export") == config.export and exported.exists()
+
+
+def checkpoints(config: Config, given: frozenset[str]) -> int:
+    """Lists a run's checkpoints; with `--rollback`, makes an older one the newest. Listing changes nothing."""
+    directory = RunDirectory(config)
+    folder = directory / CHECKPOINTS
+    if not folder.is_dir():
+        raise UsageError(
+            f"there are no checkpoints in {directory.path}",
+            remedy="give the --run_dir of a run, or the flags that it was started with",
+        )
+    if config.rollback is not None:
+        with directory.locked():
+            moved = shelves.roll_back(folder, config.rollback)
+            where = ", ".join(str(path.relative_to(directory.path)) for path in moved)
+            words = f"rolled back by hand; {f'set aside: {where}' if moved else 'nothing was newer'}"
+            directory.remember(config.rollback, words)
+            log.info(f"step {config.rollback:,} is the newest now; {words}")
+    entries = shelves.catalog(folder, rehash=config.verify)
+    for line in report.checkpoints(entries, folder, rehashed=config.verify):
+        log.info(line)
+    if entries and not any(entry.manifest for entry in entries):
+        raise CheckpointError(
+            f"no checkpoint in {folder} can be used",
+            found=f"{len(entries)} are damaged",
+            remedy="bring back a sound copy, or --restart to begin again (these are set aside)",
+        )
+    return DONE
 
 
 MODES: dict[str, Callable[[Config, frozenset[str]], int]] = {
     "train": train,
+    "checkpoints": checkpoints,
 }

@@ -30,6 +30,13 @@ def order(num_examples: int, *, seed: int, start: int) -> tf.data.Dataset:
     return head.concatenate(tail)
 
 
+def batch(num_examples: int, *, batch_size: int, seed: int, step: int) -> np.ndarray:
+    """The numbers of the examples that step `step` (from 1 on) trains on, [batch_size] int32."""
+    with tf.device("/CPU:0"):
+        stream = order(num_examples, seed=seed, start=(step - 1) * batch_size).rebatch(batch_size)
+        return next(iter(stream)).numpy()
+
+
 def blocks(
     examples: np.ndarray, *, batch_size: int, steps_per_block: int, seed: int, start_step: int
 ) -> Iterator[tf.Tensor]:

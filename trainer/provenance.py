@@ -17,9 +17,8 @@ from trainer.config import Config
 from trainer.datasets import Data
 from trainer.devices import Device
 from trainer.errors import DataError, UsageError
-from trainer.rundir import RunDirectory
+from trainer.rundir import CHECKPOINTS, RUN_ID_FILE, RunDirectory
 
-RUN_ID_FILE = "run_id"
 LIBRARIES = ("tensorflow", "keras", "numpy")
 
 
@@ -122,7 +121,7 @@ def _run_id(directory: RunDirectory) -> str:
     path = directory / RUN_ID_FILE
     run_id = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
     if not re.fullmatch(r"[0-9a-f]{16}", run_id):  # The first start; or lost, but its checkpoints know.
-        newest = manifests.newest(directory / "checkpoints")
+        newest = manifests.newest(directory / CHECKPOINTS)
         run_id = newest.run_id if newest else secrets.token_hex(8)
         files.write(path, run_id + "\n")
     return run_id

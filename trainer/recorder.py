@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -25,9 +25,11 @@ class Recorder:
       total_steps: of the run.
       next_step: the first to come; what is there of it, or later, is removed.
       metrics: of the last evaluation before it.
+      evaluated: the step of that evaluation.
 
     Attributes:
       metrics: of the last evaluation, as "<train or eval>/<tag>".
+      evaluated: the step of the last evaluation; None before the first.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class Recorder:
         total_steps: int,
         next_step: int,
         metrics: Mapping[str, float],
+        evaluated: int | None,
     ) -> None:
-        self.metrics = dict(metrics)
+        self.metrics, self.evaluated = dict(metrics), evaluated
         self._folder, self._data, self._evaluator, self._background = folder, data, evaluator, background
         self._total_steps = total_steps
         self._num_pixels = int(np.prod(data.shape))
@@ -63,10 +66,10 @@ class Recorder:
             raise DivergedError(
                 f"after step {step:,} the evaluation error is {measured['reconstruction/mse']}",
                 found="nothing of it is saved",
-                remedy="--restart with a lower --learning_rate, or with --precision=float32",
+                remedy="--restart with a lower --learning_rate, or --on_divergence=rollback",
             )
         self._eval.scalars(step, measured)
-        self.metrics = {f"eval/{tag}": value for tag, value in measured.items()}
+        self.metrics, self.evaluated = {f"eval/{tag}": value for tag, value in measured.items()}, step
         if step == self._total_steps:
             trained = self._measure(self._data.train.examples)
             self._train.scalars(step, trained)
@@ -92,6 +95,17 @@ class Recorder:
         reconstructions = self._evaluator.reconstruct(examples)
         grid = pictures.reconstruction_grid(examples / np.float32(self._data.scale), reconstructions)
         self._eval.picture(step, "reconstruction", grid)
+
+    def history(self, step: int, rows: Sequence[Sequence[str]]) -> None:
+        """Writes the run's history, whole: TensorBoard keeps one text a step.
+
+        Args:
+          step: of the newest entry.
+          rows: [when, step, what] of each entry.
+        """
+        lines = ["| when | step | what |", "| --- | --- | --- |"]
+        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+        self._train.text(step, "history", "\n".join(lines))
 
     def flush(self) -> None:
         """What was written is on the disk when this returns."""

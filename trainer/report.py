@@ -1,8 +1,10 @@
-"""A finished run's result, for a person. No TensorFlow."""
+"""A finished run's result, and a run's checkpoints, for a person. No TensorFlow."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from trainer.checkpoints.shelves import Entry
 
 
 def summary(result: Mapping[str, Any], directory: pathlib.Path, look: str) -> list[str]:
@@ -23,6 +25,38 @@ def summary(result: Mapping[str, Any], directory: pathlib.Path, look: str) -> li
         floor = f"{pca:.5f}" if pca is not None else "-"
         lines.append(f"{split:12}{trained:>10.5f}{floor:>10}{ratio:>10}{mean:>10.5f}")
     lines.append(f"checkpoint  {directory / 'checkpoints'}/ckpt-{result['step']}")
-    if result["exported"]:
-        lines.append(f"SavedModel  {directory / 'export'}/{result['step']}")
+    if result["best"] not in (None, result["step"]):
+        lines.append(f"best        {directory / 'checkpoints/best'}/ckpt-{result['best']}: lower evaluation error")
+    if result["exported"] is not None:
+        lines.append(f"SavedModel  {directory / 'export'}/{result['exported']}")
     return [*lines, f"look        {look}"]
+
+
+def checkpoints(entries: Sequence[Entry], folder: pathlib.Path, *, rehashed: bool) -> list[str]:
+    """A table of checkpoints, newest first.
+
+    Args:
+      entries: as `shelves.catalog` has them; of one step there may be several, in different places.
+      folder: the run's checkpoints.
+      rehashed: all of their files was read again; else only looked for.
+    """
+    if not entries:
+        return [f"no checkpoint is committed in {folder}"]
+    lines = [f"{'step':>12}  {'saved':24}  {'size':>9}  {'eval rmse':>9}  {'kept because':20}  state"]
+    for step in sorted({entry.step for entry in entries}, reverse=True):
+        same = [entry for entry in entries if entry.step == step]
+        known = next((entry.manifest for entry in same if entry.manifest), None)
+        saved = known.saved if known else "?"
+        size = f"{known.bytes / 1e6:.1f} MB" if known else "?"
+        rmse = f"{known.error**0.5:.5f}" if known and known.error is not None else "-"
+        why = ", ".join(_reason(entry, entries, folder) for entry in same)
+        damage = "; ".join(f"damaged: {entry.reason}" for entry in same if entry.reason)
+        state = damage or ("verified" if rehashed else "complete")
+        lines.append(f"{step:>12,}  {saved:24}  {size:>9}  {rmse:>9}  {why:20}  {state}")
+    return lines
+
+
+def _reason(entry: Entry, entries: Sequence[Entry], folder: pathlib.Path) -> str:
+    if entry.folder == folder:
+        return "newest" if entry.step == max(other.step for other in entries) else "recent"
+    return entry.folder.name

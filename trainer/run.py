@@ -3,32 +3,34 @@
 import contextlib
 import dataclasses
 import logging
+import pathlib
 import shutil
+import time
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 import trainer
-from trainer import devices, export, floors, losses, models, pipeline, progress, report, steps
+from trainer import export, floors, parts, pipeline, progress, report
 from trainer import loop as loops
+from trainer.checkpoints import shelves
 from trainer.checkpoints.manifest import Manifest
 from trainer.checkpoints.store import Store
 from trainer.config import Config
 from trainer.datasets import Data
-from trainer.errors import DeviceError, StorageError
-from trainer.models.autoencoder import Autoencoder
+from trainer.errors import DeviceError, DivergedError, StorageError
+from trainer.mirror import Mirror
 from trainer.provenance import Provenance
 from trainer.recorder import Recorder
-from trainer.rundir import RunDirectory
+from trainer.rundir import CHECKPOINTS, RunDirectory
+from trainer.signals import Stop
 from trainer.summaries.server import Server, command, start_server
 
 log = logging.getLogger("hourglass")
 
-POINTS, EVALUATIONS, PICTURES, CHECKPOINTS = 250, 20, 10, 5  # about so many of each in a run, by default
-EVALUATION_BATCH = 1_000
-MAX_BLOCK_BYTES = 32 << 20
-MAX_BLOCK_STEPS = 1_000
+MAX_ROLLBACKS = 3
+DAMPING = 0.25  # what a rollback multiplies the learning rate by
 FULL_BYTES = 1 << 20  # a disk with less room is full
 
 
@@ -45,14 +47,14 @@ class Outcome:
     server: Server | None
 
 
-def train(config: Config, data: Data, directory: RunDirectory) -> Outcome:
+def train(config: Config, data: Data, directory: RunDirectory, mirror: Mirror | None = None) -> Outcome:
     """Trains, or goes on training, one run; under its lock.
 
     Raises:
       HourglassError: whatever a person should know.
     """
     try:
-        return Run(config, data, directory).train()
+        return Run(config, data, directory, mirror).train()
     except (tf.errors.OpError, OSError) as error:
         said = str(error).split("\n")[0][:200]
         # TensorFlow says "resource exhausted" of memory and of disks alike.
@@ -75,22 +77,14 @@ def train(config: Config, data: Data, directory: RunDirectory) -> Outcome:
 class Run:
     """One run's objects, and what the loop asks of them."""
 
-    def __init__(self, config: Config, data: Data, directory: RunDirectory) -> None:
-        self.config, self.data, self.directory = config, data, directory
+    def __init__(self, config: Config, data: Data, directory: RunDirectory, mirror: Mirror | None) -> None:
+        self.config, self.data, self.directory, self.mirror = config, data, directory, mirror
         tf.get_logger().setLevel(logging.ERROR)
         keras.config.set_floatx("float32")  # Whatever a keras.json says: it would change the checkpoints' types.
-        self.device = devices.prepare(
-            config.device,
-            precision=config.precision,
-            jit=config.jit,
-            threads=config.threads,
-            deterministic=config.deterministic,
-            model=config.model,
-        )
+        self.device = parts.device(config, directory / CHECKPOINTS)
         directory.write_flags(config)
-        self.plan = make_plan(config, data)
+        self.plan = parts.plan(config, data)
         self.provenance = Provenance.of(config, data, self.device, self.plan.total_steps, directory)
-        self.input_name = "images" if data.is_pictures else "rows"
         self.num_pixels = int(np.prod(data.shape))
         self.floors = floors.Background(
             data.train.examples,
@@ -100,69 +94,35 @@ class Run:
             fingerprint=data.fingerprint,
             cache=directory / "floors.json",
         )
+        self.rollbacks = 0
+        self.changes: list[str] = []
         with tf.device(self.device.name):
-            self._build()
-
-    def _build(self) -> None:
-        config, data = self.config, self.data
-        self.mean = floors.training_mean(data.train.examples, data.scale).reshape(data.shape)
-        self.model = self._model(config.precision)
-        self.state = steps.make_state(self.model, config.optimizer, precision=config.precision)
-        plan = self.plan
-        self.block = steps.make_block(
-            self.state,
-            losses.LOSSES[config.loss],
-            steps.make_schedule(config.schedule, config.learning_rate, plan.total_steps),
-            scale=data.scale,
-            is_logged=lambda step: (step % (plan.log_every or plan.total_steps) == 0) | (step == plan.total_steps),
-            jit=self.device.jit,
-        )
-        self.evaluator = steps.make_evaluator(
-            self.model, scale=data.scale, batch_size=EVALUATION_BATCH, jit=self.device.jit
-        )
-
-    def _model(self, precision: str) -> Autoencoder:
-        config = self.config
-        output = config.output_activation
-        if output == "auto":
-            output = "sigmoid" if config.loss == "bernoulli" else "linear"
-        return models.build(
-            config.model,
-            mean=self.mean,
-            hidden=config.hidden,
-            activation=config.activation,
-            code_activation=config.code_activation,
-            output_activation=output,
-            precision=precision,
-            seed=config.seed,
-        )
+            self.model = parts.network(config, data, config.precision)
+            self.state = parts.state(config, self.model)
+            self.block = parts.block(config, data, self.state, self.plan, self.device)
+            self.evaluator = parts.evaluator(data, self.model, self.device)
 
     def train(self) -> Outcome:
         """From the newest checkpoint, or from the start, to the end or a signal."""
         config = self.config
         with contextlib.ExitStack() as stack:
-            stop = stack.enter_context(loops.Stop())
+            stop = stack.enter_context(Stop())
             stack.enter_context(tf.device(self.device.name))
-            self.store = Store(self.directory / "checkpoints", self.state.checkpoint(), keep=config.keep)
-            stack.callback(self.store.close)
-            restored = self.store.restore_newest(self.provenance.accept)
-            self._say_header(restored)
-            self.recorder = Recorder(
-                self.directory.path,
-                self.data,
-                self.evaluator,
-                self.floors,
-                total_steps=self.plan.total_steps,
-                next_step=restored.step + 1 if restored else 0,
-                metrics=restored.metrics if restored else {},
+            self.store = Store(
+                self.directory / CHECKPOINTS, self.state.checkpoint(), keep=config.keep, keep_every=config.keep_every
             )
-            stack.callback(self.recorder.close)
+            stack.callback(self.store.close)
+            restored = self._restore()
+            self._say_header(restored)
+            self.recorder = self._record_from(restored)
+            stack.callback(lambda: self.recorder.close())
+            self._tell_beginning(restored)
             server = start_server(self.directory.root, config.port) if config.tensorboard else None
             ending = stack.enter_context(contextlib.ExitStack())
             if server is not None:
                 ending.callback(server.stop)
 
-            step = self._loop(restored, stop)
+            step = self._train_on(restored, stop)
             if step < self.plan.total_steps:
                 saved = ", saved" if step else ""
                 total = f"{self.plan.total_steps:,}"
@@ -174,15 +134,67 @@ class Run:
             ending.pop_all()  # It serves on.
             return Outcome(None, server)
 
-    def _loop(self, restored: Manifest | None, stop: loops.Stop) -> int:
-        start = restored.step if restored else 0
-        self.changes = self.provenance.changes(restored) if restored else []
+    def _restore(self) -> Manifest | None:
+        """The newest checkpoint; or, in a run without one, the weights that it is to begin with."""
+        restored = self.store.restore_newest(self.provenance.accept)
+        if restored is None:
+            if self.config.init_from is not None:
+                self.begun_with = self.store.borrow(pathlib.Path(self.config.init_from), self.model)
+            return None
+        manifest = restored.manifest
+        for words in restored.passed_over:
+            log.warning(words)
+            self.directory.remember(manifest.step, words)
+        self.rollbacks, self.changes = manifest.rollbacks, self.provenance.changes(manifest)
+        return manifest
+
+    def _record_from(self, restored: Manifest | None) -> Recorder:
+        return Recorder(
+            self.directory.path,
+            self.data,
+            self.evaluator,
+            self.floors,
+            total_steps=self.plan.total_steps,
+            next_step=restored.step + 1 if restored else 0,
+            metrics=restored.metrics if restored else {},
+            evaluated=restored.evaluated if restored else None,
+        )
+
+    def _train_on(self, restored: Manifest | None, stop: Stop) -> int:
+        """Trains; after a divergence, from the last checkpoint with a lower learning rate, if that is wanted."""
+        while True:
+            self.state.damping.assign(DAMPING**self.rollbacks)
+            try:
+                return self._loop(restored, stop)
+            except DivergedError as error:
+                restored = self._roll_back(error)
+
+    def _roll_back(self, error: DivergedError) -> Manifest:
+        """Restores the last checkpoint, for which the event files are cut back; or raises the error again."""
+        if self.config.on_divergence != "rollback" or self.rollbacks == MAX_ROLLBACKS:
+            raise error
+        count = self.rollbacks + 1
+        restored = self._restore()
+        if restored is None:
+            raise error
+        self.rollbacks = count
+        rate = self.config.learning_rate * DAMPING**count
+        words = f"{str(error).splitlines()[0]}; rollback {count} of {MAX_ROLLBACKS}: the learning rate is now {rate:g}"
+        log.warning(f"{words}, from step {restored.step:,} on")
+        self.changes = [*self.changes, f"rollback {count}"]
+        self.recorder.close()
+        self.recorder = self._record_from(restored)
+        self._remember(restored.step, words)
+        return restored
+
+    def _loop(self, restored: Manifest | None, stop: Stop) -> int:
+        config, examples = self.config, self.data.train.examples
         blocks = pipeline.blocks(
-            self.data.train.examples,
-            batch_size=self.config.batch_size,
+            examples,
+            batch_size=config.batch_size,
             steps_per_block=self.plan.steps_per_block,
-            seed=self.config.seed,
-            start_step=start,
+            seed=config.seed,
+            start_step=restored.step if restored else 0,
         )
         self.clock = progress.Clock(restored.seconds if restored else 0.0)
         with progress.Bar(self.plan.total_steps) as bar:
@@ -196,8 +208,9 @@ class Run:
                     picture=self.recorder.picture,
                     is_sound=self.state.is_sound,
                     save=self._save,
+                    batch=self._batch,
                 ),
-                start_step=start,
+                start_step=restored.step if restored else None,
                 pending=loops.Pending(*restored.pending) if restored else loops.Pending(),
                 words=self.recorder.words(),
                 clock=self.clock,
@@ -206,6 +219,13 @@ class Run:
             )
         self.seconds = self.clock.seconds
         return step
+
+    def _batch(self, step: int) -> str:
+        """Which examples a step was trained on, in words."""
+        count, size = len(self.data.train.examples), self.config.batch_size
+        numbers = pipeline.batch(count, batch_size=size, seed=self.config.seed, step=step)
+        shown = ", ".join(map(str, numbers[:5])) + (", ..." if size > 5 else "")
+        return f"epoch {(step - 1) * size // count + 1:,}, examples {shown}"
 
     def _save(self, step: int, pending: loops.Pending) -> None:
         # Before the commit: every step that a checkpoint claims is in the event files.
@@ -222,8 +242,19 @@ class Run:
                 pending=(pending.total, pending.count),
                 seconds=self.clock.seconds,
                 files={},
+                evaluated=self.recorder.evaluated,
+                rollbacks=self.rollbacks,
+                saved=time.strftime("%F %T%z"),
             )
         )
+        if self.mirror:
+            self.mirror.update()
+
+    def _remember(self, step: int, what: str) -> None:
+        """In the run's history and in TensorBoard."""
+        with contextlib.suppress(OSError):
+            self.directory.remember(step, what)
+            self.recorder.history(step, self.directory.history())
 
     # Beginning and end.
 
@@ -242,6 +273,8 @@ class Run:
         }
         if restored:
             lines["resumed"] = f"at step {restored.step:,}; {self.provenance.claim(restored)}"
+        elif config.init_from is not None:
+            lines["weights"] = f"of {self.begun_with}"
         log.info(f"Hourglass {trainer.__version__}")
         for name, text in lines.items():
             log.info(f"{name:12}{text}")
@@ -250,44 +283,43 @@ class Run:
         hidden = self.config.hidden
         return (self.num_pixels, *hidden, *hidden[-2::-1], self.num_pixels)
 
+    def _tell_beginning(self, restored: Manifest | None) -> None:
+        if restored:
+            self._remember(restored.step, f"resumed; {self.provenance.claim(restored)}")
+        else:
+            self._remember(0, f"started with the weights of {self.begun_with}" if self.config.init_from else "started")
+
     def _finish(self, step: int) -> None:
         """Export, result, and the table."""
+        best = shelves.best(self.directory / CHECKPOINTS)
         result = {
             "step": step,
             "seconds": self.seconds,
             **self.recorder.metrics,
             **self.recorder.finish_floors(),
+            "best": best.step if best else None,
+            "export": self.config.export,
             "exported": self._export(step),
         }
         self.directory.write_result(result)
+        if self.mirror:
+            self.mirror.update()
         for line in report.summary(result, self.directory.path, command(self.directory.root)):
             log.info(line)
 
-    def _export(self, step: int) -> bool:
+    def _export(self, step: int) -> int | None:
+        """Exports the weights that are wanted; returns the step that they are of."""
         if self.config.export == "none":
-            return False
+            return None
+        best = shelves.best(self.directory / CHECKPOINTS, rehash=True) if self.config.export == "best" else None
+        if best and best.step != step:
+            self.store.restore(best)
+            step = best.step
         model = self.model
         if self.config.precision != "float32":
-            model = self._model("float32")
+            model = parts.network(self.config, self.data, "float32")
             for ours, trained in zip(model.variables, self.model.variables, strict=True):
                 ours.assign(trained.value)
-        export.export(model, self.directory / "export", step, input_name=self.input_name)
-        return True
-
-
-def make_plan(config: Config, data: Data) -> loops.Plan:
-    """The run's length and intervals in steps."""
-    total = config.total_steps(len(data.train.examples))
-
-    def interval(given: int | None, times: int) -> int:
-        return progress.sensible_interval(total, times) if given is None else given
-
-    batch_bytes = config.batch_size * data.train.examples[0].nbytes
-    return loops.Plan(
-        total_steps=total,
-        steps_per_block=max(1, min(MAX_BLOCK_STEPS, MAX_BLOCK_BYTES // batch_bytes)),
-        log_every=interval(config.log_every, POINTS),
-        eval_every=interval(config.eval_every, EVALUATIONS),
-        image_every=interval(config.image_every, PICTURES),
-        checkpoint_every=interval(config.checkpoint_every, CHECKPOINTS),
-    )
+        name = "images" if self.data.is_pictures else "rows"
+        export.export(model, self.directory / "export", step, input_name=name)
+        return step

@@ -22,12 +22,15 @@ FLAGS_FILE = "flags.txt"
 RESULT_FILE = "result.json"
 LOG_FILE = "run.log"
 LOCK_FILE = ".lock"
+HISTORY_FILE = "history.txt"
+RUN_ID_FILE = "run_id"
+CHECKPOINTS = "checkpoints"
 SET_ASIDE = "set_aside"
 
 # All that a run makes, but for the lock. A folder may hold other things of its owner's.
 CONTENTS = (
-    *(FLAGS_FILE, RESULT_FILE, LOG_FILE, "run_id", "floors.json"),
-    *("train", "eval", "floor", "checkpoints", "export"),
+    *(FLAGS_FILE, RESULT_FILE, LOG_FILE, HISTORY_FILE, RUN_ID_FILE, "floors.json"),
+    *("train", "eval", "floor", CHECKPOINTS, "export"),
 )
 
 
@@ -93,10 +96,9 @@ class RunDirectory:
             os.fsync(lock.fileno())
             self._probe()
         except BlockingIOError as error:
-            lock.seek(0)
             raise LockedError(
                 f"{self.path} is in use",
-                found=f"locked by {lock.read().decode(errors='replace').strip() or 'another process'}",
+                found=f"locked by {_owner(lock)}",
                 remedy="wait for it or stop it, or give another --run_dir",
             ) from error
         except OSError as error:
@@ -165,21 +167,46 @@ class RunDirectory:
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             files.write(path, text)
 
-    def set_aside(self) -> pathlib.Path | None:
-        """Moves the run so far into a sub-folder; None where there was none."""
-        contents = [self / name for name in CONTENTS if (self / name).exists()]
-        if not contents:
-            return None
-        (self / SET_ASIDE).mkdir(exist_ok=True)
-        target = files.unused(self / SET_ASIDE / "run")
-        target.mkdir()
-        for path in contents:
-            path.rename(target / path.name)
-        return target
+    def remember(self, step: int, what: str) -> None:
+        """Adds a line to the run's history: starts, stops, and whatever went otherwise than planned."""
+        with (self / HISTORY_FILE).open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%F %T%z')}\tstep {step:,}\t{' '.join(what.split())}\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def history(self) -> list[list[str]]:
+        """[when, step, what] of each line, oldest first."""
+        path = self / HISTORY_FILE
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        return [line.split("\t") for line in text.splitlines() if line.count("\t") == 2]
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Marks the run as finished."""
         files.write_json(self / RESULT_FILE, result)
+
+
+def _owner(lock: IO[bytes]) -> str:
+    """What the lock's owner has written there; it may have taken the lock only just now."""
+    for _ in range(20):
+        lock.seek(0)
+        text = lock.read().decode(errors="replace")
+        if text.endswith("\n"):
+            return text.strip()
+        time.sleep(0.02)
+    return "another process"
+
+
+def set_aside(run: pathlib.Path) -> pathlib.Path | None:
+    """Moves the run so far into a sub-folder; None where there was none."""
+    contents = [run / name for name in CONTENTS if (run / name).exists()]
+    if not contents:
+        return None
+    (run / SET_ASIDE).mkdir(exist_ok=True)
+    target = files.unused(run / SET_ASIDE / "run")
+    target.mkdir()
+    for path in contents:
+        path.rename(target / path.name)
+    return target
 
 
 def name_of(config: Config) -> str:

@@ -17,7 +17,8 @@ OPTIMIZERS = {
 }
 
 # What a block reports of each step, in this order.
-LOSS, LEARNING_RATE, GRADIENT_NORM = range(3)
+LOSS, LEARNING_RATE, GRADIENT_NORM, LOSS_SCALE = range(4)
+NUM_REPORTED = 4
 
 Schedule = Callable[[tf.Tensor], tf.Tensor]
 Block = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
@@ -34,6 +35,8 @@ class TrainState:
       loss_scale: the loss is multiplied by it under float16; else idle.
       loss_scale_good_steps: finite steps since it last changed.
       step: steps done, int64. Not `optimizer.iterations`, which stands still when float16 skips a step.
+      damping: the schedule's learning rate is multiplied by it. Not in checkpoints: it follows from how often the run
+        has gone back after a divergence.
     """
 
     model: Autoencoder
@@ -42,6 +45,7 @@ class TrainState:
     loss_scale: tf.Variable
     loss_scale_good_steps: tf.Variable
     step: tf.Variable
+    damping: tf.Variable
 
     def is_sound(self) -> bool:
         """Whether all weights are finite numbers."""
@@ -64,14 +68,15 @@ def make_state(model: Autoencoder, optimizer: str, *, precision: str) -> TrainSt
     # Before the first trace and before any restore: slots that do not exist yet cannot be restored strictly.
     inner.build(model.trainable_variables)
     step = tf.Variable(0, dtype=tf.int64, name="step")
+    damping = tf.Variable(1.0, name="damping", trainable=False)
     if precision != "mixed_float16":
         # What a LossScaleOptimizer starts with, for a run that goes on in float16.
         idle_scale = tf.Variable(2.0**15, name="loss_scale", trainable=False)
         idle_count = tf.Variable(0, dtype=tf.int64, name="loss_scale_good_steps", trainable=False)
-        return TrainState(model, inner, inner, idle_scale, idle_count, step)
+        return TrainState(model, inner, inner, idle_scale, idle_count, step, damping)
     scaler = keras.optimizers.LossScaleOptimizer(inner)
     scaler.build(model.trainable_variables)
-    return TrainState(model, inner, scaler, scaler.dynamic_scale.value, scaler.step_counter.value, step)
+    return TrainState(model, inner, scaler, scaler.dynamic_scale.value, scaler.step_counter.value, step, damping)
 
 
 def make_schedule(name: str, learning_rate: float, total_steps: int) -> Schedule:
@@ -106,15 +111,15 @@ def make_block(
       jit: compile with XLA.
 
     Returns:
-      (examples [S, B, ...], first, last) -> [S, 3] float32: runs steps first to last - 1 of the block, and reports
-      for each its loss, learning rate and gradient norm; other rows are 0. The result does not depend on how a run is
-      cut into calls, and one trace serves all of them.
+      (examples [S, B, ...], first, last) -> [S, 4] float32: runs steps first to last - 1 of the block, and reports
+      for each its loss, learning rate, gradient norm and, after it, loss scale; other rows are 0. The result does not
+      depend on how a run is cut into calls, and one trace serves all of them.
     """
     variables = state.model.trainable_variables
 
     def train_step(examples: tf.Tensor) -> tf.Tensor:
         images = tf.cast(examples, tf.float32) * np.float32(1 / scale)  # [B, ...] in [0, 1]
-        learning_rate = schedule(state.step)
+        learning_rate = schedule(state.step) * state.damping
         state.optimizer.learning_rate.assign(learning_rate)
         with tf.GradientTape() as tape:
             codes = state.model.encode(images)
@@ -130,12 +135,12 @@ def make_block(
             lambda: tf.constant(0.0),
         )
         state.scaler.apply(gradients, variables)
-        return tf.stack([value, learning_rate, norm])
+        return tf.stack([value, learning_rate, norm, state.loss_scale])
 
     @tf.function(jit_compile=jit)
     def block(examples: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
         # `while first < last`, not a loop over tf.range: XLA would compile that anew for every length.
-        reports = tf.TensorArray(tf.float32, size=examples.shape[0], element_shape=[3])
+        reports = tf.TensorArray(tf.float32, size=examples.shape[0], element_shape=[NUM_REPORTED])
         while first < last:
             reports = reports.write(first, train_step(examples[first]))
             first += 1

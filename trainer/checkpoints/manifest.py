@@ -1,10 +1,12 @@
 """Which checkpoints there are, and which of them can be trusted. No TensorFlow.
 
 A checkpoint `ckpt-N.index`, `ckpt-N.data-...` counts once its manifest `ckpt-N.json` stands, which names its files
-with their sizes and SHA-256. The text file `checkpoint` of TensorFlow is written for others, and never read.
+with their sizes and SHA-256, and ends with its own. The text file `checkpoint` of TensorFlow is written for others, and
+never read.
 """
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 import re
@@ -15,10 +17,17 @@ from trainer import files
 from trainer.errors import CheckpointError
 
 SCHEMA = 1
+SEAL = "sha256"  # the field of a manifest that vouches for the others
 PREFIX = "ckpt"
 STATE_FILE = "checkpoint"  # TensorFlow's own list
 DAMAGED = "damaged"
+ERROR = "eval/reconstruction/mse"  # the metric by which one checkpoint is better than another
 ENDINGS = r"(?:index|data-\d{5}-of-\d{5})"  # of the files that TensorFlow writes
+TEMPORARY = rf"{PREFIX}-\d+_temp|checkpoint\.tmp\w+|\.(?:checkpoint|{PREFIX}-\d+\.(?:json|{ENDINGS}))\.tmp"
+
+
+class NewerError(CheckpointError):
+    """A sound checkpoint that this version cannot read."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,9 +41,12 @@ class Manifest:
       data: the data set's fingerprint.
       numerics: what bits depend on beside the flags: device, precision, XLA, threads, versions.
       metrics: the last evaluation.
+      evaluated: the step that it was made at; None where there was none.
       changes: what has changed since the first start that bits depend on: after any, none of them can be claimed.
       pending: sum and number of the losses since the last point in TensorBoard, so that the next point is whole.
       seconds: of training so far.
+      rollbacks: how often the run has gone back, after a divergence, to a lower learning rate.
+      saved: when, in local time with its offset; for people.
       files: name -> {"size": bytes, "sha256": hex}.
       schema: of this file.
     """
@@ -49,7 +61,20 @@ class Manifest:
     pending: tuple[float, int]
     seconds: float
     files: dict[str, dict[str, Any]]
+    evaluated: int | None = None
+    rollbacks: int = 0
+    saved: str = ""
     schema: int = SCHEMA
+
+    @property
+    def error(self) -> float | None:
+        """Mean squared evaluation error of exactly these weights; None where they were not evaluated."""
+        return self.metrics.get(ERROR) if self.evaluated == self.step else None
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files on the disk, without the manifest."""
+        return sum(entry["size"] for entry in self.files.values())
 
 
 def name_of(step: int) -> str:
@@ -67,57 +92,93 @@ def steps_in(folder: pathlib.Path) -> list[int]:
 
 def write(folder: pathlib.Path, manifest: Manifest) -> None:
     """Commits a checkpoint whose files are on the disk."""
-    files.write_json(folder / f"{name_of(manifest.step)}.json", dataclasses.asdict(manifest))
+    files.write(folder / f"{name_of(manifest.step)}.json", _seal(dataclasses.asdict(manifest)))
 
 
-def read(folder: pathlib.Path, step: int) -> Manifest:
-    """A verified checkpoint's manifest.
+def _seal(content: dict[str, Any]) -> str:
+    """The one text that a manifest of this content has: it ends with the SHA-256 of the rest."""
+    digest = hashlib.sha256(files.to_json(content).encode()).hexdigest()
+    return files.to_json({**content, SEAL: digest})
+
+
+def read(folder: pathlib.Path, step: int, *, rehash: bool = True) -> Manifest:
+    """A checkpoint's manifest, after a look at the files it names.
+
+    Args:
+      folder: where it is.
+      step: its number.
+      rehash: compare the files' SHA-256; else their sizes only.
 
     Raises:
+      NewerError: it is sound, and was written by a later version of Hourglass.
       CheckpointError: anything about it is not as it was when it was committed.
     """
     path = folder / f"{name_of(step)}.json"
     try:
-        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
-        if manifest.schema != SCHEMA or manifest.step != step:
-            raise ValueError(f"schema {manifest.schema}, step {manifest.step}; expected {SCHEMA}, {step}")
-        _check_types(manifest)
+        manifest = _parse(path.read_text(encoding="utf-8"))
+        if manifest.step != step:
+            raise ValueError(f"it is of step {manifest.step:,}")
         for name, expected in manifest.files.items():
-            _verify(folder / name, expected)
+            _verify(folder / name, expected, rehash=rehash)
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError) as error:
         remedy = "an older checkpoint is taken; --restart begins again"
-        raise CheckpointError(f"{path.name} is damaged", found=str(error), remedy=remedy) from error
+        found = (
+            f"{pathlib.Path(error.filename).name} is missing" if isinstance(error, FileNotFoundError) else str(error)
+        )
+        raise CheckpointError(f"{path.name} is damaged", found=found, remedy=remedy) from error
     return manifest
 
 
-def newest(folder: pathlib.Path) -> Manifest | None:
-    """The newest checkpoint that verifies, or None; nothing is changed."""
+def _parse(text: str) -> Manifest:
+    content = json.loads(text)
+    content.pop(SEAL)
+    if _seal(content) != text:
+        raise ValueError("it is not as it was written")
+    if content["schema"] > SCHEMA:
+        raise NewerError(
+            f"checkpoint {content['step']} was written by a newer Hourglass",
+            found=f"schema {content['schema']}, expected {SCHEMA}",
+            remedy="go on with that version, or --restart to begin again",
+        )
+    return Manifest(**content)
+
+
+def check_files(folder: pathlib.Path, text: str) -> None:
+    """Compares a checkpoint's files with a manifest that is not there yet.
+
+    Raises:
+      CheckpointError: they differ.
+    """
+    try:
+        for name, expected in _parse(text).files.items():
+            _verify(folder / name, expected, rehash=True)
+    except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
+        remedy = "bring back a sound copy"
+        raise CheckpointError(f"a checkpoint in {folder} is damaged", found=str(error), remedy=remedy) from error
+
+
+def newest(folder: pathlib.Path, *, rehash: bool = True) -> Manifest | None:
+    """The newest checkpoint that verifies, or None; nothing is changed.
+
+    Raises:
+      NewerError: as `read`.
+    """
     for step in reversed(steps_in(folder)):
         try:
-            return read(folder, step)
+            return read(folder, step, rehash=rehash)
+        except NewerError:
+            raise
         except CheckpointError:
             continue
     return None
 
 
-def _check_types(manifest: Manifest) -> None:
-    """JSON holds anything: what is read later must be what it is taken for."""
-    total, count = manifest.pending
-    kinds: dict[Any, tuple[Any, ...]] = {
-        dict: (manifest.flags, manifest.numerics, manifest.metrics, manifest.files),
-        str: (manifest.run_id, manifest.data, *manifest.changes),
-        (int, float): (manifest.seconds, total, count, *manifest.metrics.values()),
-    }
-    for kind, values in kinds.items():
-        wrong = [value for value in values if not isinstance(value, kind)]
-        if wrong:
-            raise ValueError(f"it holds {wrong[0]!r} in a wrong place")
-
-
-def _verify(path: pathlib.Path, expected: dict[str, Any]) -> None:
+def _verify(path: pathlib.Path, expected: dict[str, Any], *, rehash: bool) -> None:
     size = path.stat().st_size
     if size != expected["size"]:
         raise ValueError(f"{path.name} has {size:,} bytes; expected {expected['size']:,}")
+    if not rehash:
+        return
     found = files.sha256(path)
     if found != expected["sha256"]:
         raise ValueError(f"{path.name} has SHA-256 {found}; expected {expected['sha256']}")
@@ -126,52 +187,53 @@ def _verify(path: pathlib.Path, expected: dict[str, Any]) -> None:
 def describe(folder: pathlib.Path, step: int) -> dict[str, dict[str, Any]]:
     """Sizes and hashes of a checkpoint's files, which are forced to the disk first."""
     found = {}
-    for path in sorted(_files_of(folder, step)):
+    for path in sorted(files_of(folder, step)):
         files.fsync(path)
         found[path.name] = {"size": path.stat().st_size, "sha256": files.sha256(path)}
     files.fsync(folder)
     return found
 
 
-def _files_of(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
+def files_of(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
     """A checkpoint's files, without its manifest."""
     return [path for path in folder.iterdir() if re.fullmatch(rf"{PREFIX}-{step}\.{ENDINGS}", path.name)]
 
 
 def delete(folder: pathlib.Path, step: int) -> None:
     """Removes a checkpoint: first what makes it count, so that a kill in between leaves an orphan, not a ruin."""
-    for path in (folder / f"{name_of(step)}.json", *_files_of(folder, step)):
+    for path in (folder / f"{name_of(step)}.json", *files_of(folder, step)):
         path.unlink(missing_ok=True)
 
 
-def set_aside(folder: pathlib.Path, step: int) -> pathlib.Path:
-    """Moves a damaged checkpoint out of the way, for people to look at."""
-    target = files.unused(folder / f"{DAMAGED}-{step}")
+def set_aside(folder: pathlib.Path, step: int, why: str = DAMAGED) -> pathlib.Path:
+    """Moves a checkpoint out of the way, to `folder`/<why>-<step>, for people to look at."""
+    target = files.unused(folder / f"{why}-{step}")
     target.mkdir()
-    for path in (*_files_of(folder, step), folder / f"{name_of(step)}.json"):
+    for path in (*files_of(folder, step), folder / f"{name_of(step)}.json"):
         if path.exists():
             path.rename(target / path.name)
     return target
 
 
-def sweep(folder: pathlib.Path) -> list[pathlib.Path]:
+def sweep(folder: pathlib.Path, *, only_ours: bool = False) -> list[pathlib.Path]:
     """Removes what killed saves left behind: temporary files, and checkpoints that were never committed.
 
     Where not a single one is committed, these may be somebody's own, or a copy that lost its manifests: they are
-    moved, not removed.
+    moved, not removed, unless `only_ours` says that nobody else's can be there.
 
     Returns:
       Where they were moved to.
     """
     for path in folder.iterdir():
-        if re.fullmatch(rf"{PREFIX}-\d+_temp|checkpoint\.tmp\w+|\.(checkpoint|{PREFIX}-\d+\.json)\.tmp", path.name):
+        if re.fullmatch(TEMPORARY, path.name):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     matches = (re.fullmatch(rf"{PREFIX}-(\d+)\.{ENDINGS}", path.name) for path in folder.iterdir())
     committed = set(steps_in(folder))
     uncommitted = sorted({int(match[1]) for match in matches if match} - committed)
     moved = []
     for step in uncommitted:
-        if committed:
+        usable = (folder / f"{name_of(step)}.index").exists()
+        if committed or only_ours or not usable:
             delete(folder, step)
         else:
             moved.append(set_aside(folder, step))

@@ -10,14 +10,29 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
+from trainer import progress
 from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints import shelves
 from trainer.checkpoints.manifest import Manifest
-from trainer.errors import CheckpointError, StorageError
+from trainer.errors import CheckpointError, StorageError, UsageError
 
 log = logging.getLogger("hourglass")
 
 # What TensorFlow raises about a sound checkpoint of another structure.
 MISFITS = (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, ValueError, AssertionError, KeyError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What was restored.
+
+    Attributes:
+      manifest: the checkpoint's.
+      passed_over: newer ones that are damaged, each in words, with what it is called now.
+    """
+
+    manifest: Manifest
+    passed_over: tuple[str, ...]
 
 
 class Store:
@@ -26,60 +41,106 @@ class Store:
     Args:
       folder: theirs alone.
       checkpoint: what is saved and restored.
-      keep: how many stay.
+      keep: how many stay in rotation.
+      keep_every: those of steps that are its multiples stay for good; 0: none.
     """
 
-    def __init__(self, folder: pathlib.Path, checkpoint: tf.train.Checkpoint, *, keep: int) -> None:
+    def __init__(
+        self, folder: pathlib.Path, checkpoint: tf.train.Checkpoint, *, keep: int, keep_every: int = 0
+    ) -> None:
         folder.mkdir(exist_ok=True)
-        self._folder, self._checkpoint, self._keep = folder, checkpoint, keep
+        self._folder, self._checkpoint, self._keep, self._keep_every = folder, checkpoint, keep, keep_every
         self._cleanup = contextlib.ExitStack()
         self._tf_folder = self._cleanup.enter_context(without_globs(folder))
-        for moved in manifests.sweep(folder):
+        for moved in shelves.sweep(folder):
             log.warning(f"a checkpoint that was never committed is set aside as {moved.name}")
         self._manager: tf.train.CheckpointManager | None = None
 
-    def restore_newest(self, accept: Callable[[Manifest], None]) -> Manifest | None:
-        """Restores the newest checkpoint that verifies; damaged ones are set aside, each with a line.
+    def restore_newest(self, accept: Callable[[Manifest], None]) -> Restored | None:
+        """Restores the newest checkpoint that verifies, wherever it is; newer ones, being damaged, are set aside.
 
         Args:
           accept: raises if this checkpoint, sound as it is, may not be used in this run.
 
         Returns:
-          Its manifest, or None where there is no checkpoint.
+          None where there is no checkpoint.
 
         Raises:
           CheckpointError: checkpoints exist, and none verifies; or a sound one does not fit. They stay where they are.
         """
-        damaged: dict[int, str] = {}
-        for step in reversed(manifests.steps_in(self._folder)):
-            try:
-                manifest = manifests.read(self._folder, step)
-            except CheckpointError as error:
-                damaged[step] = str(error).replace("\n", ": ").split(": remedy")[0]
+        damaged: list[shelves.Entry] = []
+        for step, place in shelves.committed(self._folder):
+            entry = shelves.look(place, step, rehash=True)
+            if entry.manifest is None:
+                damaged.append(entry)
                 continue
-            accept(manifest)
-            self._restore(step)
-            for bad, reason in damaged.items():
-                log.warning(f"checkpoint {reason}; set aside as {manifests.set_aside(self._folder, bad).name}")
+            accept(entry.manifest)
+            self.restore(entry)
+            words = tuple(self._set_aside(bad) for bad in damaged)
+            shelves.put(place, step, self._folder)
             manifests.write_state_file(self._folder)
-            return manifest
+            self._manager = None
+            return Restored(entry.manifest, words)
         if damaged:
             raise CheckpointError(
                 f"no checkpoint in {self._folder} can be used",
-                found="; ".join(damaged.values()),
+                found="; ".join(entry.reason for entry in damaged),
                 remedy="bring back a sound copy, or --restart to begin again (these are set aside)",
             )
         return None
 
-    def _restore(self, step: int) -> None:
+    def _set_aside(self, entry: shelves.Entry) -> str:
+        aside = manifests.set_aside(entry.folder, entry.step)
+        return f"checkpoint {entry.reason}; set aside as {aside.relative_to(self._folder)}"
+
+    def restore(self, entry: shelves.Entry) -> None:
+        """Restores a checkpoint whose files are known to be sound.
+
+        Raises:
+          CheckpointError: it has another structure.
+        """
+        path = os.path.join(self._tf_folder, entry.folder.relative_to(self._folder), manifests.name_of(entry.step))
         try:
-            self._checkpoint.restore(self._path(step)).assert_consumed()
+            self._checkpoint.restore(path).assert_consumed()
         except MISFITS as error:  # Its files are sound, so an older one would not fit either.
             raise CheckpointError(
-                f"{manifests.name_of(step)} does not restore into this network",
+                f"{manifests.name_of(entry.step)} does not restore into this network",
                 found=str(error).split("\n")[0],
                 remedy="go on with the versions of Hourglass and TensorFlow that wrote it, or --restart",
             ) from error
+
+    def borrow(self, source: pathlib.Path, model: tf.Module) -> str:
+        """Takes the weights, and nothing else, of a checkpoint of any run with the same network.
+
+        Args:
+          source: see `shelves.find`.
+          model: theirs and ours; a child of that name in both checkpoints.
+
+        Returns:
+          The checkpoint's path.
+
+        Raises:
+          CheckpointError: there is none, or it is damaged.
+          UsageError: it is of another network.
+        """
+        entry = shelves.find(source)
+        with without_globs(entry.folder) as folder:
+            path = os.path.join(folder, manifests.name_of(entry.step))
+            try:
+                theirs = [
+                    name for name in tf.train.load_checkpoint(path).get_variable_to_shape_map() if "model/" in name
+                ]
+                status = tf.train.Checkpoint(model=model).restore(path)
+                status.expect_partial().assert_existing_objects_matched()
+                if len(theirs) != len(model.variables):
+                    raise ValueError(f"it has {len(theirs)} weight arrays, this network {len(model.variables)}")
+            except MISFITS as error:
+                raise UsageError(
+                    f"--init_from={source} is of another network",
+                    found=str(error).split("\n")[0],
+                    remedy="give the --model and --hidden of that run, and data of the same shape",
+                ) from error
+        return str(entry.folder / manifests.name_of(entry.step))
 
     def save(self, manifest: Manifest) -> None:
         """Saves, reads back, commits, and only then removes the oldest. A step that is committed is not saved twice.
@@ -96,6 +157,8 @@ class Store:
             described = manifests.describe(self._folder, step)
             manifests.write(self._folder, dataclasses.replace(manifest, files=described))
         except (tf.errors.OpError, OSError) as error:
+            # The manager counts it as kept, and would remove a good one for it: the next save asks a new one.
+            self._manager = None
             with contextlib.suppress(OSError):
                 manifests.delete(self._folder, step)
                 manifests.sweep(self._folder)
@@ -104,14 +167,25 @@ class Store:
                 found=str(error).split("\n")[0],
                 remedy="make room or mend the disk, then type the same command to go on from the last checkpoint",
             ) from error
+        try:
+            self._tidy(manifest)
+        except OSError as error:
+            log.warning(f"checkpoint {step:,} is saved; tidying up after it failed: {error.strerror}")
+
+    def _tidy(self, manifest: Manifest) -> None:
+        """What follows a commit: keep it beside the rotation too, if it deserves it; remove the oldest."""
+        shelves.keep_best(self._folder, manifest)
+        if progress.is_due(manifest.step, self._keep_every):
+            shelves.keep_for_good(self._folder, manifest.step)
         for old in manifests.steps_in(self._folder)[: -self._keep]:
             manifests.delete(self._folder, old)
 
     def _write(self, step: int) -> None:
         if self._manager is None:
-            # One more than we keep: the manager deletes before the new checkpoint is committed.
+            # One more than there are or may be: the manager deletes before the new checkpoint is committed.
+            most = max(self._keep, len(manifests.steps_in(self._folder))) + 1
             self._manager = tf.train.CheckpointManager(
-                self._checkpoint, self._tf_folder, max_to_keep=self._keep + 1, checkpoint_name=manifests.PREFIX
+                self._checkpoint, self._tf_folder, max_to_keep=most, checkpoint_name=manifests.PREFIX
             )
         self._manager.save(checkpoint_number=step)
 

@@ -1,5 +1,6 @@
 """The one module that speaks TensorBoard: it writes event files, and mends them when a run goes on."""
 
+import contextlib
 import logging
 import os
 import pathlib
@@ -7,7 +8,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -30,12 +31,16 @@ DESCRIPTIONS = {
     "reconstruction/rmse": "Root of the mean squared error over pixels.",
     "reconstruction/sse": "Squared error summed over pixels, mean over examples.",
     "reconstruction/psnr": "Peak signal-to-noise ratio in dB, the peak being 1; more is better.",
+    "history": "Starts, stops, and whatever went otherwise than planned: damaged checkpoints, divergences.",
     "reconstruction": "Originals, reconstructions, and their absolute difference times 2, always of the same examples.",
 }
 
 
 class Writer:
-    """Writes one TensorBoard run: scalars and pictures under one folder.
+    """Writes one TensorBoard run: scalars, pictures and text under one folder.
+
+    Training never ends for want of a curve: what the disk does not take is dropped, which is told once, and writing
+    goes on as soon as it can, at the next `flush`.
 
     Args:
       folder: where the event files are.
@@ -43,12 +48,39 @@ class Writer:
     """
 
     def __init__(self, folder: pathlib.Path, next_step: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        continue_at(folder, next_step)
-        self._folder = folder
-        self._older = {path.name for path in folder.glob(EVENT_FILES)}
-        self._writer = tf.summary.create_file_writer(str(folder), flush_millis=FLUSH_MILLISECONDS)
+        self._folder, self._next_step = folder, next_step
+        self._writer: tf.summary.SummaryWriter | None = None
+        self._failed = False
         self._templates: dict[tuple[str, ...], Summary] = {}
+        with self._dropping():
+            self._writer = self._open()
+
+    def _open(self) -> tf.summary.SummaryWriter:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        continue_at(self._folder, self._next_step)
+        self._older = {path.name for path in self._folder.glob(EVENT_FILES)}
+        return tf.summary.create_file_writer(str(self._folder), flush_millis=FLUSH_MILLISECONDS)
+
+    @contextlib.contextmanager
+    def _dropping(self) -> Iterator[None]:
+        """What fails within for the disk's sake is dropped, and the file, whose end may be torn, written no more."""
+        try:
+            yield
+        except (tf.errors.OpError, OSError) as error:
+            writer, self._writer = self._writer, None
+            if not self._failed:
+                said = error.strerror if isinstance(error, OSError) else str(error).split("; ")[-1].split("\n")[0]
+                log.warning(f"TensorBoard's files in {self._folder} cannot be written ({said}): training goes on")
+            self._failed = True
+            if writer is not None:
+                with contextlib.suppress(tf.errors.OpError):
+                    writer.close()
+
+    def _write(self, step: int, write: Callable[[], object]) -> None:
+        self._next_step = max(self._next_step, step + 1)
+        if self._writer is not None:
+            with self._dropping(), self._writer.as_default(step):
+                write()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes numbers of one step, all in one record.
@@ -61,24 +93,33 @@ class Writer:
         summary = self._templates[tags]
         for entry, value in zip(summary.value, values.values(), strict=True):
             entry.tensor.float_val[:] = [value]
-        with self._writer.as_default(step):
-            tf.summary.experimental.write_raw_pb(summary.SerializeToString())
+        self._write(step, lambda: tf.summary.experimental.write_raw_pb(summary.SerializeToString()))
 
     def picture(self, step: int, tag: str, picture: np.ndarray) -> None:
         """Writes a picture, [H, W, C] uint8."""
-        with self._writer.as_default(step):
-            tf.summary.image(tag, picture[np.newaxis], description=DESCRIPTIONS[tag])
+        self._write(step, lambda: tf.summary.image(tag, picture[np.newaxis], description=DESCRIPTIONS[tag]))
+
+    def text(self, step: int, tag: str, markdown: str) -> None:
+        """Writes a text in Markdown."""
+        self._write(step, lambda: tf.summary.text(tag, markdown, description=DESCRIPTIONS[tag]))
 
     def flush(self) -> None:
-        """What was written is on the disk when this returns."""
-        self._writer.flush()
-        for path in self._folder.glob(EVENT_FILES):
-            if path.name not in self._older:
-                files.fsync(path)
+        """What was written is on the disk when this returns, unless it was dropped; writes anew where it can again."""
+        with self._dropping():
+            if self._writer is None:
+                self._writer = self._open()
+                log.warning(f"TensorBoard's files in {self._folder} are written again")
+                self._failed = False
+            self._writer.flush()
+            for path in self._folder.glob(EVENT_FILES):
+                if path.name not in self._older:
+                    files.fsync(path)
 
     def close(self) -> None:
         """Flushes and closes the file."""
-        self._writer.close()
+        with self._dropping():
+            if self._writer is not None:
+                self._writer.close()
 
 
 def _template(tags: Sequence[str]) -> Summary:

@@ -1,41 +1,54 @@
-"""The flags, their kinds, and the frozen `Config` made of them. No TensorFlow, no NumPy.
-
-Every flag is of one kind, which says what becomes of it in an existing run:
-
-* mathematics: decides what is computed. Stored in the run's `flags.txt`; a different value is refused.
-* duration: how long to train. Stored; may grow.
-* numerics: how it is computed (precision, XLA, threads). Stored; may change, at the price of bit-identity.
-* presentation: how often to log, picture and save. Stored; may change.
-* place: where things are and what to do now. Not stored.
-"""
+"""The frozen `Config` that flags become: parsed, checked, stored, compared. No TensorFlow, no NumPy."""
 
 import dataclasses
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
+from trainer.config.definitions import (
+    ACTIVATIONS,
+    DEFAULT_STEPS,
+    DURATION,
+    LOSSES,
+    MATHEMATICS,
+    MAX_WIDTH,
+    NUMERICS,
+    OPTIMIZERS,
+    PLACE,
+    PRECISIONS,
+    PRESENTATION,
+    SCHEDULES,
+    STORED,
+    define,
+)
 from trainer.errors import UsageError
 
-ACTIVATIONS = ("elu", "gelu", "linear", "relu", "sigmoid", "softplus", "swish", "tanh")
-LOSSES = ("bernoulli", "mse", "rmse", "sse")
-OPTIMIZERS = ("adam", "rmsprop", "sgd")
-SCHEDULES = ("constant", "cosine")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-
-DEFAULT_STEPS = 10_000
-MAX_WIDTH = 1_000_000
-
-MATHEMATICS = frozenset(
-    "dataset classes model hidden activation code_activation output_activation loss optimizer learning_rate"
-    " schedule batch_size seed".split()
-)
-DURATION = frozenset("epochs steps".split())
-NUMERICS = frozenset("precision jit threads deterministic".split())
-PRESENTATION = frozenset("log_every eval_every image_every checkpoint_every keep export".split())
-PLACE = frozenset("mode data_dir data_url run_dir restart device tensorboard port debug".split())
-STORED = MATHEMATICS | DURATION | NUMERICS | PRESENTATION
+__all__ = [
+    "ACTIVATIONS",
+    "DEFAULT_STEPS",
+    "DURATION",
+    "LOSSES",
+    "MATHEMATICS",
+    "NUMERICS",
+    "OPTIMIZERS",
+    "PLACE",
+    "PRECISIONS",
+    "PRESENTATION",
+    "SCHEDULES",
+    "STORED",
+    "Config",
+    "adopt",
+    "define",
+    "from_flagfile",
+    "help_text",
+    "mathematics",
+    "names",
+    "parse",
+    "to_flagfile",
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,6 +69,7 @@ class Config:
     schedule: str
     batch_size: int
     seed: int
+    init_from: str | None
     # Duration
     epochs: float | None
     steps: int | None
@@ -70,12 +84,17 @@ class Config:
     image_every: int | None
     checkpoint_every: int | None
     keep: int
+    keep_every: int
     export: str
+    on_divergence: str
     # Place
     mode: str
+    verify: bool
+    rollback: int | None
     data_dir: str | None
     data_url: str | None
     run_dir: str | None
+    mirror_dir: str | None
     restart: bool
     device: str
     tensorboard: bool
@@ -87,87 +106,6 @@ class Config:
         if self.epochs is not None:
             return math.ceil(self.epochs * num_train / self.batch_size)
         return DEFAULT_STEPS if self.steps is None else self.steps
-
-
-def define(flag_values: flags.FlagValues) -> None:
-    """Defines every flag of Hourglass in `flag_values`."""
-    where: Any = {"flag_values": flag_values}
-    _define_mathematics(where)
-    _define_duration_and_numerics(where)
-    _define_presentation(where)
-    _define_place(where)
-
-
-def _define_mathematics(where: Any) -> None:
-    flags.DEFINE_string("dataset", "digits", "what to train on; an unknown name lists the known ones", **where)
-    flags.DEFINE_list("classes", [], "labels or names to keep, such as 1,5,6; empty keeps all", **where)
-    flags.DEFINE_string("model", "dense", "the network; an unknown name lists the known ones", **where)
-    flags.DEFINE_list("hidden", ["32"], "widths of the encoder's layers; the last is the code", **where)
-    flags.DEFINE_enum("activation", "swish", ACTIVATIONS, "of the hidden layers", **where)
-    flags.DEFINE_enum("code_activation", "linear", ACTIVATIONS, "of the code", **where)
-    flags.DEFINE_enum(
-        "output_activation",
-        "auto",
-        ("auto", *ACTIVATIONS),
-        "of the reconstruction; auto: sigmoid with the bernoulli loss, else linear",
-        **where,
-    )
-    flags.DEFINE_enum(
-        "loss",
-        "mse",
-        LOSSES,
-        "mse and rmse: over all pixels of the batch; sse and bernoulli: summed over pixels, mean over examples",
-        **where,
-    )
-    flags.DEFINE_enum("optimizer", "adam", OPTIMIZERS, "as in Keras, with its defaults", **where)
-    flags.DEFINE_float("learning_rate", 2e-3, "at the start", lower_bound=0.0, upper_bound=1e6, **where)
-    flags.DEFINE_enum("schedule", "cosine", SCHEDULES, "of the learning rate; cosine falls to 0 at the end", **where)
-    flags.DEFINE_integer("batch_size", 64, "examples a step", lower_bound=1, upper_bound=10**9, **where)
-    flags.DEFINE_integer(
-        "seed", 0, "of the initial weights and the order of the data", lower_bound=0, upper_bound=2**31 - 1, **where
-    )
-
-
-def _define_duration_and_numerics(where: Any) -> None:
-    flags.DEFINE_float(
-        "epochs", None, "passes over the data; or give --steps", lower_bound=0.0, upper_bound=1e9, **where
-    )
-    flags.DEFINE_integer(
-        "steps",
-        None,
-        f"steps of the whole run (default {DEFAULT_STEPS:,}); or give --epochs",
-        lower_bound=1,
-        upper_bound=10**12,
-        **where,
-    )
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "of the arithmetic; weights stay float32", **where)
-    flags.DEFINE_enum("jit", "auto", ("auto", "on", "off"), "compile steps with XLA; auto: where it pays", **where)
-    flags.DEFINE_integer("threads", 0, "CPU threads; 0: all", lower_bound=0, upper_bound=4096, **where)
-    flags.DEFINE_bool("deterministic", False, "deterministic kernels, for bit-identical runs on a GPU", **where)
-
-
-def _define_presentation(where: Any) -> None:
-    for name, meaning in {
-        "log_every": "steps between scalars (default: about 250 points a run)",
-        "eval_every": "steps between evaluations (default: about 20 a run)",
-        "image_every": "steps between reconstruction pictures (default: about 10 a run)",
-        "checkpoint_every": "steps between checkpoints (default: about 5 a run; besides, every 5 minutes)",
-    }.items():
-        flags.DEFINE_integer(name, None, meaning + "; 0: only at the end", lower_bound=0, upper_bound=10**12, **where)
-    flags.DEFINE_integer("keep", 5, "checkpoints to keep", lower_bound=1, upper_bound=10**6, **where)
-    flags.DEFINE_enum("export", "last", ("last", "none"), "which weights become a SavedModel at the end", **where)
-
-
-def _define_place(where: Any) -> None:
-    flags.DEFINE_string("mode", "train", "what to do; an unknown name lists the known ones", **where)
-    flags.DEFINE_string("data_dir", None, "where data files are and go (default: Keras's own cache)", **where)
-    flags.DEFINE_string("data_url", None, "download the data set's archive from here, not from the mirrors", **where)
-    flags.DEFINE_string("run_dir", None, "the run's folder (default: runs/<dataset>-<model>-<hidden>)", **where)
-    flags.DEFINE_bool("restart", False, "begin again at step 0; what was there is set aside, not deleted", **where)
-    flags.DEFINE_enum("device", "auto", ("auto", "cpu", "gpu"), "gpu without a usable GPU is an error", **where)
-    flags.DEFINE_bool("tensorboard", False, "serve TensorBoard during the run and after it, until Ctrl-C", **where)
-    flags.DEFINE_integer("port", 6006, "TensorBoard's port", lower_bound=1, upper_bound=65535, **where)
-    flags.DEFINE_bool("debug", False, "show tracebacks", **where)
 
 
 def parse(arguments: Sequence[str]) -> tuple[Config, frozenset[str]]:
@@ -195,7 +133,7 @@ def help_text() -> str:
     """Every flag with its meaning, bounds and default."""
     flag_values = flags.FlagValues()
     define(flag_values)
-    body = flag_values.module_help(__name__)
+    body = flag_values.module_help(define.__module__)
     return f"python launch.py [--flagfile=FILE] [--name=value ...]\n{body}\n"
 
 
@@ -273,6 +211,13 @@ def _freeze(values: Mapping[str, Any]) -> Config:
         texts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(text, str) and not text.isprintable() for text in texts):
             raise UsageError(f"--{name} holds a character that cannot be printed", remedy="give one line of text")
+    if values["init_from"] is not None:  # Absolute: the same command may be typed elsewhere.
+        values["init_from"] = os.path.abspath(os.path.expanduser(values["init_from"]))
+    _check_together(values)
+    return Config(**values)
+
+
+def _check_together(values: Mapping[str, Any]) -> None:
     if not values["hidden"]:
         raise UsageError("--hidden is empty", remedy="give at least the width of the code: --hidden=100")
     if values["learning_rate"] == 0 or values["epochs"] == 0:
@@ -280,13 +225,15 @@ def _freeze(values: Mapping[str, Any]) -> Config:
         raise UsageError(f"--{name}=0 trains nothing", remedy="give a positive number")
     if values["steps"] is not None and values["epochs"] is not None:
         raise UsageError("--steps and --epochs both say how long to train", remedy="give one of them")
+    for name in ("verify", "rollback"):
+        if values[name] not in (False, None) and values["mode"] != "checkpoints":
+            raise UsageError(f"--{name} belongs to --mode=checkpoints", remedy="give both, or neither")
     if values["loss"] == "bernoulli" and values["output_activation"] not in ("auto", "sigmoid"):
         raise UsageError(
             f"--loss=bernoulli with --output_activation={values['output_activation']}",
             found="a Bernoulli likelihood needs probabilities",
             remedy="leave --output_activation out, or give sigmoid",
         )
-    return Config(**values)
 
 
 def _width(text: str) -> int:

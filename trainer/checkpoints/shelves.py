@@ -1,0 +1,193 @@
+"""Where checkpoints are beside the rotation: the best, and those kept for good. No TensorFlow.
+
+Each shelf is a folder inside the checkpoints' own, whose checkpoints are committed and verified in the same way. They
+are hard links where the disk has them, so they cost nothing while the rotation still holds the same checkpoint.
+"""
+
+import contextlib
+import dataclasses
+import math
+import os
+import pathlib
+import re
+
+from trainer import files
+from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints.manifest import Manifest
+from trainer.errors import CheckpointError, UsageError
+
+BEST, KEPT = "best", "kept"
+ROLLED_BACK = "rolled_back"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One checkpoint in one place.
+
+    Attributes:
+      step: its number.
+      folder: where it is: the rotation, or a shelf.
+      manifest: None where it is damaged.
+      reason: what is damaged; empty where nothing is.
+    """
+
+    step: int
+    folder: pathlib.Path
+    manifest: Manifest | None
+    reason: str = ""
+
+
+def places(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """The rotation's folder and the shelves that exist."""
+    return tuple(place for place in (folder, folder / KEPT, folder / BEST) if place.is_dir())
+
+
+def committed(folder: pathlib.Path) -> list[tuple[int, pathlib.Path]]:
+    """(step, place) of all that have a manifest, newest first; of one step, the rotation's first."""
+    found = [(step, place) for place in places(folder) for step in manifests.steps_in(place)]
+    return sorted(found, key=lambda item: -item[0])
+
+
+def look(place: pathlib.Path, step: int, *, rehash: bool) -> Entry:
+    """What is known of a checkpoint.
+
+    Raises:
+      NewerError: it is sound, and was written by a later version of Hourglass.
+    """
+    try:
+        return Entry(step, place, manifests.read(place, step, rehash=rehash))
+    except manifests.NewerError:
+        raise
+    except CheckpointError as error:
+        what, found, *_ = str(error).split("\n")
+        return Entry(step, place, None, f"{what}: {found}")
+
+
+def catalog(folder: pathlib.Path, *, rehash: bool) -> list[Entry]:
+    """All that have a manifest, newest first; nothing is changed."""
+    return [look(place, step, rehash=rehash) for step, place in committed(folder)]
+
+
+def best(folder: pathlib.Path, *, rehash: bool = False) -> Entry | None:
+    """The checkpoint with the lowest evaluation error, wherever it is; of equals the older."""
+    known = [entry for entry in catalog(folder, rehash=rehash) if math.isfinite(_error(entry))]
+    return min(known, key=lambda entry: (_error(entry), entry.step), default=None)
+
+
+def find(path: pathlib.Path) -> Entry:
+    """The checkpoint that a person means: this one (`.../ckpt-N`), or the newest that verifies in a run's folder.
+
+    Raises:
+      CheckpointError: there is none, or it is damaged.
+    """
+    match = re.fullmatch(rf"{manifests.PREFIX}-(\d+)(\.\w.*)?", path.name)
+    if match and not path.is_dir():
+        manifests.read(path.parent, int(match[1]))  # It raises, and says what is wrong.
+        return look(path.parent, int(match[1]), rehash=True)
+    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    entries = catalog(folder, rehash=True)
+    for entry in entries:
+        if entry.manifest:
+            return entry
+    raise CheckpointError(
+        f"there is no checkpoint to begin with in {path}",
+        found="; ".join(entry.reason for entry in entries) or "no ckpt-N.json is there",
+        remedy="give a run's folder, or a checkpoint: .../checkpoints/ckpt-N",
+    )
+
+
+def keep_best(folder: pathlib.Path, manifest: Manifest) -> None:
+    """Puts a checkpoint that was just committed on the best's shelf, if its error is lower than the one's there."""
+    shelf = folder / BEST
+    if manifest.error is None:
+        return
+    there = [look(shelf, step, rehash=False) for step in manifests.steps_in(shelf)]
+    if any(_error(entry) <= manifest.error for entry in there):
+        return
+    put(folder, manifest.step, shelf)
+    _prune_best(shelf)
+
+
+def _prune_best(shelf: pathlib.Path) -> None:
+    """Leaves the lowest error only; of equals the oldest."""
+    there = sorted((look(shelf, step, rehash=False) for step in manifests.steps_in(shelf)), key=_error)
+    for entry in there[1:]:
+        if entry.manifest:
+            manifests.delete(shelf, entry.step)
+        else:
+            manifests.set_aside(shelf, entry.step)
+    manifests.write_state_file(shelf)
+
+
+def _error(entry: Entry) -> float:
+    return entry.manifest.error if entry.manifest and entry.manifest.error is not None else math.inf
+
+
+def keep_for_good(folder: pathlib.Path, step: int) -> None:
+    """Puts a checkpoint where rotation does not reach it."""
+    put(folder, step, folder / KEPT)
+    manifests.write_state_file(folder / KEPT)
+
+
+def put(place: pathlib.Path, step: int, target: pathlib.Path) -> None:
+    """The same checkpoint in another place: linked, or copied where links are not to be had; its manifest last."""
+    target.mkdir(exist_ok=True)
+    name = f"{manifests.name_of(step)}.json"
+    if (target / name).exists():
+        return
+    for path in manifests.files_of(place, step):
+        (target / path.name).unlink(missing_ok=True)
+        _link(path, target / path.name)
+    files.fsync(target)
+    files.write(target / name, (place / name).read_text(encoding="utf-8"))
+
+
+def _link(source: pathlib.Path, target: pathlib.Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # Another disk, or a file system without links.
+        files.copy(source, target)
+
+
+def roll_back(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
+    """Makes an older checkpoint the newest; what is newer is moved aside, not removed. To be used under the lock.
+
+    Returns:
+      Where the newer ones are now.
+
+    Raises:
+      UsageError: there is no such checkpoint.
+      CheckpointError: it is damaged.
+    """
+    everything = committed(folder)
+    here = [place for number, place in everything if number == step]
+    if not here:
+        known = ", ".join(f"{number:,}" for number in sorted({number for number, _ in everything})) or "none"
+        raise UsageError(
+            f"there is no checkpoint of step {step:,} in {folder}",
+            found=f"there are: {known}",
+            remedy="give one of these; --mode=checkpoints lists them",
+        )
+    sound = [place for place in here if look(place, step, rehash=True).manifest]
+    if not sound:
+        manifests.read(here[0], step)  # It raises, and says what is wrong.
+    put(sound[0], step, folder)
+    moved = [manifests.set_aside(place, number, ROLLED_BACK) for number, place in everything if number > step]
+    for place in places(folder):
+        manifests.write_state_file(place)
+    lowest = best(folder)
+    if lowest and lowest.manifest and not manifests.steps_in(folder / BEST):
+        put(lowest.folder, lowest.step, folder / BEST)
+    return moved
+
+
+def sweep(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Removes what killed saves left in the rotation and on the shelves; see `manifest.sweep`."""
+    moved = manifests.sweep(folder)
+    for shelf in places(folder)[1:]:
+        manifests.sweep(shelf, only_ours=True)
+        with contextlib.suppress(OSError):
+            shelf.rmdir()  # if nothing is there
+    if (folder / BEST).is_dir():
+        _prune_best(folder / BEST)
+    return moved

@@ -1,0 +1,155 @@
+"""The flags and their kinds. No TensorFlow, no NumPy.
+
+Every flag is of one kind, which says what becomes of it in an existing run:
+
+* mathematics: decides what is computed. Stored in the run's `flags.txt`; a different value is refused.
+* duration: how long to train. Stored; may grow.
+* numerics: how it is computed (precision, XLA, threads). Stored; may change, at the price of bit-identity.
+* presentation: what is written and kept, and how often; what to do when things go wrong. Stored; may change.
+* place: where things are and what to do now. Not stored.
+"""
+
+from typing import Any
+
+from absl import flags
+
+ACTIVATIONS = ("elu", "gelu", "linear", "relu", "sigmoid", "softplus", "swish", "tanh")
+LOSSES = ("bernoulli", "mse", "rmse", "sse")
+OPTIMIZERS = ("adam", "rmsprop", "sgd")
+SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+DEFAULT_STEPS = 10_000
+MAX_WIDTH = 1_000_000
+
+MATHEMATICS = frozenset(
+    "dataset classes model hidden activation code_activation output_activation loss optimizer learning_rate"
+    " schedule batch_size seed init_from".split()
+)
+DURATION = frozenset("epochs steps".split())
+NUMERICS = frozenset("precision jit threads deterministic".split())
+PRESENTATION = frozenset(
+    "log_every eval_every image_every checkpoint_every keep keep_every export on_divergence".split()
+)
+PLACE = frozenset(
+    "mode verify rollback data_dir data_url run_dir mirror_dir restart device tensorboard port debug".split()
+)
+STORED = MATHEMATICS | DURATION | NUMERICS | PRESENTATION
+
+
+def define(flag_values: flags.FlagValues) -> None:
+    """Defines every flag of Hourglass in `flag_values`."""
+    where: Any = {"flag_values": flag_values}
+    _define_mathematics(where)
+    _define_duration_and_numerics(where)
+    _define_presentation(where)
+    _define_place(where)
+
+
+def _define_mathematics(where: Any) -> None:
+    flags.DEFINE_string("dataset", "digits", "what to train on; an unknown name lists the known ones", **where)
+    flags.DEFINE_list("classes", [], "labels or names to keep, such as 1,5,6; empty keeps all", **where)
+    flags.DEFINE_string("model", "dense", "the network; an unknown name lists the known ones", **where)
+    flags.DEFINE_list("hidden", ["32"], "widths of the encoder's layers; the last is the code", **where)
+    flags.DEFINE_enum("activation", "swish", ACTIVATIONS, "of the hidden layers", **where)
+    flags.DEFINE_enum("code_activation", "linear", ACTIVATIONS, "of the code", **where)
+    flags.DEFINE_enum(
+        "output_activation",
+        "auto",
+        ("auto", *ACTIVATIONS),
+        "of the reconstruction; auto: sigmoid with the bernoulli loss, else linear",
+        **where,
+    )
+    flags.DEFINE_enum(
+        "loss",
+        "mse",
+        LOSSES,
+        "mse and rmse: over all pixels of the batch; sse and bernoulli: summed over pixels, mean over examples",
+        **where,
+    )
+    flags.DEFINE_enum("optimizer", "adam", OPTIMIZERS, "as in Keras, with its defaults", **where)
+    flags.DEFINE_float("learning_rate", 2e-3, "at the start", lower_bound=0.0, upper_bound=1e6, **where)
+    flags.DEFINE_enum("schedule", "cosine", SCHEDULES, "of the learning rate; cosine falls to 0 at the end", **where)
+    flags.DEFINE_integer("batch_size", 64, "examples a step", lower_bound=1, upper_bound=10**9, **where)
+    flags.DEFINE_integer(
+        "seed", 0, "of the initial weights and the order of the data", lower_bound=0, upper_bound=2**31 - 1, **where
+    )
+    flags.DEFINE_string(
+        "init_from", None, "begin with the weights of this run's folder, or of this checkpoint (.../ckpt-N)", **where
+    )
+
+
+def _define_duration_and_numerics(where: Any) -> None:
+    flags.DEFINE_float(
+        "epochs", None, "passes over the data; or give --steps", lower_bound=0.0, upper_bound=1e9, **where
+    )
+    flags.DEFINE_integer(
+        "steps",
+        None,
+        f"steps of the whole run (default {DEFAULT_STEPS:,}); or give --epochs",
+        lower_bound=1,
+        upper_bound=10**12,
+        **where,
+    )
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "of the arithmetic; weights stay float32", **where)
+    flags.DEFINE_enum("jit", "auto", ("auto", "on", "off"), "compile steps with XLA; auto: where it pays", **where)
+    flags.DEFINE_integer(
+        "threads", 0, "CPU threads; 0: as the run began, at first all", lower_bound=0, upper_bound=4096, **where
+    )
+    flags.DEFINE_bool("deterministic", False, "deterministic kernels, for bit-identical runs on a GPU", **where)
+
+
+def _define_presentation(where: Any) -> None:
+    for name, meaning in {
+        "log_every": "steps between scalars (default: about 250 points a run)",
+        "eval_every": "steps between evaluations (default: about 20 a run)",
+        "image_every": "steps between reconstruction pictures (default: about 10 a run)",
+        "checkpoint_every": "steps between checkpoints (default: about 5 a run; besides, every 5 minutes)",
+    }.items():
+        flags.DEFINE_integer(name, None, meaning + "; 0: only at the end", lower_bound=0, upper_bound=10**12, **where)
+    flags.DEFINE_integer("keep", 5, "checkpoints to keep", lower_bound=1, upper_bound=10**6, **where)
+    flags.DEFINE_integer(
+        "keep_every",
+        0,
+        "steps between checkpoints that are kept for good, in checkpoints/kept; 0: none",
+        lower_bound=0,
+        upper_bound=10**12,
+        **where,
+    )
+    flags.DEFINE_enum(
+        "export",
+        "last",
+        ("last", "best", "none"),
+        "which weights become a SavedModel at the end; best: of the checkpoint with the lowest evaluation error",
+        **where,
+    )
+    flags.DEFINE_enum(
+        "on_divergence",
+        "stop",
+        ("stop", "rollback"),
+        "rollback: back to the last checkpoint with a quarter of the learning rate, at most three times",
+        **where,
+    )
+
+
+def _define_place(where: Any) -> None:
+    flags.DEFINE_string("mode", "train", "what to do; an unknown name lists the known ones", **where)
+    flags.DEFINE_bool("verify", False, "with --mode=checkpoints: read all of every checkpoint again", **where)
+    flags.DEFINE_integer(
+        "rollback", None, "with --mode=checkpoints: make the checkpoint of this step the newest", lower_bound=0, **where
+    )
+    flags.DEFINE_string("data_dir", None, "where data files are and go (default: Keras's own cache)", **where)
+    flags.DEFINE_string("data_url", None, "download the data set's archive from here, not from the mirrors", **where)
+    flags.DEFINE_string("run_dir", None, "the run's folder (default: runs/<dataset>-<model>-<hidden>)", **where)
+    flags.DEFINE_string(
+        "mirror_dir",
+        None,
+        "also copy checkpoints and event files to <mirror_dir>/<name of run_dir>, and take them from there when run_dir"
+        " is empty or gone",
+        **where,
+    )
+    flags.DEFINE_bool("restart", False, "begin again at step 0; what was there is set aside, not deleted", **where)
+    flags.DEFINE_enum("device", "auto", ("auto", "cpu", "gpu"), "gpu without a usable GPU is an error", **where)
+    flags.DEFINE_bool("tensorboard", False, "serve TensorBoard during the run and after it, until Ctrl-C", **where)
+    flags.DEFINE_integer("port", 6006, "TensorBoard's port", lower_bound=1, upper_bound=65535, **where)
+    flags.DEFINE_bool("debug", False, "show tracebacks", **where)

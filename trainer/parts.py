@@ -1,0 +1,96 @@
+"""Names and numbers of a config -> the objects of a run."""
+
+import pathlib
+
+from trainer import devices, floors, losses, models, progress, steps
+from trainer.checkpoints import manifest as manifests
+from trainer.config import Config
+from trainer.datasets import Data
+from trainer.loop import Plan
+from trainer.models.autoencoder import Autoencoder
+
+POINTS, EVALUATIONS, PICTURES, CHECKPOINTS = (
+    250,
+    5,
+    10,
+    5,
+)  # about so many in a run; evaluations: in a checkpoint's time
+EVALUATION_BATCH = 1_000
+MAX_BLOCK_BYTES = 32 << 20
+MAX_BLOCK_STEPS = 1_000
+
+
+def device(config: Config, checkpoints: pathlib.Path) -> devices.Device:
+    """What to compute on. The number of threads stays what it was when the run began, unless another is given."""
+    newest = manifests.newest(checkpoints, rehash=False)
+    return devices.prepare(
+        config.device,
+        precision=config.precision,
+        jit=config.jit,
+        threads=config.threads or (newest.numerics.get("threads", 0) if newest else 0),
+        deterministic=config.deterministic,
+        model=config.model,
+    )
+
+
+def plan(config: Config, data: Data) -> Plan:
+    """The run's length and intervals in steps."""
+    total = config.total_steps(len(data.train.examples))
+
+    def interval(given: int | None, steps: int, times: int) -> int:
+        return progress.sensible_interval(steps, times) if given is None else given
+
+    checkpoint_every = interval(config.checkpoint_every, total, CHECKPOINTS)
+    batch_bytes = config.batch_size * data.train.examples[0].nbytes
+    return Plan(
+        total_steps=total,
+        steps_per_block=max(1, min(MAX_BLOCK_STEPS, MAX_BLOCK_BYTES // batch_bytes)),
+        log_every=interval(config.log_every, total, POINTS),
+        # It divides the default time between checkpoints: each of them knows its own error.
+        eval_every=interval(config.eval_every, progress.sensible_interval(total, CHECKPOINTS), EVALUATIONS),
+        image_every=interval(config.image_every, total, PICTURES),
+        checkpoint_every=checkpoint_every,
+        keep_every=config.keep_every,
+        # There is always something to go back to; and old weights are needed only once.
+        save_first=config.on_divergence == "rollback" or config.init_from is not None,
+    )
+
+
+def network(config: Config, data: Data, precision: str) -> Autoencoder:
+    """The network, with its initial weights."""
+    output = config.output_activation
+    if output == "auto":
+        output = "sigmoid" if config.loss == "bernoulli" else "linear"
+    return models.build(
+        config.model,
+        mean=floors.training_mean(data.train.examples, data.scale).reshape(data.shape),
+        hidden=config.hidden,
+        activation=config.activation,
+        code_activation=config.code_activation,
+        output_activation=output,
+        precision=precision,
+        seed=config.seed,
+    )
+
+
+def state(config: Config, model: Autoencoder) -> steps.TrainState:
+    """What is trained, at step 0."""
+    return steps.make_state(model, config.optimizer, precision=config.precision)
+
+
+def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, device: devices.Device) -> steps.Block:
+    """The compiled block of training steps."""
+    total, every = plan.total_steps, plan.log_every or plan.total_steps
+    return steps.make_block(
+        state,
+        losses.LOSSES[config.loss],
+        steps.make_schedule(config.schedule, config.learning_rate, total),
+        scale=data.scale,
+        is_logged=lambda step: (step % every == 0) | (step == total),
+        jit=device.jit,
+    )
+
+
+def evaluator(data: Data, model: Autoencoder, device: devices.Device) -> steps.Evaluator:
+    """What reconstructs with the weights as they are."""
+    return steps.make_evaluator(model, scale=data.scale, batch_size=EVALUATION_BATCH, jit=device.jit)
