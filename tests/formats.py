@@ -8,6 +8,7 @@ import tarfile
 
 import numpy as np
 
+from trainer.checkpoints import manifest as manifests
 from trainer.datasets import cifar
 
 
@@ -80,3 +81,25 @@ def idx_folder(folder: pathlib.Path, names, arrays, packed: bool) -> None:
         content = idx(array)
         path = folder / (f"{name}.gz" if packed else name)
         path.write_bytes(gzip.compress(content) if packed else content)
+
+
+def commit(folder, step: int, *, error: float = 0.5, evaluated: int | None = None, run_id: str = "r", schema: int = 1):
+    """A committed checkpoint whose files hold anything; returns its manifest."""
+    (folder / f"ckpt-{step}.index").write_text(f"index {step}")
+    (folder / f"ckpt-{step}.data-00000-of-00001").write_text(f"data {step}")
+    manifest = manifests.Manifest(
+        run_id=run_id,
+        step=step,
+        flags={},
+        data="d",
+        numerics={},
+        metrics={manifests.ERROR: error},
+        changes=[],
+        pending=(0.0, 0),
+        seconds=0.5,
+        files=manifests.describe(folder, step),
+        evaluated=step if evaluated is None else evaluated,
+        schema=schema,
+    )
+    manifests.write(folder, manifest)
+    return manifest

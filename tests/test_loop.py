@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from trainer import loop, progress, signals
-from trainer.errors import DivergedError
+from trainer.errors import DivergedError, StorageError
 
 
 class Fakes:
@@ -56,6 +56,8 @@ class Fakes:
             )
 
     def save(self, step, pending):
+        if step in self.full_at:
+            raise StorageError("it could not be saved", found="no space", remedy="make room")
         self.events.append(("save", step))
         self.saved[step] = (pending.total, pending.count)
 
@@ -113,7 +115,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_never_saved(bad):
     fakes = Fakes(losses={13: bad})
     with pytest.raises(DivergedError) as error:
         fakes.run(total_steps=30, checkpoint_every=5)
-    assert "step 13 " in str(error.value)
+    assert "the loss of step 13 is" in str(error.value)
+    assert "(batch 13)" in str(error.value)
     assert "checkpoint is of step 10" in str(error.value)
     assert fakes.when("save") == [5, 10]
 
@@ -140,3 +143,58 @@ def test_a_checkpoint_is_saved_when_five_minutes_have_passed(monkeypatch):
     fakes = Fakes(on_step=lambda step: now.__setitem__(0, step * 100.0))
     fakes.run(total_steps=8, steps_per_block=1)
     assert fakes.when("save") == [4, 8]
+
+
+def test_a_step_0_is_saved_where_the_plan_wants_it_and_not_evaluated_again_from_there():
+    fakes = Fakes()
+    fakes.run(total_steps=4, save_first=True)
+    assert fakes.when("save") == [0, 4]
+    resumed = Fakes()
+    resumed.run(start=0, total_steps=4, save_first=True)
+    assert resumed.events == [("evaluate", 4), ("picture", 4), ("save", 4)]
+
+
+def test_what_is_kept_for_good_is_saved_between_checkpoints_too():
+    fakes = Fakes()
+    fakes.run(total_steps=12, checkpoint_every=5, keep_every=4)
+    assert fakes.when("save") == [4, 5, 8, 10, 12]
+
+
+def test_a_loss_scale_that_collapses_says_which_precision_to_use():
+    fakes = Fakes(scales={13: 0.5})
+    with pytest.raises(DivergedError) as error:
+        fakes.run(total_steps=30, checkpoint_every=5)
+    assert "below 1 at step 13" in str(error.value)
+    assert "use mixed_bfloat16" in str(error.value)
+    assert fakes.when("save") == [5, 10]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that a fake turns on by a second a step."""
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    return lambda step: now.__setitem__(0, float(step))
+
+
+def test_a_checkpoint_that_the_disk_does_not_take_is_tried_again_after_a_while(clock):
+    fakes = Fakes(on_step=clock, full_at=[10])
+    fakes.run(total_steps=100, steps_per_block=1, checkpoint_every=10)
+    again = 10 + int(loop.SECONDS_BEFORE_ANOTHER_TRY) + 1
+    assert fakes.when("save") == [again, *range((again // 10 + 1) * 10, 101, 10)]
+
+
+def test_a_disk_that_takes_nothing_several_times_ends_the_run(clock):
+    fakes = Fakes(on_step=clock, full_at=range(11, 1000))
+    with pytest.raises(StorageError):
+        fakes.run(total_steps=1000, steps_per_block=1, checkpoint_every=10)
+    assert fakes.when("save") == [10]
+    assert fakes.step == 20 + (loop.FAILURES_IN_A_ROW - 1) * (int(loop.SECONDS_BEFORE_ANOTHER_TRY) + 1)
+
+
+def test_the_last_checkpoint_and_a_stopped_runs_have_no_other_time():
+    with pytest.raises(StorageError):
+        Fakes(full_at=[30]).run(total_steps=30, checkpoint_every=10)
+    stopped = Fakes(on_step=lambda step: step == 12 and os.kill(os.getpid(), signal.SIGTERM), full_at=range(12, 99))
+    with pytest.raises(StorageError):
+        stopped.run(total_steps=10_000, steps_per_block=4)

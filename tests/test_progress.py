@@ -53,3 +53,7 @@ def test_without_a_terminal_there_is_no_bar():
     with progress.Bar(1000, Console(file=output)) as bar:
         bar.update(400, 200.0, "loss 0.5")
     assert output.getvalue() == ""
+
+
+def test_an_aligned_interval_divides_the_other_or_is_its_multiple():
+    assert [progress.aligned(20, other) for other in (50, 70, 20, 7, 1, 200, 23)] == [25, 35, 20, 21, 20, 20, 23]

@@ -4,6 +4,8 @@ An error names what is wrong and where, what was found against what was expected
 Everything raised for a user is a `HourglassError`; any other exception is a bug of ours (exit 70).
 """
 
+import re
+
 DONE = 0
 BUG = 70  # EX_SOFTWARE of sysexits.h
 
@@ -64,3 +66,9 @@ class DeviceError(HourglassError):
     """The device asked for is absent, or out of memory."""
 
     exit_code = 7
+
+
+def said(error: Exception) -> str:
+    """What an exception says, in one line, without what TensorFlow wraps around it."""
+    text = (error.strerror if isinstance(error, OSError) else "") or next(iter(str(error).splitlines()), "")
+    return re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\].*$", "", text)

@@ -13,7 +13,7 @@ import shutil
 from trainer import files, rundir
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints import shelves
-from trainer.errors import CheckpointError, StorageError, UsageError
+from trainer.errors import CheckpointError, StorageError, UsageError, said
 from trainer.rundir import CHECKPOINTS, FLAGS_FILE, HISTORY_FILE, RESULT_FILE, RUN_ID_FILE
 
 log = logging.getLogger("hourglass")
@@ -105,8 +105,7 @@ class Mirror:
             self._failed = False
         except (OSError, CheckpointError) as error:
             if not self._failed:
-                said = (error.strerror if isinstance(error, OSError) else "") or str(error).splitlines()[0]
-                log.warning(f"the copy in {self.path} cannot be brought up to date ({said}): training goes on")
+                log.warning(f"the copy in {self.path} cannot be brought up to date ({said(error)}): training goes on")
             self._failed = True
 
     def _update(self) -> None:

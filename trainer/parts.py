@@ -37,18 +37,20 @@ def plan(config: Config, data: Data) -> Plan:
     """The run's length and intervals in steps."""
     total = config.total_steps(len(data.train.examples))
 
-    def interval(given: int | None, steps: int, times: int) -> int:
-        return progress.sensible_interval(steps, times) if given is None else given
+    def interval(given: int | None, times: int) -> int:
+        return progress.sensible_interval(total, times) if given is None else given
 
-    checkpoint_every = interval(config.checkpoint_every, total, CHECKPOINTS)
+    checkpoint_every = interval(config.checkpoint_every, CHECKPOINTS)
+    eval_every = interval(config.eval_every, EVALUATIONS)
+    if config.eval_every is None and 0 < checkpoint_every < total:
+        eval_every = progress.aligned(eval_every, checkpoint_every)  # So checkpoints know their own error.
     batch_bytes = config.batch_size * data.train.examples[0].nbytes
     return Plan(
         total_steps=total,
         steps_per_block=max(1, min(MAX_BLOCK_STEPS, MAX_BLOCK_BYTES // batch_bytes)),
-        log_every=interval(config.log_every, total, POINTS),
-        # It divides the default time between checkpoints: each of them knows its own error.
-        eval_every=interval(config.eval_every, progress.sensible_interval(total, CHECKPOINTS), EVALUATIONS),
-        image_every=interval(config.image_every, total, PICTURES),
+        log_every=interval(config.log_every, POINTS),
+        eval_every=eval_every,
+        image_every=interval(config.image_every, PICTURES),
         checkpoint_every=checkpoint_every,
         keep_every=config.keep_every,
         # There is always something to go back to; and old weights are needed only once.

@@ -22,12 +22,12 @@ def epoch_order(seed: int | tf.Tensor, epoch: int | tf.Tensor, num_examples: int
 
 def order(num_examples: int, *, seed: int, start: int) -> tf.data.Dataset:
     """The endless stream of example numbers, from position `start` on: vectors of int32, one an epoch."""
-    first_epoch, offset = divmod(start, num_examples)
-    head = tf.data.Dataset.from_tensors(first_epoch).map(lambda e: epoch_order(seed, e, num_examples)[offset:])
-    tail = tf.data.Dataset.range(first_epoch + 1, np.iinfo(np.int64).max).map(
-        lambda e: epoch_order(seed, e, num_examples)
-    )
-    return head.concatenate(tail)
+    first, offset = divmod(start, num_examples)
+
+    def numbers(epoch: tf.Tensor) -> tf.Tensor:
+        return epoch_order(seed, epoch, num_examples)[tf.where(epoch == first, offset, 0) :]
+
+    return tf.data.Dataset.range(first, np.iinfo(np.int64).max).map(numbers)
 
 
 def batch(num_examples: int, *, batch_size: int, seed: int, step: int) -> np.ndarray:

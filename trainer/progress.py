@@ -34,6 +34,13 @@ def sensible_interval(total_steps: int, times: int) -> int:
     return next(int(factor * power) for factor in (1, 2, 5, 10) if factor * power >= wanted)
 
 
+def aligned(interval: int, other: int) -> int:
+    """The next larger interval that divides the other one, or is its multiple."""
+    if interval > other:
+        return -(-interval // other) * other
+    return next(other // parts for parts in range(other // interval, 0, -1) if other % parts == 0)
+
+
 class Clock:
     """Counts the seconds of training, and only those: it stands still while paused."""
 

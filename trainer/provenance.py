@@ -94,6 +94,8 @@ class Provenance:
     def claim(self, manifest: Manifest) -> str:
         """What may be said of a run that goes on from this checkpoint."""
         changes = self.changes(manifest)
+        if manifest.rollbacks:  # To which checkpoint depends on when there was one.
+            changes = [*changes, f"rollbacks: {manifest.rollbacks}"]
         if changes:
             return f"bit-identity with an uninterrupted run is not claimed ({'; '.join(changes)})"
         if not self.repeatable:

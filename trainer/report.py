@@ -47,13 +47,18 @@ def checkpoints(entries: Sequence[Entry], folder: pathlib.Path, *, rehashed: boo
         same = [entry for entry in entries if entry.step == step]
         known = next((entry.manifest for entry in same if entry.manifest), None)
         saved = known.saved if known else "?"
-        size = f"{known.bytes / 1e6:.1f} MB" if known else "?"
+        size = _size(known.bytes) if known else "?"
         rmse = f"{known.error**0.5:.5f}" if known and known.error is not None else "-"
         why = ", ".join(_reason(entry, entries, folder) for entry in same)
         damage = "; ".join(f"damaged: {entry.reason}" for entry in same if entry.reason)
         state = damage or ("verified" if rehashed else "complete")
         lines.append(f"{step:>12,}  {saved:24}  {size:>9}  {rmse:>9}  {why:20}  {state}")
     return lines
+
+
+def _size(number: int) -> str:
+    """Bytes for people."""
+    return f"{number / 1e6:,.1f} MB" if number >= 1e5 else f"{number / 1e3:,.1f} kB"
 
 
 def _reason(entry: Entry, entries: Sequence[Entry], folder: pathlib.Path) -> str:

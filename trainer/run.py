@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import pathlib
 import shutil
+import signal
 import time
 
 import keras
@@ -19,7 +20,7 @@ from trainer.checkpoints.manifest import Manifest
 from trainer.checkpoints.store import Store
 from trainer.config import Config
 from trainer.datasets import Data
-from trainer.errors import DeviceError, DivergedError, StorageError
+from trainer.errors import DeviceError, DivergedError, StorageError, said
 from trainer.mirror import Mirror
 from trainer.provenance import Provenance
 from trainer.recorder import Recorder
@@ -56,19 +57,19 @@ def train(config: Config, data: Data, directory: RunDirectory, mirror: Mirror | 
     try:
         return Run(config, data, directory, mirror).train()
     except (tf.errors.OpError, OSError) as error:
-        said = str(error).split("\n")[0][:200]
+        reason = said(error)[:200]
         # TensorFlow says "resource exhausted" of memory and of disks alike.
         full = "No space left" in str(error) or "quota" in str(error).lower()
         if isinstance(error, OSError) or full or shutil.disk_usage(directory.path).free < FULL_BYTES:
             raise StorageError(
                 f"the run directory {directory.path} can no longer be written",
-                found=said,
+                found=reason,
                 remedy="make room or mend the disk; the same command then goes on from the last checkpoint",
             ) from error
         if isinstance(error, tf.errors.ResourceExhaustedError):
             raise DeviceError(
                 "out of memory",
-                found=said,
+                found=reason,
                 remedy="free memory and type the same command, or --restart with a smaller --batch_size or --hidden",
             ) from error
         raise
@@ -127,6 +128,8 @@ class Run:
                 saved = ", saved" if step else ""
                 total = f"{self.plan.total_steps:,}"
                 log.info(f"stopped at step {step:,} of {total}{saved}; the same command goes on from there")
+                self._remember(step, f"stopped by {signal.Signals(stop.signal or 0).name}{saved}")
+                self._update_mirror()
                 return Outcome(stop.signal, None)
             self._finish(step)
             if stop.signal is not None:  # It came too late to stop the training, but there is nobody to serve.
@@ -139,7 +142,8 @@ class Run:
         restored = self.store.restore_newest(self.provenance.accept)
         if restored is None:
             if self.config.init_from is not None:
-                self.begun_with = self.store.borrow(pathlib.Path(self.config.init_from), self.model)
+                network = {name: self.provenance.flags[name] for name in ("model", "hidden")}
+                self.begun_with = self.store.borrow(pathlib.Path(self.config.init_from), self.model, network)
             return None
         manifest = restored.manifest
         for words in restored.passed_over:
@@ -181,7 +185,6 @@ class Run:
         rate = self.config.learning_rate * DAMPING**count
         words = f"{str(error).splitlines()[0]}; rollback {count} of {MAX_ROLLBACKS}: the learning rate is now {rate:g}"
         log.warning(f"{words}, from step {restored.step:,} on")
-        self.changes = [*self.changes, f"rollback {count}"]
         self.recorder.close()
         self.recorder = self._record_from(restored)
         self._remember(restored.step, words)
@@ -247,7 +250,11 @@ class Run:
                 saved=time.strftime("%F %T%z"),
             )
         )
+        self._update_mirror()
+
+    def _update_mirror(self) -> None:
         if self.mirror:
+            self.recorder.flush()
             self.mirror.update()
 
     def _remember(self, step: int, what: str) -> None:
@@ -301,9 +308,9 @@ class Run:
             "export": self.config.export,
             "exported": self._export(step),
         }
+        self._remember(step, "finished")
         self.directory.write_result(result)
-        if self.mirror:
-            self.mirror.update()
+        self._update_mirror()
         for line in report.summary(result, self.directory.path, command(self.directory.root)):
             log.info(line)
 

@@ -80,18 +80,19 @@ def find(path: pathlib.Path) -> Entry:
     Raises:
       CheckpointError: there is none, or it is damaged.
     """
-    match = re.fullmatch(rf"{manifests.PREFIX}-(\d+)(\.\w.*)?", path.name)
+    match = re.fullmatch(rf"{manifests.PREFIX}-(\d+)(\.(?:json|{manifests.ENDINGS}))?", path.name)
     if match and not path.is_dir():
-        manifests.read(path.parent, int(match[1]))  # It raises, and says what is wrong.
-        return look(path.parent, int(match[1]), rehash=True)
-    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    entries = catalog(folder, rehash=True)
+        folder = path.parent
+        entries = [look(folder, n, rehash=True) for n in manifests.steps_in(folder) if n == int(match[1])]
+    else:
+        folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+        entries = catalog(folder, rehash=True)
     for entry in entries:
         if entry.manifest:
             return entry
     raise CheckpointError(
         f"there is no checkpoint to begin with in {path}",
-        found="; ".join(entry.reason for entry in entries) or "no ckpt-N.json is there",
+        found="; ".join(entry.reason for entry in entries) or "none is committed there",
         remedy="give a run's folder, or a checkpoint: .../checkpoints/ckpt-N",
     )
 

@@ -6,7 +6,8 @@ import logging
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,7 +15,7 @@ from trainer import progress
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints import shelves
 from trainer.checkpoints.manifest import Manifest
-from trainer.errors import CheckpointError, StorageError, UsageError
+from trainer.errors import CheckpointError, StorageError, UsageError, said
 
 log = logging.getLogger("hourglass")
 
@@ -109,12 +110,13 @@ class Store:
                 remedy="go on with the versions of Hourglass and TensorFlow that wrote it, or --restart",
             ) from error
 
-    def borrow(self, source: pathlib.Path, model: tf.Module) -> str:
+    def borrow(self, source: pathlib.Path, model: tf.Module, same: Mapping[str, Any]) -> str:
         """Takes the weights, and nothing else, of a checkpoint of any run with the same network.
 
         Args:
           source: see `shelves.find`.
           model: theirs and ours; a child of that name in both checkpoints.
+          same: flags that the other run must share, as manifests have them.
 
         Returns:
           The checkpoint's path.
@@ -124,23 +126,22 @@ class Store:
           UsageError: it is of another network.
         """
         entry = shelves.find(source)
-        with without_globs(entry.folder) as folder:
-            path = os.path.join(folder, manifests.name_of(entry.step))
-            try:
-                theirs = [
-                    name for name in tf.train.load_checkpoint(path).get_variable_to_shape_map() if "model/" in name
-                ]
-                status = tf.train.Checkpoint(model=model).restore(path)
+        theirs = entry.manifest.flags if entry.manifest else {}
+        other = [f"{name}: {theirs.get(name)} -> {value}" for name, value in same.items() if theirs.get(name) != value]
+        path = entry.folder / manifests.name_of(entry.step)
+        try:
+            if other:
+                raise ValueError("; ".join(other))
+            with without_globs(entry.folder) as folder:
+                status = tf.train.Checkpoint(model=model).restore(os.path.join(folder, path.name))
                 status.expect_partial().assert_existing_objects_matched()
-                if len(theirs) != len(model.variables):
-                    raise ValueError(f"it has {len(theirs)} weight arrays, this network {len(model.variables)}")
-            except MISFITS as error:
-                raise UsageError(
-                    f"--init_from={source} is of another network",
-                    found=str(error).split("\n")[0],
-                    remedy="give the --model and --hidden of that run, and data of the same shape",
-                ) from error
-        return str(entry.folder / manifests.name_of(entry.step))
+        except MISFITS as error:
+            raise UsageError(
+                f"{path} is of another network",
+                found=str(error).split("\n")[0],
+                remedy="give the --model and --hidden of that run, and data of the same shape",
+            ) from error
+        return str(path)
 
     def save(self, manifest: Manifest) -> None:
         """Saves, reads back, commits, and only then removes the oldest. A step that is committed is not saved twice.
@@ -164,13 +165,13 @@ class Store:
                 manifests.sweep(self._folder)
             raise StorageError(
                 f"the checkpoint of step {step:,} could not be saved in {self._folder}",
-                found=str(error).split("\n")[0],
+                found=said(error),
                 remedy="make room or mend the disk, then type the same command to go on from the last checkpoint",
             ) from error
         try:
             self._tidy(manifest)
         except OSError as error:
-            log.warning(f"checkpoint {step:,} is saved; tidying up after it failed: {error.strerror}")
+            log.warning(f"checkpoint {step:,} is saved; tidying up after it failed: {said(error)}")
 
     def _tidy(self, manifest: Manifest) -> None:
         """What follows a commit: keep it beside the rotation too, if it deserves it; remove the oldest."""

@@ -1,0 +1,304 @@
+"""Whole runs that something happens to: divergence, lost disks, full disks, second thoughts."""
+
+import errno
+import os
+import pathlib
+import resource
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from conftest import scalars
+from storms import digests
+
+from trainer import datasets, devices, parts, pipeline
+from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints import shelves
+
+IRIS = ("--dataset=iris", "--hidden=2", "--jit=off", "--batch_size=10", "--log_every=5", "--image_every=0")
+RUN = (*IRIS, "--run_dir=run", "--steps=40", "--checkpoint_every=10", "--eval_every=10")
+DIVERGING = (*IRIS, "--run_dir=run", "--optimizer=sgd", "--schedule=constant", "--steps=40", "--checkpoint_every=10")
+
+
+def texts(folder, tag):
+    import tensorflow as tf
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    return {point.step: tf.make_ndarray(point.tensor_proto).item().decode() for point in accumulator.Tensors(tag)}
+
+
+def history():
+    return [line.split("\t")[2] for line in pathlib.Path("run/history.txt").read_text().splitlines()]
+
+
+def stop_at(monkeypatch, step, number=signal.SIGTERM):
+    """Sends a signal when this step's point is logged."""
+    from trainer.recorder import Recorder
+
+    log = Recorder.log
+
+    def signalling(self, reached, values):
+        log(self, reached, values)
+        if reached == step:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(Recorder, "log", signalling)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The result of RUN, uninterrupted."""
+    import launch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("whole"))
+        assert launch.main(list(RUN)) == 0
+        return digests.read(pathlib.Path("run"))
+
+
+def same_as(whole):
+    return digests.differences(digests.read(pathlib.Path("run")), whole) == []
+
+
+def test_a_stopped_run_says_so_in_its_history_and_ends_the_same(whole, launch, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 25)
+        assert launch(*RUN)[0] == 143
+    assert launch(*RUN)[0] == 0
+    assert same_as(whole)
+    assert [words.split(";")[0].split(",")[0] for words in history()] == [
+        *("started", "stopped by SIGTERM", "resumed", "finished")
+    ]
+    assert texts(pathlib.Path("run/train"), "history")[40].count("\n") == 5
+
+
+def test_divergence_names_the_step_the_epoch_and_the_examples(launch):
+    code, _, error = launch(*DIVERGING, "--learning_rate=3", "--checkpoint_every=1")
+    assert code == 3
+    assert "there is no checkpoint yet" not in error
+    step = int(error.split("the loss of step ")[1].split()[0])
+    assert f"the last good checkpoint is of step {step - 1}" in error
+    numbers = pipeline.batch(150, batch_size=10, seed=0, step=step)
+    assert f"(epoch 1, examples {', '.join(map(str, numbers[:5]))}, ...)" in error
+    assert manifests.newest(pathlib.Path("run/checkpoints")).step == step - 1
+
+
+def test_a_run_that_diverges_goes_back_with_a_lower_rate_and_ends(launch):
+    code, output, error = launch(*DIVERGING, "--learning_rate=3", "--on_divergence=rollback")
+    assert code == 0, error
+    told = [words for words in history() if "rollback" in words]
+    assert [words.split("; ")[1].split(":")[0] for words in told] == ["rollback 1 of 3", "rollback 2 of 3"]
+    assert all(words in output for words in told)
+    assert "rollback 2 of 3" in texts(pathlib.Path("run/train"), "history")[0]
+    found = scalars(pathlib.Path("run/train"))
+    assert list(found["loss"]) == list(range(5, 41, 5))
+    assert set(found["learning_rate"].values()) == {3 / 16}
+    newest = manifests.newest(pathlib.Path("run/checkpoints"))
+    assert newest.rollbacks == 2
+    shutil.rmtree("run/export")
+    pathlib.Path("run/result.json").unlink()
+    manifests.delete(pathlib.Path("run/checkpoints"), 40)
+    shutil.rmtree("run/checkpoints/best")
+    code, output, _ = launch("--run_dir=run")
+    assert "not claimed (rollbacks: 2)" in output
+    assert set(scalars(pathlib.Path("run/train"))["learning_rate"].values()) == {3 / 16}
+
+
+def test_a_run_that_diverges_again_and_again_stops(launch):
+    code, _, error = launch(*DIVERGING, "--learning_rate=1e6", "--on_divergence=rollback")
+    assert code == 3
+    assert "the last good checkpoint is of step 0" in error
+    assert sum("rollback" in words for words in history()) == 3
+
+
+def test_the_best_checkpoint_is_kept_and_exported(launch, monkeypatch):
+    import tensorflow as tf
+
+    from trainer.recorder import Recorder
+
+    evaluate = Recorder.evaluate
+    seen = []
+
+    def worse_after_20(self, step):
+        seen.append(step)
+        return evaluate(self, step)
+
+    measure = Recorder._measure
+    monkeypatch.setattr(Recorder, "evaluate", worse_after_20)
+    monkeypatch.setattr(
+        Recorder,
+        "_measure",
+        lambda self, examples: {**measure(self, examples), "reconstruction/mse": 1.0 + abs(seen[-1] - 20)},
+    )
+    code, output, _ = launch(*RUN, "--export=best", "--keep=1", "--keep_every=30")
+    assert code == 0
+    folder = pathlib.Path("run/checkpoints")
+    assert [(step, place.name) for step, place in shelves.committed(folder)] == [
+        *((40, "checkpoints"), (30, "kept"), (20, "best"))
+    ]
+    assert "run/export/20" in output
+    exported = tf.saved_model.load("run/export/20")
+    best = tf.train.load_checkpoint(str(folder / "best" / "ckpt-20"))
+    kernel = best.get_tensor("optimizer/_trainable_variables/0/.ATTRIBUTES/VARIABLE_VALUE")
+    assert kernel.tobytes() in [variable.numpy().tobytes() for variable in exported.weights]
+    assert "finished already" in launch("--run_dir=run")[1]
+    assert "run/export/40" in launch("--run_dir=run", "--export=last")[1]
+
+
+def test_a_run_whose_disk_is_gone_comes_back_from_its_mirror(whole, launch, monkeypatch):
+    pathlib.Path("bucket").mkdir()
+    with monkeypatch.context() as patch:
+        stop_at(patch, 25)
+        assert launch(*RUN, "--mirror_dir=bucket")[0] == 143
+    reached = manifests.newest(pathlib.Path("run/checkpoints")).step
+    assert 25 <= reached < 40
+    shutil.rmtree("run")
+    code, output, _ = launch(*RUN, "--mirror_dir=bucket")
+    assert code == 0
+    assert f"brought back up to step {reached}" in output
+    assert f"resumed     at step {reached}; the result will be that of an uninterrupted run, to the bit" in output
+    assert same_as(whole)
+    shutil.rmtree("run")
+    assert "finished already" in launch(*RUN, "--mirror_dir=bucket")[1]
+    assert launch(*RUN, "--mirror_dir=bucket", "--restart")[0] == 0
+    assert manifests.steps_in(pathlib.Path("bucket/run/checkpoints")) == [10, 20, 30, 40]
+    assert pathlib.Path("bucket/run/set_aside/run/flags.txt").exists()
+
+
+def test_a_mirror_that_cannot_be_written_does_not_stop_a_run(whole, launch, monkeypatch):
+    pathlib.Path("bucket").mkdir()
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("trainer.mirror._copy_new", full)
+    code, output, _ = launch(*RUN, "--mirror_dir=bucket")
+    assert code == 0
+    assert output.count("cannot be brought up to date") == 1
+    assert same_as(whole)
+
+
+def test_a_run_begins_with_old_weights_and_needs_them_only_once(launch, monkeypatch):
+    assert launch(*RUN)[0] == 0
+    new = (*IRIS, "--run_dir=new", "--steps=20", "--checkpoint_every=20", "--init_from=run", "--seed=5")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 5)
+        assert launch(*new)[0] == 143
+    old, began = digests.tensors(pathlib.Path("run"), 40), digests.tensors(pathlib.Path("new"), 0)
+    weights = [name for name in old if name.startswith(("model", "optimizer/_trainable"))]
+    assert weights
+    assert all(began[name] == old[name] for name in weights)
+    assert began != old
+    shutil.rmtree("run")
+    code, output, error = launch(*new)
+    assert code == 0, error
+    assert "to the bit" in output
+    assert "--init_from" in pathlib.Path("new/flags.txt").read_text()
+
+
+@pytest.mark.parametrize("other", [("--hidden=3",), ("--dataset=digits", "--hidden=2")])
+def test_weights_of_another_network_are_refused(other, launch):
+    assert launch(*RUN, "--steps=3", "--export=none")[0] == 0
+    code, _, error = launch(*IRIS, *other, "--run_dir=new", "--steps=3", "--init_from=run")
+    assert code == 1
+    assert "of another network" in error
+    assert launch(*RUN, "--run_dir=other", "--init_from=absent")[0] == 4
+
+
+def test_curves_that_the_disk_does_not_take_are_dropped_and_the_weights_are_the_same(whole, launch):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))  # More than a checkpoint, less than the curves.
+    try:
+        code, output, error = launch(*RUN, "--log_every=1", "--export=none")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 0, error
+    assert "run/train cannot be written (File too large): training goes on" in output
+    assert digests.tensors(pathlib.Path("run"), 40) == whole.tensors
+    assert digests.scalars(pathlib.Path("run"))  # What is there can be read.
+
+
+def test_a_checkpoint_that_the_disk_does_not_take_is_told_and_training_goes_on(whole, launch, monkeypatch):
+    write = manifests.write
+
+    def full_at_20(folder, manifest):
+        if manifest.step == 20:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        write(folder, manifest)
+
+    monkeypatch.setattr(manifests, "write", full_at_20)
+    code, output, _ = launch(*RUN)
+    assert code == 0
+    assert "the checkpoint of step 20 could not be saved" in output
+    assert "(Disk quota exceeded): training goes on" in output
+    assert same_as(whole)
+
+
+def test_a_signal_before_the_first_step_leaves_nothing_behind(launch, monkeypatch):
+    def terminated(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(datasets, "load", terminated)
+    code, _, error = launch(*RUN)
+    assert code == 143
+    assert "nothing was lost" in error
+    assert not pathlib.Path("run").exists()
+
+
+def test_checkpoints_are_listed_without_tensorflow_and_without_a_change(whole, launch, python):
+    assert launch(*RUN, "--keep=2", "--keep_every=20")[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in pathlib.Path("run").rglob("*")}
+    code = "import sys, launch\ncode = launch.main(sys.argv[1:])\nprint('tensorflow' in sys.modules, code)"
+    lines = python(code, "--mode=checkpoints", "--run_dir=run", "--verify").stdout.splitlines()
+    assert {path: path.stat().st_mtime_ns for path in pathlib.Path("run").rglob("*")} == before
+    assert lines[-1] == "False 0"
+    rows = [line.split() for line in lines[1:-1]]
+    assert [row[0] for row in rows] == ["40", "30", "20"]
+    assert [row[-1] for row in rows] == ["verified"] * 3
+    assert "newest, kept, best" in lines[1]
+    rmse = np.frombuffer(whole.scalars["eval"]["reconstruction/rmse"][30], np.float32)[0]
+    assert f"{rmse:.5f}" in lines[2]
+
+
+def test_damage_shows_in_the_list_and_is_exit_4_only_where_nothing_can_be_used(launch):
+    assert launch(*RUN, "--export=none")[0] == 0
+    for path in pathlib.Path("run/checkpoints").rglob("ckpt-40.index"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        break
+    assert "damaged" not in launch("--mode=checkpoints", "--run_dir=run")[1]
+    code, output, _ = launch("--mode=checkpoints", "--run_dir=run", "--verify")
+    assert code == 0
+    assert output.count("damaged: ckpt-40.json is damaged: ckpt-40.index has SHA-256") == 2
+    for path in pathlib.Path("run/checkpoints").rglob("*.index"):
+        path.write_bytes(b"")
+    assert launch("--mode=checkpoints", "--run_dir=run")[0] == 4
+    assert launch("--mode=checkpoints", "--run_dir=absent")[0] == 1
+
+
+def test_going_back_by_hand_trains_again_from_there_to_the_same_end(whole, launch):
+    assert launch(*RUN)[0] == 0
+    code, output, _ = launch("--mode=checkpoints", "--run_dir=run", "--rollback=20")
+    assert code == 0
+    assert "step 20 is the newest now" in output
+    code, output, _ = launch(*RUN)
+    assert "resumed     at step 20; the result will be that of an uninterrupted run, to the bit" in output
+    assert same_as(whole)
+    assert pathlib.Path("run/checkpoints/rolled_back-40/ckpt-40.json").exists()
+    assert launch("--mode=checkpoints", "--run_dir=run", "--rollback=21")[0] == 1
+
+
+def test_a_run_keeps_the_number_of_threads_that_it_began_with(launch, monkeypatch):
+    assert launch(*RUN, "--steps=1", "--export=none")[0] == 0
+    asked = []
+    monkeypatch.setattr(devices, "prepare", lambda device, **rest: asked.append(rest["threads"]))
+    from trainer import config
+
+    folder = pathlib.Path("run/checkpoints")
+    began = manifests.newest(folder).numerics["threads"]
+    for given in ((), ("--threads=7",)):
+        parts.device(config.parse(given)[0], folder)
+    parts.device(config.parse([])[0], pathlib.Path("absent"))
+    assert asked == [began, 7, 0]

@@ -1,0 +1,150 @@
+"""The best checkpoint, those kept for good, and going back to an older one. The files' content does not matter here."""
+
+import errno
+import os
+
+import pytest
+from formats import commit
+
+from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints import shelves
+from trainer.errors import CheckpointError, UsageError
+
+
+@pytest.fixture(params=["plain", "run[1]"])
+def folder(request, tmp_path):
+    (tmp_path / request.param).mkdir()
+    return tmp_path / request.param
+
+
+def steps(folder):
+    return [(step, "" if place == folder else place.name) for step, place in shelves.committed(folder)]
+
+
+def keep_best(folder, **errors):
+    for step, error in errors.items():
+        shelves.keep_best(folder, commit(folder, int(step[1:]), error=error))
+
+
+def test_the_lowest_evaluation_error_stays_and_of_equals_the_older(folder):
+    keep_best(folder, _1=0.5, _2=0.3, _3=0.4, _4=0.3)
+    assert manifests.steps_in(folder / "best") == [2]
+    assert manifests.read(folder / "best", 2).error == 0.3
+    assert 'path: "ckpt-2"' in (folder / "best" / "checkpoint").read_text()
+
+
+def test_weights_that_were_not_evaluated_are_never_the_best(folder):
+    keep_best(folder, _1=0.5)
+    shelves.keep_best(folder, commit(folder, 2, error=0.1, evaluated=1))
+    assert manifests.steps_in(folder / "best") == [1]
+
+
+def test_a_shelf_costs_nothing_where_there_are_links_and_holds_copies_elsewhere(folder, monkeypatch):
+    commit(folder, 1)
+    shelves.put(folder, 1, folder / "kept")
+    assert (folder / "kept" / "ckpt-1.index").samefile(folder / "ckpt-1.index")
+
+    def no_links(*arguments):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    shelves.put(folder, 1, folder / "best")
+    assert not (folder / "best" / "ckpt-1.index").samefile(folder / "ckpt-1.index")
+    manifests.delete(folder, 1)
+    for shelf in ("kept", "best"):
+        assert manifests.read(folder / shelf, 1).step == 1
+
+
+def test_what_is_on_a_shelf_counts_once_its_manifest_stands(folder):
+    commit(folder, 1)
+    shelves.put(folder, 1, folder / "best")
+    (folder / "best" / "ckpt-1.json").unlink()
+    (folder / "best" / ".ckpt-1.index.tmp").write_text("")
+    shelves.sweep(folder)
+    assert steps(folder) == [(1, "")]
+    assert not (folder / "best").exists()
+
+
+def test_a_kill_between_two_bests_leaves_the_better_one(folder):
+    for step, error in ((1, 0.5), (2, 0.4)):
+        commit(folder, step, error=error)
+        shelves.put(folder, step, folder / "best")
+    shelves.sweep(folder)
+    assert manifests.steps_in(folder / "best") == [2]
+
+
+def test_a_damaged_best_is_set_aside_when_the_next_comes(folder):
+    keep_best(folder, _1=0.1)
+    (folder / "best" / "ckpt-1.json").write_text("{}")
+    keep_best(folder, _2=0.3)
+    assert manifests.steps_in(folder / "best") == [2]
+    assert (folder / "best" / "damaged-1" / "ckpt-1.json").exists()
+
+
+def test_going_back_makes_an_older_one_the_newest_and_keeps_the_rest_aside(folder):
+    keep_best(folder, _1=0.5, _2=0.4, _3=0.3)
+    shelves.keep_for_good(folder, 3)
+    shelves.roll_back(folder, 2)
+    assert steps(folder) == [(2, ""), (2, "best"), (1, "")]
+    assert (folder / "rolled_back-3" / "ckpt-3.json").exists()
+    assert (folder / "kept" / "rolled_back-3" / "ckpt-3.json").exists()
+    assert 'model_checkpoint_path: "ckpt-2"' in (folder / "checkpoint").read_text()
+
+
+def test_going_back_to_one_that_is_only_kept_brings_it_back_into_rotation(folder):
+    for step in (1, 2, 3):
+        commit(folder, step)
+    shelves.keep_for_good(folder, 1)
+    manifests.delete(folder, 1)
+    shelves.roll_back(folder, 1)
+    assert manifests.newest(folder).step == 1
+    assert manifests.steps_in(folder) == [1]
+
+
+def test_nobody_goes_back_to_what_is_absent_or_damaged(folder):
+    commit(folder, 1)
+    commit(folder, 2)
+    with pytest.raises(UsageError, match="there are: 1, 2"):
+        shelves.roll_back(folder, 7)
+    (folder / "ckpt-1.index").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="is damaged"):
+        shelves.roll_back(folder, 1)
+    assert steps(folder) == [(2, ""), (1, "")]
+
+
+def test_the_catalog_tells_damage_with_its_reason_and_changes_nothing(folder):
+    commit(folder, 1)
+    commit(folder, 2)
+    content = (folder / "ckpt-2.index").read_bytes()
+    (folder / "ckpt-2.index").write_bytes(content[:-1] + b"?")
+    before = sorted(path.name for path in folder.iterdir())
+    assert [entry.reason for entry in shelves.catalog(folder, rehash=False)] == ["", ""]
+    newest, older = shelves.catalog(folder, rehash=True)
+    assert "ckpt-2.index has SHA-256" in newest.reason
+    assert older.manifest.step == 1
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("path", ["", "checkpoints", "checkpoints/ckpt-2", "checkpoints/ckpt-2.index"])
+def test_a_checkpoint_is_found_by_its_run_its_folder_or_its_name(path, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    commit(tmp_path / "checkpoints", 1)
+    commit(tmp_path / "checkpoints", 2)
+    assert shelves.find(tmp_path / path).step == 2
+
+
+@pytest.mark.parametrize("path", ["", "absent", "checkpoints/ckpt-3", "checkpoints/ckpt-1"])
+def test_where_there_is_no_sound_checkpoint_none_is_found(path, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    commit(tmp_path / "checkpoints", 1)
+    (tmp_path / "checkpoints" / "ckpt-1.index").unlink()
+    with pytest.raises(CheckpointError, match="there is no checkpoint to begin with"):
+        shelves.find(tmp_path / path)
+
+
+def test_a_checkpoint_of_a_newer_hourglass_is_neither_damaged_nor_passed_over(folder, monkeypatch):
+    commit(folder, 1)
+    commit(folder, 2, schema=manifests.SCHEMA + 1)
+    for ask in (lambda: manifests.newest(folder), lambda: shelves.catalog(folder, rehash=False)):
+        with pytest.raises(manifests.NewerError, match="newer Hourglass"):
+            ask()
