@@ -6,6 +6,7 @@
 """
 
 import os
+import signal
 import sys
 import traceback
 
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
         console.log_error("interrupted; nothing was lost", traceback.format_exc(), debug=debug)
         return INTERRUPTED
     except Terminated:
-        console.log_error("terminated before the first step; nothing was lost", traceback.format_exc(), debug=debug)
+        console.log_error("terminated; nothing was lost", traceback.format_exc(), debug=debug)
         return TERMINATED
     except OSError as error:
         refused = StorageError(
@@ -68,4 +69,6 @@ def _open_closed_streams() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # All is done: how it ended stays true while the interpreter ends.
+    sys.exit(code)
