@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints import shelves
 from trainer.checkpoints.store import Store
 from trainer.errors import CheckpointError, StorageError
 
@@ -269,11 +270,29 @@ def test_a_smaller_number_to_keep_removes_nothing_before_the_next_commit(tmp_pat
     assert manifests.steps_in(folder) == [6]
 
 
-def test_a_shelf_that_cannot_be_written_does_not_undo_a_commit(tmp_path, monkeypatch):
+def test_a_shelf_that_cannot_be_written_does_not_undo_a_commit_and_is_filled_later(tmp_path, monkeypatch):
     folder = tmp_path / "c"
-    monkeypatch.setattr("trainer.checkpoints.shelves.put", full)
-    Run(folder, keep_every=1).save(1)
+    run = Run(folder, keep=1, keep_every=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.checkpoints.shelves.put", full)
+        run.save(1)
     assert manifests.steps_in(folder) == [1]
+    run.save(2)
+    assert manifests.steps_in(folder / "kept") == [1, 2]
+
+
+def test_what_a_failed_save_leaves_behind_is_removed_by_the_next(tmp_path):
+    folder = tmp_path / "c"
+    run = Run(folder)
+    run.save(1)
+    (folder / "ckpt-2_temp").mkdir()
+    (folder / "ckpt-2.index").write_text("x")
+    (folder / "best").mkdir()
+    (folder / "best" / "ckpt-2.index").write_text("x")
+    run.save(3)
+    assert manifests.steps_in(folder) == [1, 3]
+    assert not shelves.is_littered(folder)
+    assert not list(folder.rglob("*-2*"))
 
 
 def test_every_so_many_steps_one_is_kept_for_good(tmp_path):

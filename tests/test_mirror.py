@@ -22,7 +22,8 @@ def run(tmp_path):
     (folder / "run_id").write_text("r\n")
     (folder / "checkpoints" / "notes.txt").write_text("mine")
     for step in (1, 2):
-        shelves.keep_best(folder / "checkpoints", commit(folder / "checkpoints", step, error=1.0 / step))
+        commit(folder / "checkpoints", step, error=1.0 / step)
+    shelves.fill(folder / "checkpoints", 0)
     (tmp_path / "bucket").mkdir()
     return folder
 

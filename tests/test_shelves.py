@@ -21,21 +21,33 @@ def steps(folder):
     return [(step, "" if place == folder else place.name) for step, place in shelves.committed(folder)]
 
 
-def keep_best(folder, **errors):
+def save(folder, errors, keep_every=0):
     for step, error in errors.items():
-        shelves.keep_best(folder, commit(folder, int(step[1:]), error=error))
+        commit(folder, step, error=error)
+        shelves.fill(folder, keep_every)
 
 
 def test_the_lowest_evaluation_error_stays_and_of_equals_the_older(folder):
-    keep_best(folder, _1=0.5, _2=0.3, _3=0.4, _4=0.3)
+    save(folder, {1: 0.5, 2: 0.3, 3: 0.4, 4: 0.3})
     assert manifests.steps_in(folder / "best") == [2]
     assert manifests.read(folder / "best", 2).error == 0.3
     assert 'path: "ckpt-2"' in (folder / "best" / "checkpoint").read_text()
 
 
+def test_what_a_kill_or_a_full_disk_kept_from_its_shelf_comes_there_with_the_next_save(folder, monkeypatch):
+    for step, error in ((1, 0.5), (2, 0.1), (3, 0.4)):  # Nobody came to fill the shelves.
+        commit(folder, step, error=error)
+    shelves.rotate(folder, keep=1)
+    assert manifests.steps_in(folder) == [2, 3]
+    shelves.fill(folder, keep_every=2)
+    shelves.rotate(folder, keep=1)
+    assert steps(folder) == [(3, ""), (2, "kept"), (2, "best")]
+
+
 def test_weights_that_were_not_evaluated_are_never_the_best(folder):
-    keep_best(folder, _1=0.5)
-    shelves.keep_best(folder, commit(folder, 2, error=0.1, evaluated=1))
+    commit(folder, 1)
+    commit(folder, 2, error=0.1, evaluated=1)
+    shelves.fill(folder, 0)
     assert manifests.steps_in(folder / "best") == [1]
 
 
@@ -74,16 +86,16 @@ def test_a_kill_between_two_bests_leaves_the_better_one(folder):
 
 
 def test_a_damaged_best_is_set_aside_when_the_next_comes(folder):
-    keep_best(folder, _1=0.1)
+    save(folder, {1: 0.1})
     (folder / "best" / "ckpt-1.json").write_text("{}")
-    keep_best(folder, _2=0.3)
+    manifests.delete(folder, 1)
+    save(folder, {2: 0.3})
     assert manifests.steps_in(folder / "best") == [2]
     assert (folder / "best" / "damaged-1" / "ckpt-1.json").exists()
 
 
 def test_going_back_makes_an_older_one_the_newest_and_keeps_the_rest_aside(folder):
-    keep_best(folder, _1=0.5, _2=0.4, _3=0.3)
-    shelves.keep_for_good(folder, 3)
+    save(folder, {1: 0.5, 2: 0.4, 3: 0.3}, keep_every=3)
     shelves.roll_back(folder, 2)
     assert steps(folder) == [(2, ""), (2, "best"), (1, "")]
     assert (folder / "rolled_back-3" / "ckpt-3.json").exists()
@@ -92,13 +104,12 @@ def test_going_back_makes_an_older_one_the_newest_and_keeps_the_rest_aside(folde
 
 
 def test_going_back_to_one_that_is_only_kept_brings_it_back_into_rotation(folder):
-    for step in (1, 2, 3):
-        commit(folder, step)
-    shelves.keep_for_good(folder, 1)
-    manifests.delete(folder, 1)
-    shelves.roll_back(folder, 1)
-    assert manifests.newest(folder).step == 1
-    assert manifests.steps_in(folder) == [1]
+    save(folder, {2: 0.5}, keep_every=2)
+    save(folder, {3: 0.4, 5: 0.3})
+    manifests.delete(folder, 2)
+    shelves.roll_back(folder, 2)
+    assert manifests.steps_in(folder) == [2]
+    assert manifests.newest(folder).step == 2
 
 
 def test_nobody_goes_back_to_what_is_absent_or_damaged(folder):

@@ -17,6 +17,15 @@ def fsync(path: pathlib.Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: pathlib.Path) -> None:
+    """Makes a folder, and those above it, durably; nothing where it is there."""
+    if not path.is_dir():
+        if not path.parent.exists():
+            make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        fsync(path.parent)
+
+
 def write(path: pathlib.Path, text: str) -> None:
     """Writes a file whole or not at all, and durably."""
     temporary = path.with_name(f".{path.name}.tmp")

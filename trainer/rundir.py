@@ -71,7 +71,7 @@ class RunDirectory:
         """
         try:
             made = [path for path in (self.path, *self.path.parents) if not path.exists()]
-            self.path.mkdir(parents=True, exist_ok=True)
+            files.make_folder(self.path)
             lock = (self / LOCK_FILE).open("a+b", buffering=0)
         except OSError as error:
             raise self._unusable(error) from error

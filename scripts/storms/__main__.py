@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # What is claimed to the bit is claimed of a CPU.
 
-from storms import cost, damage, kills, locks, powerloss, signals, syscalls
+from storms import cost
 from storms.claims import Claim, table
 
 Storm = Callable[[pathlib.Path, bool], list[Claim]]

@@ -224,21 +224,27 @@ def sweep(folder: pathlib.Path, *, only_ours: bool = False) -> list[pathlib.Path
     Returns:
       Where they were moved to.
     """
-    for path in folder.iterdir():
-        if re.fullmatch(TEMPORARY, path.name):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    matches = (re.fullmatch(rf"{PREFIX}-(\d+)\.{ENDINGS}", path.name) for path in folder.iterdir())
-    committed = set(steps_in(folder))
-    uncommitted = sorted({int(match[1]) for match in matches if match} - committed)
+    temporary, uncommitted = litter(folder)
+    for path in temporary:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    is_run = only_ours or bool(steps_in(folder))
     moved = []
     for step in uncommitted:
         usable = (folder / f"{name_of(step)}.index").exists()
-        if committed or only_ours or not usable:
+        if is_run or not usable:
             delete(folder, step)
         else:
             moved.append(set_aside(folder, step))
     write_state_file(folder)
     return moved
+
+
+def litter(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[int]]:
+    """Temporary files, and the numbers of checkpoints that were never committed."""
+    paths = list(folder.iterdir())
+    temporary = [path for path in paths if re.fullmatch(TEMPORARY, path.name)]
+    matches = (re.fullmatch(rf"{PREFIX}-(\d+)\.{ENDINGS}", path.name) for path in paths)
+    return temporary, sorted({int(match[1]) for match in matches if match} - set(steps_in(folder)))
 
 
 def write_state_file(folder: pathlib.Path) -> None:

@@ -10,8 +10,9 @@ import math
 import os
 import pathlib
 import re
+from collections.abc import Iterable
 
-from trainer import files
+from trainer import files, progress
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.manifest import Manifest
 from trainer.errors import CheckpointError, UsageError
@@ -70,8 +71,14 @@ def catalog(folder: pathlib.Path, *, rehash: bool) -> list[Entry]:
 
 def best(folder: pathlib.Path, *, rehash: bool = False) -> Entry | None:
     """The checkpoint with the lowest evaluation error, wherever it is; of equals the older."""
-    known = [entry for entry in catalog(folder, rehash=rehash) if math.isfinite(_error(entry))]
-    return min(known, key=lambda entry: (_error(entry), entry.step), default=None)
+    return _lowest(folder, places(folder), rehash=rehash)
+
+
+def _lowest(folder: pathlib.Path, among: Iterable[pathlib.Path], *, rehash: bool = False) -> Entry | None:
+    entries = (look(place, step, rehash=rehash) for place in among for step in manifests.steps_in(place))
+    known = [entry for entry in entries if math.isfinite(_error(entry))]
+    # Of the same checkpoint in several places, its own shelf's.
+    return min(known, key=lambda entry: (_error(entry), entry.step, entry.folder != folder / BEST), default=None)
 
 
 def find(path: pathlib.Path) -> Entry:
@@ -97,16 +104,34 @@ def find(path: pathlib.Path) -> Entry:
     )
 
 
-def keep_best(folder: pathlib.Path, manifest: Manifest) -> None:
-    """Puts a checkpoint that was just committed on the best's shelf, if its error is lower than the one's there."""
-    shelf = folder / BEST
-    if manifest.error is None:
-        return
-    there = [look(shelf, step, rehash=False) for step in manifests.steps_in(shelf)]
-    if any(_error(entry) <= manifest.error for entry in there):
-        return
-    put(folder, manifest.step, shelf)
-    _prune_best(shelf)
+def fill(folder: pathlib.Path, keep_every: int) -> None:
+    """Puts on the shelves what deserves it of the rotation; whatever an earlier try has missed, too.
+
+    Args:
+      folder: the rotation's.
+      keep_every: steps between those kept for good; 0: none.
+    """
+    lowest = _lowest(folder, (folder, folder / BEST))
+    if lowest and lowest.folder != folder / BEST:
+        put(lowest.folder, lowest.step, folder / BEST)
+        _prune_best(folder / BEST)
+    for step in manifests.steps_in(folder):
+        if progress.is_due(step, keep_every) and not (folder / KEPT / f"{manifests.name_of(step)}.json").exists():
+            put(folder, step, folder / KEPT)
+            manifests.write_state_file(folder / KEPT)
+
+
+def rotate(folder: pathlib.Path, keep: int) -> None:
+    """Removes the oldest of the rotation, but never the best there is, should its shelf not have it."""
+    lowest = _lowest(folder, (folder, folder / BEST))
+    for step in manifests.steps_in(folder)[:-keep]:
+        if lowest is None or (step, folder) != (lowest.step, lowest.folder):
+            manifests.delete(folder, step)
+
+
+def is_littered(folder: pathlib.Path) -> bool:
+    """Whether something is there that only a save under way would have."""
+    return any(any(manifests.litter(place)) for place in places(folder))
 
 
 def _prune_best(shelf: pathlib.Path) -> None:
@@ -124,15 +149,9 @@ def _error(entry: Entry) -> float:
     return entry.manifest.error if entry.manifest and entry.manifest.error is not None else math.inf
 
 
-def keep_for_good(folder: pathlib.Path, step: int) -> None:
-    """Puts a checkpoint where rotation does not reach it."""
-    put(folder, step, folder / KEPT)
-    manifests.write_state_file(folder / KEPT)
-
-
 def put(place: pathlib.Path, step: int, target: pathlib.Path) -> None:
     """The same checkpoint in another place: linked, or copied where links are not to be had; its manifest last."""
-    target.mkdir(exist_ok=True)
+    files.make_folder(target)
     name = f"{manifests.name_of(step)}.json"
     if (target / name).exists():
         return
@@ -176,9 +195,7 @@ def roll_back(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
     moved = [manifests.set_aside(place, number, ROLLED_BACK) for number, place in everything if number > step]
     for place in places(folder):
         manifests.write_state_file(place)
-    lowest = best(folder)
-    if lowest and lowest.manifest and not manifests.steps_in(folder / BEST):
-        put(lowest.folder, lowest.step, folder / BEST)
+    fill(folder, 0)
     return moved
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer import progress
+from trainer import files
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints import shelves
 from trainer.checkpoints.manifest import Manifest
@@ -49,7 +49,7 @@ class Store:
     def __init__(
         self, folder: pathlib.Path, checkpoint: tf.train.Checkpoint, *, keep: int, keep_every: int = 0
     ) -> None:
-        folder.mkdir(exist_ok=True)
+        files.make_folder(folder)
         self._folder, self._checkpoint, self._keep, self._keep_every = folder, checkpoint, keep, keep_every
         self._cleanup = contextlib.ExitStack()
         self._tf_folder = self._cleanup.enter_context(without_globs(folder))
@@ -79,6 +79,7 @@ class Store:
             self.restore(entry)
             words = tuple(self._set_aside(bad) for bad in damaged)
             shelves.put(place, step, self._folder)
+            shelves.fill(self._folder, self._keep_every)
             manifests.write_state_file(self._folder)
             self._manager = None
             return Restored(entry.manifest, words)
@@ -150,9 +151,9 @@ class Store:
           StorageError: the disk does not take it; older checkpoints are as they were.
         """
         step = manifest.step
-        if step in manifests.steps_in(self._folder):
-            return
         try:
+            if step in manifests.steps_in(self._folder):
+                return
             self._write(step)
             self._read_back(step)
             described = manifests.describe(self._folder, step)
@@ -168,18 +169,20 @@ class Store:
                 found=said(error),
                 remedy="make room or mend the disk, then type the same command to go on from the last checkpoint",
             ) from error
-        try:
-            self._tidy(manifest)
-        except OSError as error:
-            log.warning(f"checkpoint {step:,} is saved; tidying up after it failed: {said(error)}")
+        self._tidy(step)
 
-    def _tidy(self, manifest: Manifest) -> None:
-        """What follows a commit: keep it beside the rotation too, if it deserves it; remove the oldest."""
-        shelves.keep_best(self._folder, manifest)
-        if progress.is_due(manifest.step, self._keep_every):
-            shelves.keep_for_good(self._folder, manifest.step)
-        for old in manifests.steps_in(self._folder)[: -self._keep]:
-            manifests.delete(self._folder, old)
+    def _tidy(self, step: int) -> None:
+        """What follows a commit: the shelves, the oldest, and what failed saves have left. The next one mends it."""
+        try:
+            shelves.fill(self._folder, self._keep_every)
+        except OSError as error:
+            log.warning(f"checkpoint {step:,} is saved, but best/ and kept/ cannot be written: {said(error)}")
+        try:
+            shelves.rotate(self._folder, self._keep)
+            if shelves.is_littered(self._folder):
+                shelves.sweep(self._folder)
+        except OSError as error:
+            log.warning(f"checkpoint {step:,} is saved, but older files cannot be removed: {said(error)}")
 
     def _write(self, step: int) -> None:
         if self._manager is None:

@@ -58,7 +58,7 @@ class Writer:
             self._writer = self._open()
 
     def _open(self) -> tf.summary.SummaryWriter:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self._folder)
         continue_at(self._folder, self._next_step)
         self._older = {path.name for path in self._folder.glob(EVENT_FILES)}
         return tf.summary.create_file_writer(str(self._folder), flush_millis=FLUSH_MILLISECONDS)
@@ -116,6 +116,7 @@ class Writer:
             for path in self._folder.glob(EVENT_FILES):
                 if path.name not in self._older:
                     files.fsync(path)
+            files.fsync(self._folder)
 
     def close(self) -> None:
         """Flushes and closes the file."""
