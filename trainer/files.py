@@ -26,19 +26,21 @@ def make_folder(path: pathlib.Path) -> None:
         fsync(path.parent)
 
 
-def write(path: pathlib.Path, text: str) -> None:
-    """Writes a file whole or not at all, and durably."""
+def write(path: pathlib.Path, text: str, *, durably: bool = True) -> None:
+    """Writes a file whole or not at all; `durably`: and it is on the disk when this returns."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            if durably:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)  # On a full disk every byte counts.
         raise
-    fsync(path.parent)
+    if durably:
+        fsync(path.parent)
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

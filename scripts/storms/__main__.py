@@ -10,6 +10,7 @@ Exits with 1 if anything did not hold.
 import argparse
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
 import time
@@ -19,14 +20,41 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # What is claimed to the bit is claimed of a CPU.
 
-from storms import cost
+from storms import cost, damage, kills, locks, powerloss, signals, syscalls
 from storms.claims import Claim, table
+from storms.saver import Savers
 
 Storm = Callable[[pathlib.Path, bool], list[Claim]]
 
+
+def _saves(folder: pathlib.Path, short: bool) -> list[Claim]:
+    limit = 6 if short else None
+    with Savers() as savers:
+        return [*syscalls.kills(savers, limit), *syscalls.errors(savers, limit=limit)]
+
+
+def _power(folder: pathlib.Path, short: bool) -> list[Claim]:
+    with Savers() as savers:
+        return powerloss.power_losses(savers, 100 if short else 2_000, restores=2 if short else 20)
+
+
+def _damage(folder: pathlib.Path, short: bool) -> list[Claim]:
+    return damage.storm(folder, flips=100, trained=1, exhaustive=False) if short else damage.storm(folder)
+
+
+def _cost(folder: pathlib.Path, short: bool) -> list[Claim]:
+    return cost.storm(folder, count=20, steps=3_000, rounds=3) if short else cost.storm(folder)
+
+
 STORMS: dict[str, Storm] = {
-    # First what measures time: afterwards the machine may be warm, and its disk busy.
-    "cost": lambda folder, short: cost.storm(folder, count=20, steps=3_000, rounds=3) if short else cost.storm(folder),
+    "cost": _cost,  # First, while the disk is not yet busy: it measures time.
+    "kills": lambda folder, short: [kills.storm(6 if short else 200, folder)],
+    "signals": lambda folder, short: [signals.storm(4 if short else 100, folder)],
+    "locks": lambda folder, short: [locks.storm(2 if short else 20, folder)],
+    "saves": _saves,
+    "power": _power,
+    "damage": _damage,
+    "controls": lambda folder, short: kills.controls(3 if short else 20, folder),
 }
 
 
@@ -52,6 +80,10 @@ def _weather(name: str, short: bool, folder: str | None) -> list[Claim]:
     place = pathlib.Path(tempfile.mkdtemp(prefix=f"hourglass-{name}-", dir=folder))
     claims = STORMS[name](place, short)
     print(f"\n{name}: {time.monotonic() - began:,.0f} s\n{table(claims)}", flush=True)
+    if all(claim.holds for claim in claims if not claim.control):
+        shutil.rmtree(place)
+    else:
+        print(f"kept: {place}")
     return claims
 
 

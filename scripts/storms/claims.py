@@ -16,6 +16,7 @@ class Claim:
       tried: trials.
       detail: what else a person wants to know: times, counts, the first failures.
       random: whether the trials were drawn at random, so that they bound a rate; else they are all there are.
+      control: it is said of something else, for comparison: nothing is wrong if it does not hold.
     """
 
     what: str
@@ -23,6 +24,7 @@ class Claim:
     tried: int
     detail: str = ""
     random: bool = False
+    control: bool = False
 
     @property
     def holds(self) -> bool:

@@ -381,9 +381,8 @@ def _control(nursery: Nursery, subject: Control, folder: pathlib.Path, count: in
         f" {sum(life.lost for life in lives)} of {sum(life.starts for life in lives)} starts began at step 0 although"
         f" something was saved; {_where(kills)}{_failures(lives)}"
     )
-    return Claim(
-        f"{subject.name}, killed, ends with the same weights", _survived(lives), len(kills), detail, random=True
-    )
+    what = f"control: {subject.name}, killed, ends with the same weights"
+    return Claim(what, _survived(lives), len(kills), detail, random=True, control=True)
 
 
 def reference(nursery: Nursery, subject: Subject, folder: pathlib.Path, name: str = "reference") -> Reference:

@@ -33,6 +33,11 @@ SECONDS_TO_FORK = 30.0
 PR_SET_PDEATHSIG = 1
 
 
+def python_path() -> str:
+    """Where a new interpreter finds the trainer and the storms."""
+    return os.pathsep.join([str(ROOT), str(ROOT / "scripts"), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 @dataclasses.dataclass(frozen=True)
 class Child:
     """A process that was started.
@@ -58,11 +63,10 @@ class Nursery:
         self._handles: dict[int, int] = {}  # id -> what names this process, and no later one of the same id
         self._noise = tempfile.TemporaryFile()
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        paths = [str(ROOT), str(ROOT / "scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "storms.nursery", str(theirs.fileno())],
-                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)},
+                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": python_path()},
                 pass_fds=[theirs.fileno()],
                 stderr=self._noise,
                 start_new_session=True,  # Ctrl-C is for the storm, which then ends this.

@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
+from storms.nursery import ENVIRONMENT, python_path
 from trainer.checkpoints import manifest as manifests
 from trainer.errors import StorageError
 
@@ -186,7 +187,7 @@ class Savers:
                 stdout=self._errors,
                 stderr=self._errors,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": python_path()},
             )
         return self
 
