@@ -1,5 +1,6 @@
 """Checkpoints are committed, verified, rotated and fallen back from."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -198,7 +199,7 @@ def test_a_disk_that_fails_for_a_moment_does_not_cost_the_newest_checkpoint(erro
 
     with monkeypatch.context() as patch:
         patch.setattr("trainer.files.sha256", failing)
-        with pytest.raises(OSError, match=error.strerror):
+        with pytest.raises(StorageError, match=error.strerror):
             Run(folder).restore()
     assert Run(folder).restore() == 2
 
@@ -279,6 +280,18 @@ def test_a_shelf_that_cannot_be_written_does_not_undo_a_commit_and_is_filled_lat
     assert manifests.steps_in(folder) == [1]
     run.save(2)
     assert manifests.steps_in(folder / "kept") == [1, 2]
+
+
+def test_the_best_is_not_lost_while_its_shelf_cannot_be_written(tmp_path, monkeypatch):
+    folder = tmp_path / "c"
+    run = Run(folder, keep=2)
+    monkeypatch.setattr("trainer.checkpoints.shelves.put", full)
+    for step in range(1, 9):
+        run.vector.assign(tf.fill([8], float(step)))
+        error = {manifests.ERROR: 0.1 if step == 2 else 1.0}
+        run.store.save(dataclasses.replace(manifest(step), metrics=error, evaluated=step))
+    assert manifests.steps_in(folder) == [2, 7, 8]
+    assert shelves.best(folder).step == 2
 
 
 def test_what_a_failed_save_leaves_behind_is_removed_by_the_next(tmp_path):

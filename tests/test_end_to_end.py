@@ -65,7 +65,7 @@ def finished(tmp_path_factory):
 
 
 def test_a_run_leaves_what_it_promises(finished):
-    assert {path.name for path in finished.iterdir()} == {*rundir.CONTENTS, ".lock"}
+    assert {path.name for path in finished.iterdir()} == {*rundir.CONTENTS, ".lock"} - {rundir.RESTORING}
     assert manifests.steps_in(finished / "checkpoints") == list(range(1, 41))
     for step in (1, 17, 40):
         assert manifests.read(finished / "checkpoints", step).step == step
@@ -118,6 +118,8 @@ def killed_after(finished, step, run):
     for later, place in shelves.committed(run / "checkpoints"):
         if later > step:
             manifests.delete(place, later)
+    if step == 0:
+        (run / "history.txt").unlink()
     (run / "result.json").unlink()
     shutil.rmtree(run / "export")
 
@@ -223,9 +225,13 @@ def test_a_finished_run_that_has_lost_its_export_exports_again_and_one_without_c
     (run / "checkpoints" / "ckpt-99999.json").write_text("")
     assert "finished already" in launch(f"--run_dir={run}")[1]
     shutil.rmtree(run / "checkpoints")
-    before = points(run)
-    assert launch(f"--run_dir={run}")[0] == 4
-    assert points(run) == before
+    for lost in ("result.json", "history.txt"):  # Each of them knows how far it had come.
+        before = points(run)
+        code, _, error = launch(f"--run_dir={run}")
+        assert code == 4
+        assert "has come to step 40, and holds none of its checkpoints" in error
+        assert points(run) == before
+        (run / lost).unlink()
 
 
 def test_a_daemon_with_closed_streams_trains(tmp_path):

@@ -34,7 +34,7 @@ class Fakes:
         intervals = {"log_every": 0, "eval_every": 0, "image_every": 0, "checkpoint_every": 0}
         actions = loop.Actions(
             log=lambda step, values: self.logged.update({step: dict(values)}),
-            evaluate=lambda step: self.events.append(("evaluate", step)) or "",
+            evaluate=self.evaluate,
             picture=lambda step: self.events.append(("picture", step)),
             is_sound=lambda: self.step not in self.ruined_at,
             save=self.save,
@@ -54,6 +54,10 @@ class Fakes:
                 bar=progress.Bar(10),
                 stop=stop,
             )
+
+    def evaluate(self, step):
+        self.events.append(("evaluate", step))
+        return ""
 
     def save(self, step, pending):
         if step in self.full_at:
@@ -124,7 +128,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_never_saved(bad):
 @pytest.mark.parametrize("step", [10, 30])
 def test_weights_that_the_last_update_ruined_are_never_saved(step):
     fakes = Fakes(ruined_at=[step])
-    with pytest.raises(DivergedError, match=f"after step {step} weights are not finite"):
+    with pytest.raises(DivergedError, match=f"after step {step} weights or optimizer slots are not finite"):
         fakes.run(total_steps=30, checkpoint_every=5)
     assert fakes.when("save") == list(range(5, step, 5))
 
@@ -198,3 +202,29 @@ def test_the_last_checkpoint_and_a_stopped_runs_have_no_other_time():
     stopped = Fakes(on_step=lambda step: step == 12 and os.kill(os.getpid(), signal.SIGTERM), full_at=range(12, 99))
     with pytest.raises(StorageError):
         stopped.run(total_steps=10_000, steps_per_block=4)
+
+
+def test_a_signal_that_comes_after_all_else_of_a_step_is_saved_too(monkeypatch):
+    fakes = Fakes()
+
+    def signalling():  # The last that is asked before the next step.
+        if fakes.step >= 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+            monkeypatch.setattr(loop.time, "monotonic", lambda: 0.0)
+        return 0.0
+
+    monkeypatch.setattr(loop.time, "monotonic", signalling)
+    reached = fakes.run(total_steps=10_000, steps_per_block=1)
+    assert 5 <= reached < 10_000
+    assert fakes.when("save") == [reached]
+
+
+def test_an_evaluation_that_is_not_finite_names_the_last_good_checkpoint_too():
+    fakes = Fakes()
+
+    def diverged(step):
+        raise DivergedError(f"after step {step} the evaluation error is inf", remedy="none")
+
+    fakes.evaluate = lambda step: diverged(step) if step == 20 else ""
+    with pytest.raises(DivergedError, match="evaluation error is inf\nthe last good checkpoint is of step 15"):
+        fakes.run(total_steps=30, eval_every=10, checkpoint_every=5)

@@ -1,6 +1,7 @@
 """A run's second copy: what is in it, when it counts, and how it comes back."""
 
 import os
+import shutil
 
 import pytest
 from formats import commit
@@ -93,7 +94,7 @@ def test_a_run_that_is_gone_or_empty_is_brought_back_whole(gone, run):
     copy.update()
     expected = contents(copy.path)
     run.rename(run.with_name("lost"))
-    run.mkdir()
+    run.mkdir()  # By whoever locks it.
     if not gone:
         (run / ".lock").write_text("locked")
     assert copy.bring_back() == 2
@@ -145,15 +146,26 @@ def test_only_what_verifies_is_brought_back_and_where_nothing_does_that_is_said(
         copy.bring_back()
 
 
-def test_another_runs_copy_is_not_written_over(run):
+def test_another_runs_copy_is_not_written_over(run, monkeypatch):
     of(run).update()
     of(run).check()
     (run / "run_id").write_text("another\n")
     with pytest.raises(UsageError, match="the copy of another run"):
         of(run).check()
+    (run / "run_id").write_text("r\n")
+
+    def no_folders(source, target, real=os.replace):
+        assert not os.path.isdir(source), "a bucket renames no folders"
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", no_folders)
+    monkeypatch.setattr(os, "rename", no_folders)
     of(run).set_aside()
+    (run / "run_id").write_text("another\n")
     of(run).check()
     assert (of(run).path / "set_aside" / "run" / "run_id").read_text() == "r\n"
+    assert (of(run).path / "set_aside" / "run" / "checkpoints" / "ckpt-2.json").exists()
+    assert not (of(run).path / "checkpoints").exists()
 
 
 def test_a_place_that_is_not_mounted_or_is_the_run_itself_is_refused(run):
@@ -162,3 +174,62 @@ def test_a_place_that_is_not_mounted_or_is_the_run_itself_is_refused(run):
     for root in (run.parent, run):
         with pytest.raises(UsageError, match="holds the run itself"):
             mirror.Mirror(str(root), run)
+
+
+def test_checkpoints_that_the_run_has_lost_come_back_and_are_never_removed_from_the_copy(run):
+    of(run).update()
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").mkdir()
+    commit(run / "checkpoints", 0)
+    of(run).update()  # By somebody who did not ask for them.
+    assert manifests.steps_in(of(run).path / "checkpoints") == [0, 1, 2]
+    assert of(run).bring_back() == 2
+    assert manifests.steps_in(run / "checkpoints") == [0, 1, 2]
+    assert of(run).bring_back() is None
+
+
+def test_a_newest_that_is_damaged_here_is_taken_from_the_copy(run):
+    of(run).update()
+    for place in ("", "best"):
+        (run / "checkpoints" / place / "ckpt-2.index").unlink()
+        (run / "checkpoints" / place / "ckpt-2.index").write_text("garbled")
+    assert of(run).bring_back() == 2
+    assert manifests.newest(run / "checkpoints").step == 2
+    assert (run / "checkpoints" / "damaged-2" / "ckpt-2.index").read_text() == "garbled"
+
+
+def test_what_was_rolled_back_by_hand_does_not_come_back(run):
+    of(run).update()
+    shelves.roll_back(run / "checkpoints", 1)
+    assert of(run).bring_back() is None
+    of(run).update()
+    assert manifests.steps_in(of(run).path / "checkpoints") == [1]
+
+
+def test_one_checkpoint_that_is_rotten_does_not_keep_the_newer_from_the_copy(run):
+    (run / "checkpoints" / "ckpt-1.json").write_bytes(b"\xff")
+    assert not of(run).update()
+    assert manifests.steps_in(of(run).path / "checkpoints") == [2]
+
+
+def test_a_copy_that_another_run_has_taken_meanwhile_is_left_alone(run):
+    copy = of(run)
+    copy.claim()
+    (copy.path / "run_id").write_text("another\n")
+    before = contents(copy.path)
+    assert not copy.update()
+    assert contents(copy.path) == before
+
+
+def test_a_bucket_without_times_and_with_litter_will_do(run, monkeypatch):
+    def no_times(*arguments):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", no_times)
+    copy = of(run)
+    assert copy.update()
+    (copy.path / "checkpoints" / ".ckpt-9.index.tmp").write_text("x")
+    (copy.path / "checkpoints" / "ckpt-9.index").write_text("x")
+    copy.claim()
+    assert copy.update()
+    assert not list(copy.path.rglob("*ckpt-9*"))

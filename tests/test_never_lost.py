@@ -70,9 +70,9 @@ def test_a_stopped_run_says_so_in_its_history_and_ends_the_same(whole, launch, m
     assert launch(*RUN)[0] == 0
     assert same_as(whole)
     assert [words.split(";")[0].split(",")[0] for words in history()] == [
-        *("started", "stopped by SIGTERM", "resumed", "finished")
+        *("started", "first checkpoint", "stopped by SIGTERM", "resumed", "finished")
     ]
-    assert texts(pathlib.Path("run/train"), "history")[40].count("\n") == 5
+    assert texts(pathlib.Path("run/train"), "history")[40].count("\n") == 6
 
 
 def test_divergence_names_the_step_the_epoch_and_the_examples(launch):
@@ -206,6 +206,9 @@ def test_weights_of_another_network_are_refused(other, launch):
     assert code == 1
     assert "of another network" in error
     assert launch(*RUN, "--run_dir=other", "--init_from=absent")[0] == 4
+    assert launch(*RUN, "--restart", "--init_from=absent")[0] == 4
+    assert launch(*RUN, "--restart", "--init_from=run")[0] == 1
+    assert not pathlib.Path("run/set_aside").exists()
 
 
 def test_curves_that_the_disk_does_not_take_are_dropped_and_the_weights_are_the_same(whole, launch):

@@ -69,3 +69,11 @@ def test_pictures_stay_as_they_are_stored():
     block = next(pipeline.blocks(images, batch_size=2, steps_per_block=3, seed=0, start_step=0))
     assert block.shape == (3, 2, 2, 2, 3)
     assert block.dtype == "uint8"
+
+
+def test_the_batch_of_a_step_is_told_as_the_blocks_have_it():
+    blocks = pipeline.blocks(ROWS, batch_size=3, steps_per_block=5, seed=3, start_step=0)
+    trained = [batch for block in (next(blocks), next(blocks)) for batch in block.numpy()]
+    for step in range(1, 11):
+        numbers = pipeline.batch(7, batch_size=3, seed=3, step=step)
+        np.testing.assert_array_equal(ROWS[numbers], trained[step - 1])

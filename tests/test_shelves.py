@@ -1,5 +1,6 @@
 """The best checkpoint, those kept for good, and going back to an older one. The files' content does not matter here."""
 
+import contextlib
 import errno
 import os
 
@@ -34,13 +35,13 @@ def test_the_lowest_evaluation_error_stays_and_of_equals_the_older(folder):
     assert 'path: "ckpt-2"' in (folder / "best" / "checkpoint").read_text()
 
 
-def test_what_a_kill_or_a_full_disk_kept_from_its_shelf_comes_there_with_the_next_save(folder, monkeypatch):
+def test_what_a_kill_or_a_full_disk_kept_from_its_shelf_comes_there_with_the_next_save(folder):
     for step, error in ((1, 0.5), (2, 0.1), (3, 0.4)):  # Nobody came to fill the shelves.
         commit(folder, step, error=error)
-    shelves.rotate(folder, keep=1)
+    shelves.rotate(folder, keep=1, keep_every=2)
     assert manifests.steps_in(folder) == [2, 3]
     shelves.fill(folder, keep_every=2)
-    shelves.rotate(folder, keep=1)
+    shelves.rotate(folder, keep=1, keep_every=2)
     assert steps(folder) == [(3, ""), (2, "kept"), (2, "best")]
 
 
@@ -153,9 +154,58 @@ def test_where_there_is_no_sound_checkpoint_none_is_found(path, tmp_path):
         shelves.find(tmp_path / path)
 
 
-def test_a_checkpoint_of_a_newer_hourglass_is_neither_damaged_nor_passed_over(folder, monkeypatch):
+def test_a_checkpoint_of_a_newer_hourglass_is_neither_damaged_nor_passed_over(folder):
     commit(folder, 1)
     commit(folder, 2, schema=manifests.SCHEMA + 1)
-    for ask in (lambda: manifests.newest(folder), lambda: shelves.catalog(folder, rehash=False)):
+    for ask in (manifests.newest, shelves.newest):
         with pytest.raises(manifests.NewerError, match="newer Hourglass"):
-            ask()
+            ask(folder)
+    assert "was written by a newer Hourglass" in shelves.catalog(folder, rehash=False)[0].reason
+
+
+def test_a_checkpoint_that_cannot_be_read_is_listed_and_not_taken_for_damaged(folder, monkeypatch):
+    commit(folder, 1)
+    commit(folder, 2)
+    read = manifests.read
+
+    def failing(place, step, rehash=True):
+        if step == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(place, step, rehash=rehash)
+
+    monkeypatch.setattr(manifests, "read", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        shelves.look(folder, 2, rehash=True)
+    unreadable, sound = shelves.catalog(folder, rehash=True)
+    assert unreadable.reason == "ckpt-2 cannot be used: Input/output error"
+    assert sound.manifest
+    shelves.roll_back(folder, 1)
+    assert shelves.newest(folder).step == 1
+
+
+def test_a_rotten_best_is_set_aside_and_hides_no_other(folder):
+    save(folder, {1: 0.1, 2: 0.3})
+    manifests.delete(folder, 1)
+    (folder / "best" / "ckpt-1.index").write_text("INDEX 1")
+    assert shelves.best(folder).step == 2
+    assert "best/damaged-1" in shelves.check_best(folder)[0]
+    shelves.fill(folder, 0)
+    assert steps(folder) == [(2, ""), (2, "best")]
+
+
+def test_what_cannot_be_shelved_is_spared_by_rotation_and_the_shelves_do_not_wait_for_each_other(folder, monkeypatch):
+    put = shelves.put
+
+    def full(place, step, target):
+        if target.name == "kept":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(place, step, target)
+
+    monkeypatch.setattr(shelves, "put", full)
+    for step in range(1, 8):
+        commit(folder, step, error=1 / step)
+        with contextlib.suppress(OSError):
+            shelves.fill(folder, keep_every=3)
+        shelves.rotate(folder, keep=1, keep_every=3)
+    assert manifests.steps_in(folder) == [3, 6, 7]
+    assert manifests.steps_in(folder / "best") == [7]

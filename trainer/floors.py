@@ -1,5 +1,6 @@
 """The training error that no linear code of a size can beat, and that of the mean. NumPy only."""
 
+import contextlib
 import dataclasses
 import logging
 import pathlib
@@ -151,7 +152,8 @@ class Background:
         if self._taken or found is None:
             return None
         self._taken = True
-        files.write_json(self._cache, {"key": self._key, **dataclasses.asdict(found)})
+        with contextlib.suppress(OSError):  # A full disk costs some seconds at the next start.
+            files.write_json(self._cache, {"key": self._key, **dataclasses.asdict(found)})
         return found
 
     def wait(self) -> Floors | None:

@@ -42,6 +42,11 @@ class Plan:
     keep_every: int = 0
     save_first: bool = False
 
+    def is_scheduled(self, step: int) -> bool:
+        """Whether a checkpoint of this step is due by steps."""
+        is_due = progress.is_due(step, self.checkpoint_every) or progress.is_due(step, self.keep_every)
+        return is_due or step == self.total_steps or (step == 0 and self.save_first)
+
     def next_stop(self, step: int) -> int:
         """The next step after which Python has something to do. Logging needs no stop: blocks report every step."""
         intervals = (self.eval_every, self.image_every, self.checkpoint_every, self.keep_every)
@@ -100,9 +105,7 @@ class _Saver:
 
     def is_due(self, step: int) -> bool:
         """Whether to save now: at steps that the plan names, and when it is long ago."""
-        plan = self._plan
-        by_steps = progress.is_due(step, plan.checkpoint_every) or progress.is_due(step, plan.keep_every)
-        return (by_steps and not self._failures) or time.monotonic() > self._next
+        return (self._plan.is_scheduled(step) and not self._failures) or time.monotonic() > self._next
 
     def save(self, step: int, pending: Pending, *, must: bool) -> None:
         """Saves, unless the last update has ruined the weights: a loss tells of those before it.
@@ -115,7 +118,7 @@ class _Saver:
           StorageError: it could not be saved, and must, or could not several times.
         """
         if not self._actions.is_sound():
-            raise _diverged(f"after step {step:,} weights are not finite", self.saved_step)
+            raise _diverged(f"after step {step:,} weights or optimizer slots are not finite", self.saved_step)
         try:
             self._actions.save(step, pending)
         except StorageError as error:
@@ -188,7 +191,7 @@ def train(
         last = step == plan.total_steps
         with clock.paused():
             if last or progress.is_due(step, plan.eval_every):
-                words = actions.evaluate(step)
+                words = _evaluate(actions, step, saver.saved_step)
             if last or progress.is_due(step, plan.image_every):
                 actions.picture(step)
             if last or stop.signal is not None or saver.is_due(step):
@@ -196,6 +199,13 @@ def train(
     if step and saver.saved_step != step:  # The signal came while something else was done.
         saver.save(step, pending, must=True)
     return step
+
+
+def _evaluate(actions: Actions, step: int, saved_step: int | None) -> str:
+    try:
+        return actions.evaluate(step)
+    except DivergedError as error:
+        raise _diverged(str(error).splitlines()[0], saved_step) from error
 
 
 def _check(reports: np.ndarray, before: int, saved_step: int | None, batch: Callable[[int], str]) -> None:

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+from trainer import config as configs
 from trainer import console, datasets, files, models, native, report, rundir
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints import shelves
@@ -12,7 +13,7 @@ from trainer.config import Config
 from trainer.datasets import Data
 from trainer.errors import DONE, CheckpointError, UsageError
 from trainer.mirror import Mirror
-from trainer.rundir import CHECKPOINTS, FLAGS_FILE, LOG_FILE, RESULT_FILE, RunDirectory
+from trainer.rundir import CHECKPOINTS, FLAGS_FILE, LOG_FILE, RESTORING, RESULT_FILE, RunDirectory
 from trainer.summaries.server import command, start_server
 
 log = logging.getLogger("hourglass")
@@ -41,8 +42,8 @@ def train(config: Config, given: frozenset[str]) -> int:
     directory = RunDirectory(config)
     mirror = Mirror(config.mirror_dir, directory.path) if config.mirror_dir is not None else None
     with directory.locked():
-        if mirror and not config.restart and (step := mirror.bring_back()) is not None:
-            log.info(f"brought back up to step {step:,} from {mirror.path}")
+        if not config.restart:
+            _bring_back(directory, mirror)
         if (directory / FLAGS_FILE).exists():
             console.log_to(directory / LOG_FILE)
         if not config.restart:
@@ -52,13 +53,13 @@ def train(config: Config, given: frozenset[str]) -> int:
             config.dataset, datasets.Sources(config.data_dir, config.data_url, log.info), config.classes
         )
         _check_fits(config, data)
-        if config.init_from is not None and not shelves.committed(directory / CHECKPOINTS):
-            shelves.find(pathlib.Path(config.init_from))
-        if config.restart and (aside := rundir.set_aside(directory.path)):
-            log.info(f"restart     what was there is in {aside}")
-        if mirror:
-            mirror.set_aside() if config.restart else mirror.check()
+        if config.init_from is not None and (config.restart or not shelves.committed(directory / CHECKPOINTS)):
+            _check_beginning(pathlib.Path(config.init_from), config, directory)
+        if config.restart:
+            _set_aside(directory, mirror)
         if _is_finished(directory, config, data):
+            if mirror:
+                mirror.update()
             server = start_server(directory.root, config.port) if config.tensorboard else None
         else:
             console.log_to(directory / LOG_FILE)
@@ -75,6 +76,49 @@ def train(config: Config, given: frozenset[str]) -> int:
     return DONE
 
 
+def _bring_back(directory: RunDirectory, mirror: Mirror | None) -> None:
+    """From the mirror, if the run has lost something; refuses to begin at step 0 what has come further."""
+    if mirror and (step := mirror.bring_back()) is not None:
+        log.info(f"brought back up to step {step:,} from {mirror.path}")
+    if (directory / RESTORING).exists():
+        raise CheckpointError(
+            f"{directory.path} was being brought back from a mirror, and is not yet whole",
+            remedy="give the --mirror_dir again",
+        )
+    reached = directory.reached()
+    if reached and not shelves.committed(directory / CHECKPOINTS):
+        raise CheckpointError(
+            f"{directory.path} has come to step {reached:,}, and holds none of its checkpoints",
+            remedy="bring them back, or --restart to begin again (what is left is set aside)",
+        )
+
+
+def _set_aside(directory: RunDirectory, mirror: Mirror | None) -> None:
+    if mirror:
+        mirror.check()
+        mirror.set_aside()
+    if aside := rundir.set_aside(directory.path):
+        log.info(f"restart     what was there is in {aside}")
+
+
+def _check_beginning(source: pathlib.Path, config: Config, directory: RunDirectory) -> None:
+    """Refuses `--init_from` before anything is moved for its sake: of the run itself, or of another network."""
+    if directory.path.resolve() in (source.resolve(), *source.resolve().parents):
+        raise UsageError(
+            f"--init_from={source} is this run itself",
+            remedy="give another --run_dir for the new run",
+        )
+    entry = shelves.find(source)
+    theirs, ours = entry.manifest.flags if entry.manifest else {}, configs.mathematics(config)
+    changed = [f"--{n}: {theirs.get(n)} -> {ours[n]}" for n in configs.NETWORK if theirs.get(n) != ours[n]]
+    if changed:
+        raise UsageError(
+            f"{entry.folder / manifests.name_of(entry.step)} is of another network",
+            found="; ".join(changed) + " (stored -> given)",
+            remedy="give the network's flags of that run",
+        )
+
+
 def _check_fits(config: Config, data: Data) -> None:
     count = len(data.train.examples)
     if config.batch_size > count:
@@ -88,7 +132,7 @@ def _check_fits(config: Config, data: Data) -> None:
 def _is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
     """Whether there is nothing left to do; if so, says what the run has reached."""
     total_steps = config.total_steps(len(data.train.examples))
-    newest = manifests.newest(directory / CHECKPOINTS, rehash=False)
+    newest = shelves.newest(directory / CHECKPOINTS)
     reached = newest.step if newest else 0
     if reached > total_steps:
         raise UsageError(
@@ -96,11 +140,6 @@ def _is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
             remedy="give a larger --steps or --epochs to go on, or --restart to begin again",
         )
     result = files.read_json(directory / RESULT_FILE)
-    if result and not shelves.committed(directory / CHECKPOINTS):
-        raise CheckpointError(
-            f"{directory.path} holds a finished run's result, and none of its checkpoints",
-            remedy="bring them back, or --restart to begin again (what is left is set aside)",
-        )
     if newest is None or result is None or result.get("step") != total_steps or reached != total_steps:
         return False
     if newest.data != data.fingerprint or not _is_exported(directory, config, result):

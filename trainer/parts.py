@@ -3,18 +3,13 @@
 import pathlib
 
 from trainer import devices, floors, losses, models, progress, steps
-from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints import shelves
 from trainer.config import Config
 from trainer.datasets import Data
 from trainer.loop import Plan
 from trainer.models.autoencoder import Autoencoder
 
-POINTS, EVALUATIONS, PICTURES, CHECKPOINTS = (
-    250,
-    5,
-    10,
-    5,
-)  # about so many in a run; evaluations: in a checkpoint's time
+POINTS, EVALUATIONS, PICTURES, CHECKPOINTS = 250, 20, 10, 5  # about so many of each in a run, by default
 EVALUATION_BATCH = 1_000
 MAX_BLOCK_BYTES = 32 << 20
 MAX_BLOCK_STEPS = 1_000
@@ -22,7 +17,7 @@ MAX_BLOCK_STEPS = 1_000
 
 def device(config: Config, checkpoints: pathlib.Path) -> devices.Device:
     """What to compute on. The number of threads stays what it was when the run began, unless another is given."""
-    newest = manifests.newest(checkpoints, rehash=False)
+    newest = shelves.newest(checkpoints)
     return devices.prepare(
         config.device,
         precision=config.precision,

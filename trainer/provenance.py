@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib.metadata
+import os
 import pathlib
 import platform
 import re
@@ -11,7 +12,7 @@ from typing import Any, Self
 
 from trainer import config as configs
 from trainer import files
-from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints import shelves
 from trainer.checkpoints.manifest import Manifest
 from trainer.config import Config
 from trainer.datasets import Data
@@ -20,6 +21,7 @@ from trainer.errors import DataError, UsageError
 from trainer.rundir import CHECKPOINTS, RUN_ID_FILE, RunDirectory
 
 LIBRARIES = ("tensorflow", "keras", "numpy")
+ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "TF_XLA_FLAGS", "NVIDIA_TF32_OVERRIDE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,7 @@ class Provenance:
             # A schedule that ends later takes other steps from the first one on.
             "total_steps": None if config.schedule == "constant" else total_steps,
             "processor": _processor(),
+            "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
             **{name: importlib.metadata.version(name) for name in LIBRARIES},
         }
         return cls(
@@ -123,7 +126,7 @@ def _run_id(directory: RunDirectory) -> str:
     path = directory / RUN_ID_FILE
     run_id = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
     if not re.fullmatch(r"[0-9a-f]{16}", run_id):  # The first start; or lost, but its checkpoints know.
-        newest = manifests.newest(directory / CHECKPOINTS)
+        newest = shelves.newest(directory / CHECKPOINTS)
         run_id = newest.run_id if newest else secrets.token_hex(8)
         files.write(path, run_id + "\n")
     return run_id

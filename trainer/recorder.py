@@ -65,8 +65,7 @@ class Recorder:
         if not math.isfinite(measured["reconstruction/mse"]):
             raise DivergedError(
                 f"after step {step:,} the evaluation error is {measured['reconstruction/mse']}",
-                found="nothing of it is saved",
-                remedy="--restart with a lower --learning_rate, or --on_divergence=rollback",
+                remedy="--restart with a lower --learning_rate",
             )
         self._eval.scalars(step, measured)
         self.metrics, self.evaluated = {f"eval/{tag}": value for tag, value in measured.items()}, step
@@ -111,6 +110,11 @@ class Recorder:
         """What was written is on the disk when this returns."""
         self._train.flush()
         self._eval.flush()
+
+    @property
+    def has_dropped(self) -> bool:
+        """Whether the disk did not take some of it."""
+        return self._train.has_dropped or self._eval.has_dropped
 
     def close(self) -> None:
         """Closes the event files."""

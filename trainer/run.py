@@ -32,6 +32,7 @@ log = logging.getLogger("hourglass")
 
 MAX_ROLLBACKS = 3
 DAMPING = 0.25  # what a rollback multiplies the learning rate by
+DROPPED = "curves: the disk did not take some points"
 FULL_BYTES = 1 << 20  # a disk with less room is full
 
 
@@ -118,6 +119,8 @@ class Run:
             self.recorder = self._record_from(restored)
             stack.callback(lambda: self.recorder.close())
             self._tell_beginning(restored)
+            if self.mirror:
+                self.mirror.claim()
             server = start_server(self.directory.root, config.port) if config.tensorboard else None
             ending = stack.enter_context(contextlib.ExitStack())
             if server is not None:
@@ -142,8 +145,7 @@ class Run:
         restored = self.store.restore_newest(self.provenance.accept)
         if restored is None:
             if self.config.init_from is not None:
-                network = {name: self.provenance.flags[name] for name in ("model", "hidden")}
-                self.begun_with = self.store.borrow(pathlib.Path(self.config.init_from), self.model, network)
+                self.begun_with = self.store.borrow(pathlib.Path(self.config.init_from), self.model)
             return None
         manifest = restored.manifest
         for words in restored.passed_over:
@@ -174,16 +176,31 @@ class Run:
                 restored = self._roll_back(error)
 
     def _roll_back(self, error: DivergedError) -> Manifest:
-        """Restores the last checkpoint, for which the event files are cut back; or raises the error again."""
-        if self.config.on_divergence != "rollback" or self.rollbacks == MAX_ROLLBACKS:
+        """Restores the last checkpoint that was due by steps, and cuts the event files back; or raises the error.
+
+        Not one that a signal or a clock has caused: so it does not depend on them where a run goes on. The number of
+        rollbacks is in the next checkpoint; a run that is killed before that comes to the same divergence again.
+        """
+        what = str(error).splitlines()[0]
+        folder = self.directory / CHECKPOINTS
+        due = [step for step, _ in shelves.committed(folder) if self.plan.is_scheduled(step)]
+        if self.config.on_divergence != "rollback" or not due:
+            self._remember(due[0] if due else 0, f"diverged: {what}")
             raise error
+        if self.rollbacks == MAX_ROLLBACKS:
+            self._remember(due[0], f"diverged: {what}")
+            raise DivergedError(
+                what,
+                found=f"{MAX_ROLLBACKS} rollbacks were made; the last good checkpoint is of step {due[0]:,}",
+                remedy="--restart with a lower --learning_rate",
+            )
         count = self.rollbacks + 1
+        shelves.roll_back(folder, due[0])
         restored = self._restore()
-        if restored is None:
-            raise error
+        assert restored is not None
         self.rollbacks = count
         rate = self.config.learning_rate * DAMPING**count
-        words = f"{str(error).splitlines()[0]}; rollback {count} of {MAX_ROLLBACKS}: the learning rate is now {rate:g}"
+        words = f"{what}; rollback {count} of {MAX_ROLLBACKS}: the learning rate is now {rate:g}"
         log.warning(f"{words}, from step {restored.step:,} on")
         self.recorder.close()
         self.recorder = self._record_from(restored)
@@ -231,8 +248,11 @@ class Run:
         return f"epoch {(step - 1) * size // count + 1:,}, examples {shown}"
 
     def _save(self, step: int, pending: loops.Pending) -> None:
-        # Before the commit: every step that a checkpoint claims is in the event files.
+        # Before the commit: every step that a checkpoint claims is in the event files, or known to be missing.
         self.recorder.flush()
+        if self.recorder.has_dropped and DROPPED not in self.changes:
+            self.changes = [*self.changes, DROPPED]
+        is_first = not shelves.committed(self.directory / CHECKPOINTS)
         self.store.save(
             Manifest(
                 run_id=self.provenance.run_id,
@@ -250,6 +270,8 @@ class Run:
                 saved=time.strftime("%F %T%z"),
             )
         )
+        if is_first and step:
+            self._remember(step, "first checkpoint")
         self._update_mirror()
 
     def _update_mirror(self) -> None:
@@ -299,6 +321,7 @@ class Run:
     def _finish(self, step: int) -> None:
         """Export, result, and the table."""
         best = shelves.best(self.directory / CHECKPOINTS)
+        exported = self._export(step, best)
         result = {
             "step": step,
             "seconds": self.seconds,
@@ -306,20 +329,20 @@ class Run:
             **self.recorder.finish_floors(),
             "best": best.step if best else None,
             "export": self.config.export,
-            "exported": self._export(step),
+            "exported": exported,
         }
         self._remember(step, "finished")
         self.directory.write_result(result)
-        self._update_mirror()
+        if self.mirror and not self.mirror.update():
+            log.warning(f"the copy in {self.mirror.path} is not up to date; the same command tries again")
         for line in report.summary(result, self.directory.path, command(self.directory.root)):
             log.info(line)
 
-    def _export(self, step: int) -> int | None:
+    def _export(self, step: int, best: shelves.Entry | None) -> int | None:
         """Exports the weights that are wanted; returns the step that they are of."""
         if self.config.export == "none":
             return None
-        best = shelves.best(self.directory / CHECKPOINTS, rehash=True) if self.config.export == "best" else None
-        if best and best.step != step:
+        if self.config.export == "best" and best and best.step != step:
             self.store.restore(best)
             step = best.step
         model = self.model

@@ -25,11 +25,12 @@ LOCK_FILE = ".lock"
 HISTORY_FILE = "history.txt"
 RUN_ID_FILE = "run_id"
 CHECKPOINTS = "checkpoints"
+RESTORING = ".restoring"  # stands while a mirror brings the run back
 SET_ASIDE = "set_aside"
 
 # All that a run makes, but for the lock. A folder may hold other things of its owner's.
 CONTENTS = (
-    *(FLAGS_FILE, RESULT_FILE, LOG_FILE, HISTORY_FILE, RUN_ID_FILE, "floors.json"),
+    *(FLAGS_FILE, RESULT_FILE, LOG_FILE, HISTORY_FILE, RUN_ID_FILE, RESTORING, "floors.json"),
     *("train", "eval", "floor", CHECKPOINTS, "export"),
 )
 
@@ -159,6 +160,12 @@ class RunDirectory:
                 remedy="mend it, or --restart to begin again",
             ) from error
         return configs.adopt(stored, given, given_names, guarded=not given.restart)
+
+    def reached(self) -> int:
+        """The furthest step that the run's own papers know of, whatever has become of its checkpoints."""
+        steps = [step.removeprefix("step ").replace(",", "") for _, step, _ in self.history()]
+        result = files.read_json(self / RESULT_FILE) or {}
+        return max((int(text) for text in (*steps, str(result.get("step", 0))) if text.isdecimal()), default=0)
 
     def write_flags(self, config: Config) -> None:
         """Writes `flags.txt`, a flagfile that repeats the run."""

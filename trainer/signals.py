@@ -1,7 +1,9 @@
 """SIGINT and SIGTERM: the first asks for a stop, a second exits at once."""
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
 from typing import NoReturn, Self
@@ -46,5 +48,14 @@ class Stop:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
+            _say("\033[?25h")  # The progress bar has hidden the cursor.
             os._exit(128 + number)  # The last committed checkpoint is whole, whatever is being written now.
         self.signal = number
+        _say("\nstopping when the running block is done and saved; once more ends at once\n")
+
+
+def _say(text: str) -> None:
+    """To a terminal, past all buffers: the handler may have interrupted somebody who is writing."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), text.encode())

@@ -48,8 +48,9 @@ class TrainState:
     damping: tf.Variable
 
     def is_sound(self) -> bool:
-        """Whether all weights are finite numbers."""
-        return all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in self.model.trainable_variables)
+        """Whether all weights, and what the optimizer remembers, are finite numbers."""
+        variables = (variable.value for variable in (*self.model.variables, *self.optimizer.variables))
+        return all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in variables if v.dtype.is_floating)
 
     def checkpoint(self) -> tf.train.Checkpoint:
         """The one schema of a checkpoint."""

@@ -214,7 +214,7 @@ def _strangers_in(place: pathlib.Path) -> list[str]:
 
 def best_step(folder: pathlib.Path) -> int | None:
     """The best checkpoint that verifies, wherever it is."""
-    entry = shelves.best(folder, rehash=True)
+    entry = shelves.best(folder)
     return entry.step if entry else None
 
 

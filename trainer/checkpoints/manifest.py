@@ -1,7 +1,7 @@
 """Which checkpoints there are, and which of them can be trusted. No TensorFlow.
 
 A checkpoint `ckpt-N.index`, `ckpt-N.data-...` counts once its manifest `ckpt-N.json` stands, which names its files
-with their sizes and SHA-256, and ends with its own. The text file `checkpoint` of TensorFlow is written for others, and
+with their sizes and SHA-256, and holds its own. The text file `checkpoint` of TensorFlow is written for others, and
 never read.
 """
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from trainer import files, progress
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.manifest import Manifest
-from trainer.errors import CheckpointError, UsageError
+from trainer.errors import CheckpointError, UsageError, said
 
 BEST, KEPT = "best", "kept"
 ROLLED_BACK = "rolled_back"
@@ -54,6 +54,7 @@ def look(place: pathlib.Path, step: int, *, rehash: bool) -> Entry:
 
     Raises:
       NewerError: it is sound, and was written by a later version of Hourglass.
+      OSError: it cannot be read, which is not to say that it is damaged.
     """
     try:
         return Entry(step, place, manifests.read(place, step, rehash=rehash))
@@ -65,20 +66,45 @@ def look(place: pathlib.Path, step: int, *, rehash: bool) -> Entry:
 
 
 def catalog(folder: pathlib.Path, *, rehash: bool) -> list[Entry]:
-    """All that have a manifest, newest first; nothing is changed."""
-    return [look(place, step, rehash=rehash) for step, place in committed(folder)]
+    """All that have a manifest, newest first; nothing is changed, and nothing raised."""
+    entries = []
+    for step, place in committed(folder):
+        try:
+            entry = look(place, step, rehash=rehash)
+        except (OSError, CheckpointError) as error:
+            entry = Entry(step, place, None, f"{manifests.name_of(step)} cannot be used: {said(error)}")
+        # A run that goes on meanwhile may have removed it.
+        if entry.manifest or (place / f"{manifests.name_of(step)}.json").exists():
+            entries.append(entry)
+    return entries
 
 
-def best(folder: pathlib.Path, *, rehash: bool = False) -> Entry | None:
-    """The checkpoint with the lowest evaluation error, wherever it is; of equals the older."""
-    return _lowest(folder, places(folder), rehash=rehash)
+def newest(folder: pathlib.Path) -> Manifest | None:
+    """The newest that is complete, by its files' sizes, wherever it is.
+
+    Raises:
+      NewerError: as `look`.
+    """
+    for step, place in committed(folder):
+        if manifest := look(place, step, rehash=False).manifest:
+            return manifest
+    return None
 
 
-def _lowest(folder: pathlib.Path, among: Iterable[pathlib.Path], *, rehash: bool = False) -> Entry | None:
-    entries = (look(place, step, rehash=rehash) for place in among for step in manifests.steps_in(place))
+def best(folder: pathlib.Path) -> Entry | None:
+    """The checkpoint with the lowest evaluation error that verifies, wherever it is; of equals the older."""
+    for entry in _by_error(folder, places(folder)):
+        if look(entry.folder, entry.step, rehash=True).manifest:
+            return entry
+    return None
+
+
+def _by_error(folder: pathlib.Path, among: Iterable[pathlib.Path]) -> list[Entry]:
+    """Those that are complete and know their error, the lowest first."""
+    entries = (look(place, step, rehash=False) for place in among for step in manifests.steps_in(place))
     known = [entry for entry in entries if math.isfinite(_error(entry))]
     # Of the same checkpoint in several places, its own shelf's.
-    return min(known, key=lambda entry: (_error(entry), entry.step, entry.folder != folder / BEST), default=None)
+    return sorted(known, key=lambda entry: (_error(entry), entry.step, entry.folder != folder / BEST))
 
 
 def find(path: pathlib.Path) -> Entry:
@@ -110,23 +136,50 @@ def fill(folder: pathlib.Path, keep_every: int) -> None:
     Args:
       folder: the rotation's.
       keep_every: steps between those kept for good; 0: none.
+
+    Raises:
+      OSError: some of it could not be done; all of it has been tried.
     """
-    lowest = _lowest(folder, (folder, folder / BEST))
-    if lowest and lowest.folder != folder / BEST:
-        put(lowest.folder, lowest.step, folder / BEST)
-        _prune_best(folder / BEST)
-    for step in manifests.steps_in(folder):
-        if progress.is_due(step, keep_every) and not (folder / KEPT / f"{manifests.name_of(step)}.json").exists():
+    failed = None
+    for step in _due(folder, keep_every):
+        try:
             put(folder, step, folder / KEPT)
             manifests.write_state_file(folder / KEPT)
+        except OSError as error:
+            failed = error
+    for entry in _by_error(folder, (folder, folder / BEST))[:1]:
+        if entry.folder != folder / BEST:
+            put(entry.folder, entry.step, folder / BEST)
+            _prune_best(folder / BEST)
+    if failed:
+        raise failed
 
 
-def rotate(folder: pathlib.Path, keep: int) -> None:
-    """Removes the oldest of the rotation, but never the best there is, should its shelf not have it."""
-    lowest = _lowest(folder, (folder, folder / BEST))
+def _due(folder: pathlib.Path, keep_every: int) -> list[int]:
+    """Those in rotation that are to be kept for good, and are not yet."""
+    shelved = set(manifests.steps_in(folder / KEPT))
+    return [n for n in manifests.steps_in(folder) if progress.is_due(n, keep_every) and n not in shelved]
+
+
+def rotate(folder: pathlib.Path, keep: int, keep_every: int) -> None:
+    """Removes the oldest of the rotation, but nothing that should be on a shelf and is not."""
+    best = [entry.step for entry in _by_error(folder, (folder, folder / BEST))[:1] if entry.folder == folder]
     for step in manifests.steps_in(folder)[:-keep]:
-        if lowest is None or (step, folder) != (lowest.step, lowest.folder):
+        if step not in (*best, *_due(folder, keep_every)):
             manifests.delete(folder, step)
+
+
+def check_best(folder: pathlib.Path) -> list[str]:
+    """Sets a damaged best aside, so that it stands in no other's way; says so in words."""
+    shelf = folder / BEST
+    found = [look(shelf, step, rehash=True) for step in manifests.steps_in(shelf)]
+    return [set_aside(folder, entry) for entry in found if not entry.manifest]
+
+
+def set_aside(folder: pathlib.Path, entry: Entry) -> str:
+    """Sets a damaged checkpoint aside; says so in words."""
+    aside = manifests.set_aside(entry.folder, entry.step)
+    return f"checkpoint {entry.reason}; set aside as {aside.relative_to(folder)}"
 
 
 def is_littered(folder: pathlib.Path) -> bool:
@@ -173,7 +226,7 @@ def roll_back(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
     """Makes an older checkpoint the newest; what is newer is moved aside, not removed. To be used under the lock.
 
     Returns:
-      Where the newer ones are now.
+      Where the newer ones are now: `was_rolled_back` knows them by that.
 
     Raises:
       UsageError: there is no such checkpoint.
@@ -197,6 +250,12 @@ def roll_back(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
         manifests.write_state_file(place)
     fill(folder, 0)
     return moved
+
+
+def was_rolled_back(folder: pathlib.Path, step: int) -> bool:
+    """Whether a checkpoint of this step is where `roll_back` puts them."""
+    pattern = re.compile(rf"{ROLLED_BACK}-{step}(-\d+)?")
+    return any(pattern.fullmatch(path.name) for place in places(folder) for path in place.iterdir())
 
 
 def sweep(folder: pathlib.Path) -> list[pathlib.Path]:

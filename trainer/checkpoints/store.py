@@ -6,8 +6,7 @@ import logging
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -71,18 +70,19 @@ class Store:
         """
         damaged: list[shelves.Entry] = []
         for step, place in shelves.committed(self._folder):
-            entry = shelves.look(place, step, rehash=True)
+            entry = self._look(place, step)
             if entry.manifest is None:
                 damaged.append(entry)
                 continue
             accept(entry.manifest)
             self.restore(entry)
-            words = tuple(self._set_aside(bad) for bad in damaged)
+            words = [shelves.set_aside(self._folder, bad) for bad in damaged]
+            words += shelves.check_best(self._folder)
             shelves.put(place, step, self._folder)
             shelves.fill(self._folder, self._keep_every)
             manifests.write_state_file(self._folder)
             self._manager = None
-            return Restored(entry.manifest, words)
+            return Restored(entry.manifest, tuple(words))
         if damaged:
             raise CheckpointError(
                 f"no checkpoint in {self._folder} can be used",
@@ -91,9 +91,15 @@ class Store:
             )
         return None
 
-    def _set_aside(self, entry: shelves.Entry) -> str:
-        aside = manifests.set_aside(entry.folder, entry.step)
-        return f"checkpoint {entry.reason}; set aside as {aside.relative_to(self._folder)}"
+    def _look(self, place: pathlib.Path, step: int) -> shelves.Entry:
+        try:
+            return shelves.look(place, step, rehash=True)
+        except OSError as error:  # A cable may be loose: it is not passed over, nor called damaged.
+            raise StorageError(
+                f"checkpoint {manifests.name_of(step)} in {place} cannot be read",
+                found=said(error),
+                remedy="mend the disk; or take an older one: --mode=checkpoints lists them, --rollback=STEP chooses",
+            ) from error
 
     def restore(self, entry: shelves.Entry) -> None:
         """Restores a checkpoint whose files are known to be sound.
@@ -111,28 +117,23 @@ class Store:
                 remedy="go on with the versions of Hourglass and TensorFlow that wrote it, or --restart",
             ) from error
 
-    def borrow(self, source: pathlib.Path, model: tf.Module, same: Mapping[str, Any]) -> str:
+    def borrow(self, source: pathlib.Path, model: tf.Module) -> str:
         """Takes the weights, and nothing else, of a checkpoint of any run with the same network.
 
         Args:
           source: see `shelves.find`.
           model: theirs and ours; a child of that name in both checkpoints.
-          same: flags that the other run must share, as manifests have them.
 
         Returns:
           The checkpoint's path.
 
         Raises:
           CheckpointError: there is none, or it is damaged.
-          UsageError: it is of another network.
+          UsageError: its arrays have other shapes.
         """
         entry = shelves.find(source)
-        theirs = entry.manifest.flags if entry.manifest else {}
-        other = [f"{name}: {theirs.get(name)} -> {value}" for name, value in same.items() if theirs.get(name) != value]
         path = entry.folder / manifests.name_of(entry.step)
         try:
-            if other:
-                raise ValueError("; ".join(other))
             with without_globs(entry.folder) as folder:
                 status = tf.train.Checkpoint(model=model).restore(os.path.join(folder, path.name))
                 status.expect_partial().assert_existing_objects_matched()
@@ -140,7 +141,7 @@ class Store:
             raise UsageError(
                 f"{path} is of another network",
                 found=str(error).split("\n")[0],
-                remedy="give the --model and --hidden of that run, and data of the same shape",
+                remedy="give the network's flags of that run, and data of the same shape",
             ) from error
         return str(path)
 
@@ -178,7 +179,9 @@ class Store:
         except OSError as error:
             log.warning(f"checkpoint {step:,} is saved, but best/ and kept/ cannot be written: {said(error)}")
         try:
-            shelves.rotate(self._folder, self._keep)
+            shelves.rotate(self._folder, self._keep, self._keep_every)
+            if len(manifests.steps_in(self._folder)) > self._keep:
+                self._manager = None  # It would remove what is spared.
             if shelves.is_littered(self._folder):
                 shelves.sweep(self._folder)
         except OSError as error:
@@ -186,6 +189,7 @@ class Store:
 
     def _write(self, step: int) -> None:
         if self._manager is None:
+            manifests.write_state_file(self._folder)  # From it the manager knows what there is.
             # One more than there are or may be: the manager deletes before the new checkpoint is committed.
             most = max(self._keep, len(manifests.steps_in(self._folder))) + 1
             self._manager = tf.train.CheckpointManager(

@@ -26,6 +26,8 @@ MATHEMATICS = frozenset(
     "dataset classes model hidden activation code_activation output_activation loss optimizer learning_rate"
     " schedule batch_size seed init_from".split()
 )
+# Those of them that weights are for.
+NETWORK = ("model", "hidden", "activation", "code_activation", "output_activation")
 DURATION = frozenset("epochs steps".split())
 NUMERICS = frozenset("precision jit threads deterministic".split())
 PRESENTATION = frozenset(

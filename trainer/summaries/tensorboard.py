@@ -47,9 +47,13 @@ class Writer:
     Args:
       folder: where the event files are.
       next_step: what was written for this step and later, by a run that was killed, is removed; the first step to come.
+
+    Attributes:
+      has_dropped: whether anything was.
     """
 
     def __init__(self, folder: pathlib.Path, next_step: int) -> None:
+        self.has_dropped = False
         self._folder, self._next_step = folder, next_step
         self._writer: tf.summary.SummaryWriter | None = None
         self._failed = False
@@ -73,7 +77,7 @@ class Writer:
             if not self._failed:
                 reason = said(error).split("; ")[-1]
                 log.warning(f"TensorBoard's files in {self._folder} cannot be written ({reason}): training goes on")
-            self._failed = True
+            self._failed = self.has_dropped = True
             if writer is not None:
                 with contextlib.suppress(tf.errors.OpError):
                     writer.close()
