@@ -221,6 +221,21 @@ def test_a_copy_that_another_run_has_taken_meanwhile_is_left_alone(run):
     assert contents(copy.path) == before
 
 
+def test_a_copy_is_a_runs_own_from_its_start_on(run, tmp_path):
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").mkdir()
+    of(run).claim()
+    other = tmp_path / "elsewhere" / run.name
+    other.mkdir(parents=True)
+    (other / "run_id").write_text("another\n")
+    with pytest.raises(UsageError, match="the copy of another run"):
+        mirror.Mirror(str(tmp_path / "bucket"), other).bring_back()
+    run.rename(run.with_name("lost"))
+    run.mkdir()
+    assert of(run).bring_back() == 0
+    assert (run / "run_id").read_text() == "r\n"
+
+
 def test_a_bucket_without_times_and_with_litter_will_do(run, monkeypatch):
     def no_times(*arguments):
         raise OSError(1, "Operation not permitted")

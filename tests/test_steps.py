@@ -124,7 +124,8 @@ def test_float16_skips_a_step_that_overflows_and_counts_it():
     state, block = build(precision="mixed_float16", loss="sse")
     state.loss_scale.assign(2.0**40)  # Gradients times this are infinite in float16.
     before = [np.asarray(v).copy() for v in state.model.trainable_variables]
-    block(data(), 0, 1)
+    report = block(data(), 0, 1).numpy()[0]
+    assert report[steps.LOSS_SCALE] == 2.0**39
     for old, new in zip(before, state.model.trainable_variables, strict=True):
         np.testing.assert_array_equal(old, new)
     assert float(state.loss_scale) == 2.0**39

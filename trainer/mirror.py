@@ -125,12 +125,12 @@ class Mirror:
             )
 
     def claim(self) -> None:
-        """Makes it this run's copy, before anything is trained."""
+        """Makes it this run's copy, before anything is trained: from then on no other run may have it."""
         with self._telling():
-            self.path.mkdir(exist_ok=True)
-            _copy_new(self._run / RUN_ID_FILE, self.path / RUN_ID_FILE)
+            self.check()
             if self._there.is_dir():
                 shelves.sweep(self._there)  # Of a copy that was killed.
+            self._update()
 
     def set_aside(self) -> None:
         """Makes room for a run that begins again: file by file, since buckets do not rename folders."""
