@@ -72,7 +72,10 @@ def test_a_stopped_run_says_so_in_its_history_and_ends_the_same(whole, launch, m
     assert [words.split(";")[0].split(",")[0] for words in history()] == [
         *("started", "first checkpoint", "stopped by SIGTERM", "resumed", "finished")
     ]
-    assert texts(pathlib.Path("run/train"), "history")[40].count("\n") == 6
+    shown = texts(pathlib.Path("run/train"), "history")[40].splitlines()
+    assert shown[0].startswith("* **step 40**: finished (")
+    assert shown[-1].startswith("* **step 0**: started (")
+    assert len(shown) == 5
 
 
 def test_divergence_names_the_step_the_epoch_and_the_examples(launch):

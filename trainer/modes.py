@@ -80,6 +80,7 @@ def _bring_back(directory: RunDirectory, mirror: Mirror | None) -> None:
     """From the mirror, if the run has lost something; refuses to begin at step 0 what has come further."""
     if mirror and (step := mirror.bring_back()) is not None:
         log.info(f"brought back up to step {step:,} from {mirror.path}")
+        directory.remember(step, f"brought back from {mirror.path}")
     if (directory / RESTORING).exists():
         raise CheckpointError(
             f"{directory.path} was being brought back from a mirror, and is not yet whole",

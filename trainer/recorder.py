@@ -96,14 +96,13 @@ class Recorder:
         self._eval.picture(step, "reconstruction", grid)
 
     def history(self, step: int, rows: Sequence[Sequence[str]]) -> None:
-        """Writes the run's history, whole: TensorBoard keeps one text a step.
+        """Writes the run's history, whole and newest first: TensorBoard shows the top of one text a step.
 
         Args:
           step: of the newest entry.
           rows: [when, step, what] of each entry.
         """
-        lines = ["| when | step | what |", "| --- | --- | --- |"]
-        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+        lines = [f"* **{at}**: {what} ({when})" for when, at, what in reversed(rows)]
         self._train.text(step, "history", "\n".join(lines))
 
     def flush(self) -> None:

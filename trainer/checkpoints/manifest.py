@@ -185,7 +185,7 @@ def _verify(path: pathlib.Path, expected: dict[str, Any], *, rehash: bool) -> No
         return
     found = files.sha256(path)
     if found != expected["sha256"]:
-        raise ValueError(f"{path.name} has SHA-256 {found}; expected {expected['sha256']}")
+        raise ValueError(f"{path.name} has SHA-256 {found[:12]}...; expected {expected['sha256'][:12]}...")
 
 
 def describe(folder: pathlib.Path, step: int) -> dict[str, dict[str, Any]]:
