@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # What is claimed to the bit is claimed of a CPU.
 
-from storms import cost, damage, kills, locks, powerloss, signals, syscalls
+from storms import cost, damage, kills, locks, matrix, powerloss, signals, syscalls
 from storms.claims import Claim, table
 from storms.saver import Savers
 
@@ -50,6 +50,7 @@ STORMS: dict[str, Storm] = {
     "cost": _cost,  # First, while the disk is not yet busy: it measures time.
     "kills": lambda folder, short: [kills.storm(6 if short else 200, folder)],
     "signals": lambda folder, short: [signals.storm(4 if short else 100, folder)],
+    "matrix": lambda folder, short: [matrix.storm(folder, 2 if short else None)],
     "locks": lambda folder, short: [locks.storm(2 if short else 20, folder)],
     "saves": _saves,
     "power": _power,
