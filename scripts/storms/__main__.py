@@ -68,6 +68,8 @@ def main() -> int:
     unknown = set(arguments.storms) - set(STORMS)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(STORMS)}")
+    if not shutil.which("strace") and {"saves", "power"} & set(arguments.storms or STORMS):
+        parser.error("saves and power need strace: on Debian and Ubuntu, apt install strace")
     claims = []
     for name in arguments.storms or STORMS:
         claims += _weather(name, arguments.short, arguments.dir)
