@@ -1,5 +1,6 @@
 """Names and numbers of a config -> the objects of a run."""
 
+import math
 import pathlib
 
 from trainer import devices, floors, losses, models, progress, steps
@@ -91,3 +92,18 @@ def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, devic
 def evaluator(data: Data, model: Autoencoder, device: devices.Device) -> steps.Evaluator:
     """What reconstructs with the weights as they are."""
     return steps.make_evaluator(model, scale=data.scale, batch_size=EVALUATION_BATCH, jit=device.jit)
+
+
+def description(config: Config, data: Data, device: devices.Device, plan: Plan, model: Autoencoder) -> dict[str, str]:
+    """What a run is, in words."""
+    pixels = math.prod(data.shape)
+    widths = (pixels, *config.hidden, *config.hidden[-2::-1], pixels)
+    weights = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return {
+        "data": f"{data.name}: {len(data.train.examples):,} train, {len(data.evaluation.examples):,} eval,"
+        f" {'x'.join(map(str, data.shape))}, {data.source}",
+        "network": f"{config.model} {' -> '.join(map(str, widths))}, {weights:,} weights",
+        "training": f"{plan.total_steps:,} steps of {config.batch_size}, {config.loss}, {config.optimizer}"
+        f" {config.learning_rate:g} {config.schedule}, seed {config.seed}",
+        "device": f"{device.description}, {config.precision}, XLA {'on' if device.jit else 'off'}",
+    }

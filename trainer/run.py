@@ -9,7 +9,6 @@ import signal
 import time
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 import trainer
@@ -87,7 +86,6 @@ class Run:
         directory.write_flags(config)
         self.plan = parts.plan(config, data)
         self.provenance = Provenance.of(config, data, self.device, self.plan.total_steps, directory)
-        self.num_pixels = int(np.prod(data.shape))
         self.floors = floors.Background(
             data.train.examples,
             data.evaluation.examples,
@@ -288,29 +286,18 @@ class Run:
     # Beginning and end.
 
     def _say_header(self, restored: Manifest | None) -> None:
-        data, config, device = self.data, self.config, self.device
         lines = {
-            "data": f"{data.name}: {len(data.train.examples):,} train, {len(data.evaluation.examples):,} eval,"
-            f" {'x'.join(map(str, data.shape))}, {data.source}",
-            "network": f"{config.model} {' -> '.join(map(str, self._widths()))},"
-            f" {sum(int(np.prod(v.shape)) for v in self.model.trainable_variables):,} weights",
-            "training": f"{self.plan.total_steps:,} steps of {config.batch_size}, {config.loss}, {config.optimizer}"
-            f" {config.learning_rate:g} {config.schedule}, seed {config.seed}",
-            "device": f"{device.description}, {config.precision}, XLA {'on' if device.jit else 'off'}",
+            **parts.description(self.config, self.data, self.device, self.plan, self.model),
             "run": f"{self.directory.path}",
             "look": command(self.directory.root),
         }
         if restored:
             lines["resumed"] = f"at step {restored.step:,}; {self.provenance.claim(restored)}"
-        elif config.init_from is not None:
+        elif self.config.init_from is not None:
             lines["weights"] = f"of {self.begun_with}"
         log.info(f"Hourglass {trainer.__version__}")
         for name, text in lines.items():
             log.info(f"{name:12}{text}")
-
-    def _widths(self) -> tuple[int, ...]:
-        hidden = self.config.hidden
-        return (self.num_pixels, *hidden, *hidden[-2::-1], self.num_pixels)
 
     def _tell_beginning(self, restored: Manifest | None) -> None:
         if restored:
