@@ -5,6 +5,7 @@ with their sizes and SHA-256, and holds its own. The text file `checkpoint` of T
 never read.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -205,7 +206,12 @@ def files_of(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
 
 def delete(folder: pathlib.Path, step: int) -> None:
     """Removes a checkpoint: first what makes it count, so that a kill in between leaves an orphan, not a ruin."""
-    for path in (folder / f"{name_of(step)}.json", *files_of(folder, step)):
+    manifest = folder / f"{name_of(step)}.json"
+    if manifest.exists():
+        manifest.unlink()
+        with contextlib.suppress(OSError):  # So that a loss of power leaves no ruin either.
+            files.fsync(folder)
+    for path in files_of(folder, step):
         path.unlink(missing_ok=True)
 
 
