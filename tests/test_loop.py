@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import queue
 import signal
 
 import numpy as np
@@ -229,3 +230,15 @@ def test_an_evaluation_that_is_not_finite_names_the_last_good_checkpoint_too():
     fakes.evaluate = lambda step: diverged(step) if step == 20 else ""
     with pytest.raises(DivergedError, match="evaluation error is inf\nthe last good checkpoint is of step 15"):
         fakes.run(total_steps=30, eval_every=10, checkpoint_every=5)
+
+
+def test_a_second_signal_exits_at_once(monkeypatch):
+    exits = queue.Queue()
+    monkeypatch.setattr(signals.os, "_exit", exits.put)
+    with signals.Stop() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signal == signal.SIGINT
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert exits.get(timeout=60) == 143
+        assert stop.signal == signal.SIGINT
+    assert exits.empty()

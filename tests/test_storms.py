@@ -34,11 +34,11 @@ def broken(found: list[Claim]) -> list[str]:
 
 
 def test_killed_runs_end_with_the_bits_of_one_never_killed(tmp_path):
-    assert broken([kills.storm(3, tmp_path)]) == []
+    assert broken([kills.storm(2, tmp_path)]) == []
 
 
 def test_no_step_is_lost_to_sigterm(tmp_path):
-    assert broken([signals.storm(2, tmp_path)]) == []
+    assert broken([signals.storm(1, tmp_path)]) == []
 
 
 def test_of_two_that_start_at_once_one_trains_and_the_other_names_it(tmp_path, monkeypatch):

@@ -26,6 +26,9 @@ def hear_sigterm() -> None:
 class Stop:
     """Hears SIGINT and SIGTERM: the first asks for a stop after the running block, a second exits at once.
 
+    Python's handlers run between two instructions of Python, which may be seconds apart while TensorFlow compiles. So
+    a thread counts the signals as they come.
+
     Attributes:
       signal: the number of the first; None before it.
     """
@@ -33,9 +36,14 @@ class Stop:
     def __init__(self) -> None:
         self.signal: int | None = None
         self._previous: dict[int, object] = {}
+        self._pipe: tuple[int, int] | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
+            reading, writing = self._pipe = os.pipe()
+            os.set_blocking(writing, False)
+            signal.set_wakeup_fd(writing)
+            threading.Thread(target=_count, args=(reading,), daemon=True).start()
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._hear)
         return self
@@ -45,17 +53,29 @@ class Stop:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+        if self._pipe:
+            signal.set_wakeup_fd(-1)
+            os.close(self._pipe[1])  # The thread ends then.
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            _say("\033[?25h")  # The progress bar has hidden the cursor.
-            os._exit(128 + number)  # The last committed checkpoint is whole, whatever is being written now.
-        self.signal = number
-        _say("\nstopping when the running block is done and saved; once more ends at once\n")
+        self.signal = self.signal or number
+
+
+def _count(pipe: int) -> None:
+    """Reads the number of each signal from the pipe: says what the first will do, and exits at the second."""
+    heard = 0
+    while number := os.read(pipe, 1):
+        if number[0] in (signal.SIGINT, signal.SIGTERM):
+            heard += 1
+            if heard == 2:
+                _say("\033[?25h\n")  # The progress bar has hidden the cursor.
+                os._exit(128 + number[0])  # The last committed checkpoint is whole, whatever is being written now.
+            _say("\nstopping when the running block is done and saved; once more ends at once\n")
+    os.close(pipe)
 
 
 def _say(text: str) -> None:
-    """To a terminal, past all buffers: the handler may have interrupted somebody who is writing."""
+    """To a terminal, past all buffers and locks."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr.isatty():
             os.write(sys.stderr.fileno(), text.encode())
