@@ -162,15 +162,15 @@ def check_files(folder: pathlib.Path, text: str) -> None:
         raise CheckpointError(f"a checkpoint in {folder} is damaged", found=str(error), remedy=remedy) from error
 
 
-def newest(folder: pathlib.Path, *, rehash: bool = True) -> Manifest | None:
-    """The newest checkpoint that verifies, or None; nothing is changed.
+def newest(folder: pathlib.Path) -> Manifest | None:
+    """The newest checkpoint of one folder that verifies, or None; nothing is changed.
 
     Raises:
       NewerError: as `read`.
     """
     for step in reversed(steps_in(folder)):
         try:
-            return read(folder, step, rehash=rehash)
+            return read(folder, step)
         except NewerError:
             raise
         except CheckpointError:
