@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from storms import claims, damage, digests, kills, locks, powerloss, signals, syscalls
+from storms import claims, damage, digests, kills, locks, powerloss, signals, syscalls, verify
 from storms.claims import Claim
 from storms.saver import Savers
 
@@ -107,10 +107,20 @@ def test_a_claim_that_was_never_tried_does_not_hold_and_trials_bound_a_rate():
     assert "1 failed" in claims.table([Claim("x", 9, 10)])
 
 
-def test_resuming_is_proved_for_flags_of_ones_own(monkeypatch, capsys):
-    from storms import verify
+@pytest.mark.parametrize(("struck", "other", "code"), [(2, "", 0), (2, "--seed=1", 1), (0, "", 1)])
+def test_resuming_is_proved_only_by_kills_that_struck_and_bits_that_are_the_same(
+    struck, other, code, launch, monkeypatch, capfd
+):
+    def finish(run, flags):
+        assert launch(*flags, f"--run_dir={run}")[0] == 0
+        return 1.0
 
-    monkeypatch.setattr(verify, "KILLS", 1)
-    flags = ["--dataset=iris", "--hidden=1", "--steps=3000", "--checkpoint_every=100", "--export=none"]
-    assert verify.main(flags) == 0
-    assert "the same to the bit" in capsys.readouterr().out
+    def killed(run, flags, seconds):
+        finish(run, [*flags, *filter(None, [other])])
+        return struck
+
+    monkeypatch.setattr(verify, "_finish", finish)
+    monkeypatch.setattr(verify, "_killed_now_and_then", killed)
+    flags = ["--dataset=iris", "--hidden=1", "--steps=3", "--jit=off", "--export=none"]
+    assert verify.main(flags) == code
+    assert ("the same to the bit" in capfd.readouterr().out) == (not other)

@@ -29,7 +29,7 @@ def main(flags: list[str]) -> int:
         folder = pathlib.Path(temporary)
         whole, parts = folder / "whole", folder / "parts"
         seconds = _finish(whole, flags)
-        print(f"trained through in {seconds:.0f} s")
+        print(f"trained through; {seconds:.1f} s from the first checkpoint to the last")
         struck = _killed_now_and_then(parts, flags, seconds)
         expected, found = digests.read(whole), digests.read(parts)
     for title, result in (("through", expected), (f"{struck} kills", found)):
@@ -43,12 +43,15 @@ def main(flags: list[str]) -> int:
 
 
 def _finish(run: pathlib.Path, flags: list[str]) -> float:
-    """Trains to the end; returns the seconds from the first sign of training."""
-    process = _start(run, flags)
-    _wait_until(lambda: any(run.glob("eval/*")), process)  # What it writes last before training.
-    began = time.monotonic()
+    """Trains to the end; returns the seconds from its first checkpoint to its last."""
+    process, times, step = _start(run, flags), [time.monotonic()], 0
+    while process.poll() is None:
+        _wait_until(lambda: digests.newest_step(run) > step, process)  # noqa: B023 - it is asked before it changes
+        if digests.newest_step(run) > step:
+            step = digests.newest_step(run)
+            times.append(time.monotonic())
     _ended(run, process)
-    return time.monotonic() - began
+    return times[-1] - times[min(1, len(times) - 1)]
 
 
 def _killed_now_and_then(run: pathlib.Path, flags: list[str], seconds: float) -> int:
@@ -58,7 +61,7 @@ def _killed_now_and_then(run: pathlib.Path, flags: list[str], seconds: float) ->
         before, process = digests.newest_step(run), _start(run, flags)
         _wait_until(lambda before=before: digests.newest_step(run) > before, process)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(draw.uniform(0, seconds / KILLS))
+            process.wait(draw.uniform(0, seconds / (KILLS + 1)))
         if process.poll() is not None:
             break
         process.kill()
