@@ -1,14 +1,19 @@
 """TensorBoard as a process of its own. No TensorFlow."""
 
-import contextlib
 import logging
+import os
 import pathlib
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
+
+from trainer.errors import UsageError, said
+from trainer.summaries import addresses, running
+from trainer.summaries.running import Claim
 
 log = logging.getLogger("hourglass")
 
@@ -30,7 +35,8 @@ def _arguments(root: pathlib.Path) -> list[str]:
 _WATCHED = """
 import os, sys, threading
 def watch():
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not sys.stdin: its lock, held by a thread, would abort Python where it ends
+        pass
     os._exit(0)
 threading.Thread(target=watch, daemon=True).start()
 from tensorboard import main
@@ -39,36 +45,49 @@ sys.exit(main.run_main())
 
 
 class Server:
-    """Serves a folder of runs on localhost.
+    """Serves a folder of runs.
 
     The training's Ctrl-C does not end it, and its own end does not touch the training.
 
     Args:
       root: the folder.
-      port: wanted; another free one is taken where it is in use.
+      host: what to listen on.
+      port: a free one.
+      claims: that the server has from now on.
     """
 
-    def __init__(self, root: pathlib.Path, port: int) -> None:
-        port = _free_port(port)
-        self.url = f"http://localhost:{port}/"
-        arguments = [*_arguments(root), "--host", "localhost", "--port", str(port)]
+    def __init__(self, root: pathlib.Path, host: str, port: int, claims: Sequence[Claim] = ()) -> None:
+        self.url = addresses.url(host, port)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the server
+        arguments = [*_arguments(root), "--host", host, "--port", str(port)]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _WATCHED, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             start_new_session=True,
+            pass_fds=[claim.descriptor for claim in claims if claim.descriptor is not None],
         )
+        for claim in claims:
+            claim.tell(self.url)
 
-    def wait(self) -> None:
-        """Serves on until it ends by itself, or a signal comes; it is ended then."""
+    def wait(self) -> str | None:
+        """Serves on until a signal comes, and ends then; or until it ends by itself: then says how."""
         try:
-            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-            self._process.wait()
+            # Not the handler of SIGINT: it is ignored where a script has started this in the background.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+            return self._last_words(self._process.wait())
         except KeyboardInterrupt:
-            pass
+            return None
         finally:
             self.stop()
+
+    def _last_words(self, code: int) -> str:
+        if code < 0:
+            return f"signal {-code} ({signal.strsignal(-code)})"
+        size = os.fstat(self._errors.fileno()).st_size
+        text = os.pread(self._errors.fileno(), 4096, max(0, size - 4096)).decode(errors="replace").strip()
+        return f"exit code {code}: {text.splitlines()[-1][:200]}" if text else f"exit code {code}"
 
     def stop(self) -> None:
         """Ends the server."""
@@ -77,24 +96,40 @@ class Server:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()
+        self._errors.close()
 
 
-def start_server(root: pathlib.Path, port: int) -> Server | None:
-    """A server, or None where none can be started: training does not depend on it."""
-    try:
-        server = Server(root, port)
-    except OSError as error:
-        log.warning(f"TensorBoard cannot be started: {error}")
-        return None
+def serve(root: pathlib.Path, host: str, port: int) -> Server | None:
+    """A server of a folder; None where one is running already, whoever has started it.
+
+    Args:
+      root: the folder.
+      host: what to listen on.
+      port: wanted; another free one is taken where it is in use.
+
+    Raises:
+      UsageError: nothing can be bound to that host.
+      OSError: no process can be started.
+    """
+    is_public = addresses.is_public(host)
+    with Claim(f"{os.path.realpath(root)} at {host}") as on_folder, Claim(f"port {port}") as on_port:
+        url = on_folder.url or running.find(root, host)
+        if url is not None:
+            log.info(f"TensorBoard {url} (running already)")
+            return None
+        free = addresses.free_port(host, port if on_port.url is None else 0)
+        server = Server(root, host, free, [on_folder, on_port] if free == port else [on_folder])
     log.info(f"TensorBoard {server.url}")
+    if is_public:
+        log.warning(f"TensorBoard has no password: everybody who can reach port {free} of this machine sees the runs")
     return server
 
 
-def _free_port(wanted: int) -> int:
-    """The wanted port, or any free one where it is taken."""
-    for port in (wanted, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("localhost", port))
-            return int(probe.getsockname()[1])
-    return wanted
+def start_server(root: pathlib.Path, host: str, port: int) -> Server | None:
+    """Like `serve`, and None where none can be started: training does not depend on it."""
+    try:
+        return serve(root, host, port)
+    except (OSError, UsageError) as error:
+        log.warning(f"TensorBoard cannot be started: {said(error)}")
+        return None
