@@ -1,0 +1,90 @@
+"""A person opens TensorBoard's tabs and finds what a run has written, by name."""
+
+import pytest
+from browser import chromium, look, needs_browser, see_picture, wait_until_served
+from conftest import pictures, scalars
+
+from trainer.summaries import addresses, hparams
+from trainer.summaries.server import Server
+
+pytestmark = needs_browser
+
+FLOORS = ("floor/mean", "floor/pca")
+PICTURES = "reconstruction examples/worst examples/best weights/first_layer latent/traversal data/sample".split()
+
+# What must be seen in each tab. A line break parts pieces of text: a tag's, or a number and what it is of.
+SEEN = {
+    "?tagFilter=loss%7Crmse#timeseries": ("\nloss\n", "\nreconstruction\n/rmse\n", "\ntrain\n", "\neval\n", *FLOORS),
+    "#scalars&tagFilter=rmse": ("\nreconstruction/rmse\n", "\nbest/rmse\n", "\ntrain\n", "\neval\n", *FLOORS),
+    "#scalars&tagFilter=latent%7Cerror": ("\nlatent/active_units\n", "\nlatent/effective_rank\n", "\nerror/p90\n"),
+    "#scalars&tagFilter=norm%7Cperf": (
+        "\ngradient_norm\n",
+        "\nupdate_norm\n",
+        "\nweight_norm\n",
+        "\nperf/input_wait\n",
+    ),
+    "#custom_scalars": (
+        *("\nTraining, evaluation and floors\n", "\nloss\n", "\nroot mean squared error\n"),
+        *("\nError of single examples\n", "\nSpeed\n", "Matches (4)"),
+    ),
+    "#images&tagFilter=.": tuple(f"\ntag:\n{tag}\n" for tag in PICTURES),
+    "#histograms&tagFilter=code%7Cerror": (
+        *("\ntag:\ncodes\n", "\ntag:\nerror/examples\n"),
+        *("\ntag:\nweights/encoder/code/kernel\n", "\ntag:\ngradients/encoder/code/kernel\n"),
+    ),
+    "#distributions&tagFilter=code": ("\ntag:\ncodes\n", "\ntag:\nweights/encoder/code/kernel\n"),
+    "#graphs": ("\nencoder\n", "\ndecoder\n", "\nloss\n", "\noptimizer\n"),
+    "#projector": (
+        *("1 tensor found\ncodes at step 40\n", "Points:\n297\nDimension:\n5\n", "Metadata:\nmetadata.tsv"),
+        "described: ",
+    ),
+    "#text": (
+        *("\ntag:\nhistory\n", "\nstep 0\n: started", "\nstep 40\n: finished"),
+        *("\ntag:\nrun/command\n", "\npython launch.py --hidden=5 --steps=40", "git"),
+        *("\n--learning_rate\n0.002\n", "\nencoder/code/kernel\n64 x 5\n320\n", "fingerprint"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    import launch
+
+    run = tmp_path_factory.mktemp("finished") / "run"
+    assert launch.main(["--steps=40", "--hidden=5", "--jit=off", "--export=none", f"--run_dir={run}"]) == 0
+    return run
+
+
+@pytest.fixture(scope="module")
+def url(finished):
+    server = Server(finished, "localhost", addresses.free_port("localhost", 0))
+    try:
+        wait_until_served(server.url)
+        yield server.url
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def driver():
+    driver = chromium()
+    yield driver
+    driver.quit()
+
+
+@pytest.mark.parametrize("tab", SEEN)
+def test_a_tab_shows_by_name_what_the_run_wrote(tab, url, driver):
+    look(driver, url + tab, SEEN[tab])
+
+
+def test_the_picture_of_the_reconstructions_is_loaded_in_its_own_size(url, driver, finished):
+    height, width, _ = pictures(finished / "eval", "reconstruction")[40].shape
+    look(driver, url + "#images&tagFilter=^reconstruction$", ["reconstruction"])
+    see_picture(driver, "IMG", width, height)
+
+
+def test_the_table_of_runs_has_the_flags_and_the_errors_of_the_run(url, driver, finished):
+    found = scalars(finished / "eval")
+    metrics = [found[tag][40] for tag, _ in hparams.METRICS[:5]]  # The others are there to be chosen.
+    words = ["Trial ID", "\nrun ", "\ndigits\n", "\nbest rmse\n", "\nfinal ssim\n"]
+    look(driver, url + "#hparams", [*words, *(f"\n{value:.5g}" for value in metrics if value < 1)])
