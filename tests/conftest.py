@@ -23,6 +23,24 @@ def tensorflow_as_runs_want_it():
     devices.prepare("auto", precision="float32", jit="auto", threads=0, deterministic=False, model="dense")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_graph_a_network():
+    """Tracing what the Graphs tab shows takes longer than these runs: of runs of the same flags it is done once."""
+    from trainer import config, parts
+
+    trace, traced = parts.graph, {}
+
+    def graph(given, data, state, plan):
+        key = repr((config.mathematics(given), given.precision, plan.total_steps, data.shape))
+        if key not in traced:
+            traced[key] = trace(given, data, state, plan)
+        return traced[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "graph", graph)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     """Every test has a working folder and a Keras cache of its own."""

@@ -32,6 +32,7 @@ def test_help_lists_every_flag_with_its_default():
 def test_defaults_are_the_documented_ones():
     defaults = parse()
     assert (defaults.dataset, defaults.model, defaults.hidden) == ("digits", "dense", (32,))
+    assert (defaults.tensorboard, defaults.host, defaults.port) == (False, "localhost", 6006)
     assert (defaults.keep, defaults.device, defaults.precision, defaults.jit) == (5, "auto", "float32", "auto")
 
 
@@ -92,7 +93,7 @@ def test_flags_txt_repeats_the_run():
 
 
 def test_places_are_not_stored():
-    stored = config.to_flagfile(parse("--data_dir=d", "--run_dir=r", "--device=cpu", "--port=1234"))
+    stored = config.to_flagfile(parse("--data_dir=d", "--run_dir=r", "--device=cpu", "--host=0.0.0.0", "--port=1234"))
     assert not any(f"--{name}=" in stored for name in config.PLACE)
 
 
@@ -123,3 +124,25 @@ def test_every_preset_parses_and_says_what_it_is(path):
 
 def test_there_is_a_preset():
     assert PRESETS
+
+
+def test_the_profilers_steps_are_two_numbers():
+    assert config.parse(["--profile=100,20"])[0].profile == (100, 20)
+    assert config.parse([])[0].profile == ()
+
+
+@pytest.mark.parametrize("given", ["5", "1,2,3", "1,1001", f"{'9' * 5000},1", "0,4", "4,0", "a,b", "-1,2"])
+def test_other_profiles_are_refused(given):
+    with pytest.raises(UsageError, match="the first step to trace"):
+        config.parse([f"--profile={given}"])
+
+
+def test_the_columns_of_a_run_are_numbers_and_texts_and_hold_what_is_not_usual():
+    ours = config.parse(["--hidden=7,3", "--epochs=2", "--jit=off", "--learning_rate=0.5"])[0]
+    found = config.columns(ours, 123)
+    assert (found["hidden"], found["learning_rate"], found["steps"], found["jit"]) == ("7,3", 0.5, 123, "off")
+    assert set(found) == {*config.MATHEMATICS, "steps", "precision", "jit"} - {"init_from"}
+
+
+def test_the_command_line_is_what_was_given():
+    assert config.arguments(*config.parse(["--restart", "--hidden=7,3"])) == ["--hidden=7,3", "--restart=true"]

@@ -1,5 +1,6 @@
 """Whole runs: what a person types, sees, and finds afterwards."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -13,8 +14,10 @@ import urllib.request
 
 import numpy as np
 import pytest
+import readers
 from conftest import ROOT, pictures, scalars
 from formats import binary_batch
+from test_summaries import session
 
 from trainer import datasets, rundir
 from trainer.checkpoints import manifest as manifests
@@ -44,6 +47,27 @@ def points(run: pathlib.Path) -> dict[str, dict[str, dict[int, float]]]:
     }
 
 
+def seen(run: pathlib.Path) -> dict:
+    """All that a run's result decides in TensorBoard, as each of its readers sees it: every value, of every step."""
+    kinds = ("scalars", "images", "histograms", "custom_scalars")
+    return {
+        reader.__name__: {
+            (kind, folder, tag): values
+            for kind, folders in readers.read(reader, run).items()
+            if kind in kinds
+            for folder, tags in folders.items()
+            for tag, values in tags.items()
+            if not tag.startswith("perf/")
+        }
+        for reader in readers.READERS
+    }
+
+
+def row(run: pathlib.Path):
+    """The run's row in HParams: its columns, flags, and status."""
+    return session(run / "eval")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def small_blocks():
     """Blocks of seven steps: these runs have several."""
@@ -64,6 +88,11 @@ def finished(tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="module")
+def seen_of_finished(finished):
+    return seen(finished)
+
+
 def test_a_run_leaves_what_it_promises(finished):
     assert {path.name for path in finished.iterdir()} == {*rundir.CONTENTS, ".lock"} - {rundir.RESTORING}
     assert manifests.steps_in(finished / "checkpoints") == list(range(1, 41))
@@ -75,13 +104,17 @@ def test_scalars_are_there_at_every_due_step_under_the_documented_tags(finished)
     found = points(finished)
     assert set(found) == {"train", "eval", "floor/mean", "floor/pca"}
     measures = {f"reconstruction/{name}" for name in ("mse", "rmse", "sse", "psnr")}
-    assert set(found["train"]) == measures | {"loss", "learning_rate", "gradient_norm"}
+    norms = {"gradient_norm", "update_norm", "weight_norm"}
+    assert set(found["train"]) == measures | norms | {"loss", "learning_rate"}
     assert list(found["train"]["loss"]) == list(range(4, 41, 4))
     assert list(found["train"]["reconstruction/mse"]) == [40]
-    assert set(found["eval"]) == measures
+    health = {f"latent/{name}" for name in ("active_units", "effective_rank", "mean_correlation")}
+    margins = {"error/p10", "error/p50", "error/p90"}
+    assert set(found["eval"]) == measures | health | margins | {"reconstruction/ssim", "loss", "best/rmse", "best/step"}
     assert list(found["eval"]["reconstruction/rmse"]) == [0, 10, 20, 30, 40]
     for floor in ("floor/mean", "floor/pca"):
         assert list(found[floor]["reconstruction/rmse"]) == [0, 40]
+        assert found[floor]["loss"] == found[floor]["reconstruction/mse"]
 
 
 def test_the_values_are_those_of_the_network(finished):
@@ -126,15 +159,27 @@ def killed_after(finished, step, run):
 
 # At a block's end; right after an epoch's end, inside a block, between two logged steps.
 @pytest.mark.parametrize("step", [7, 22])
-def test_a_killed_run_ends_with_the_bytes_of_one_never_stopped(step, finished, tmp_path, launch):
+def test_a_killed_run_ends_with_the_bytes_of_one_never_stopped(step, finished, seen_of_finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, step, run)
     code, output, _ = launch(f"--run_dir={run}")
     assert code == 0
     assert f"resumed     at step {step}; the result will be that of an uninterrupted run, to the bit" in output
     assert weights(run, 40) == weights(finished, 40)
-    assert points(run) == points(finished)
-    assert list(pictures(run / "eval", "reconstruction")) == [0, 20, 40]
+    assert seen(run) == seen_of_finished
+
+
+def test_every_reader_sees_all_of_a_run_and_one_value_a_step(seen_of_finished):
+    one, *others = seen_of_finished.values()
+    assert all(other == one for other in others)
+    steps = {key: [step for step, _ in values] for key, values in one.items()}
+    assert all(found == sorted(set(found)) for found in steps.values())
+    assert steps["scalars", "train", "update_norm"] == list(range(4, 41, 4))
+    assert steps["scalars", "eval", "latent/effective_rank"] == [0, 10, 20, 30, 40]
+    assert steps["histograms", "train", "gradients/encoder/code/kernel"] == [0, 10, 20, 30, 40]
+    assert steps["images", "eval", "latent/traversal"] == [0, 20, 40]
+    assert steps["images", "train", "data/sample"] == [0]
+    assert ("custom_scalars", "eval", "custom_scalars__config__") in steps
 
 
 def test_the_result_does_not_depend_on_when_checkpoints_are_saved(finished, tmp_path, launch):
@@ -407,7 +452,8 @@ def reached_at(url: str, process: subprocess.Popen) -> bool:
         return False
 
 
-def test_tensorboard_is_served_after_the_run_until_a_signal_and_ends_with_it(finished):
+def test_tensorboard_is_served_after_the_run_until_a_signal_and_ends_with_it(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # It registers there.
     command = [sys.executable, str(ROOT / "launch.py"), f"--run_dir={finished}"]
     process = subprocess.Popen([*command, "--tensorboard"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     url = next(line.split()[-3] for line in process.stdout if line.startswith("TensorBoard goes on at"))
@@ -583,3 +629,206 @@ def test_a_bug_of_ours_is_exit_70_with_its_traceback_in_the_log(launch, monkeypa
     assert "Traceback" in pathlib.Path("run/run.log").read_text()
     for debug in ("--debug", "--debug=true"):
         assert "Traceback" in launch("--run_dir=run", debug)[2]
+
+
+# TensorBoard.
+
+
+def test_something_is_on_the_disk_before_the_first_step_and_from_the_first_point_on(tmp_path, launch, monkeypatch):
+    from trainer import parts
+
+    make, seen = parts.block, []
+
+    def watched(*arguments):
+        block = make(*arguments)
+
+        def call(*data):
+            seen.append({name: scalars(tmp_path / "run" / name) for name in ("train", "eval")})
+            return block(*data)
+
+        return call
+
+    monkeypatch.setattr(parts, "block", watched)
+    assert launch(*SHORT, "--jit=off", "--export=none", f"--run_dir={tmp_path / 'run'}")[0] == 0
+    assert set(seen[0]["eval"]["reconstruction/rmse"]) == {0}
+    first = next(found["train"]["loss"] for found in seen if "loss" in found["train"])
+    assert 4 in first
+    assert len(first) < 10  # Not all of them: the run was going on.
+
+
+def test_a_longer_run_with_another_schedule_of_pictures_shows_one_schedule_and_runs_anew(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    assert row(run)[2] == 1  # success
+    more = ("--steps=60", "--image_every=30", f"--run_dir={run}", "--export=none")
+    assert launch(*more)[0] == 0
+    assert list(pictures(run / "eval", "reconstruction")) == [0, 60]
+    assert list(pictures(run / "train", "data/sample")) == [0]
+    _, started, status = row(run)
+    assert (started.hparams["steps"].number_value, status) == (60, 1)
+
+
+def test_a_stopped_run_is_still_running_and_a_diverged_one_has_failed(launch):
+    diverging = ("--dataset=iris", "--hidden=2", "--optimizer=sgd", "--learning_rate=1e6", "--jit=off")
+    assert launch(*diverging, "--run_dir=diverged")[0] == 3
+    assert row(pathlib.Path("diverged"))[2] == 2
+    from trainer.recorder import Recorder
+
+    with pytest.MonkeyPatch.context() as patch:
+        log = Recorder.log
+        patch.setattr(Recorder, "log", lambda *point: (log(*point), os.kill(os.getpid(), signal.SIGTERM)))
+        assert launch(*SHORT, "--jit=off", "--run_dir=stopped")[0] == 143
+    assert row(pathlib.Path("stopped"))[2] is None
+
+
+def test_tables_with_codes_of_two_numbers_have_a_scatter_and_no_other_picture(launch):
+    assert launch("--dataset=iris", "--hidden=2", "--steps=4", "--jit=off", "--export=none", "--run_dir=run")[0] == 0
+    shown = pictures(pathlib.Path("run/eval"), "latent/scatter")
+    assert list(shown) == [0, 1, 2, 4]
+    images = readers.read(readers.Accumulators, pathlib.Path("run"))["images"]
+    assert {tag for tags in images.values() for tag in tags} == {"latent/scatter"}
+    codes = np.loadtxt("run/eval/plugins/org_tensorflow_tensorboard_projector/codes.tsv")
+    assert codes.shape == (150, 3)
+    assert not codes[:, 2].any()
+
+
+def test_the_projector_has_the_codes_and_errors_of_the_last_checkpoint(finished):
+    import tensorflow as tf
+
+    data = datasets.load("digits", datasets.Sources()).evaluation
+    network = tf.saved_model.load(str(finished / "export" / "40"))
+    images = data.examples.astype(np.float32) / 16
+    codes = network.encode(images)["codes"].numpy()
+    folder = finished / "eval/plugins/org_tensorflow_tensorboard_projector"
+    np.testing.assert_allclose(np.loadtxt(folder / "codes.tsv"), codes, rtol=1e-3, atol=1e-4)
+    rows = [line.split("\t") for line in (folder / "metadata.tsv").read_text().splitlines()]
+    errors = np.sqrt(np.mean((network.decode(codes)["reconstructions"].numpy() - images) ** 2, axis=(1, 2, 3)))
+    np.testing.assert_allclose([float(row[1]) for row in rows[1:]], errors, rtol=1e-3)
+    assert [row[0] for row in rows[1:]] == [str(label) for label in data.labels]
+
+
+def test_what_only_tensorboard_shows_may_fail(launch, monkeypatch):
+    from trainer import gallery, pages
+    from trainer.summaries import hparams, projector, statistics
+
+    def fail(*arguments, **options):
+        raise ValueError("it fails")
+
+    for module, name in ((projector, "write"), (hparams, "start"), (hparams, "end"), (gallery, "draw")):
+        monkeypatch.setattr(module, name, fail)
+    monkeypatch.setattr(pages, "pages", fail)
+    monkeypatch.setattr(statistics, "latent_health", fail)
+    monkeypatch.setattr(statistics, "histogram", fail)
+    code, output, _ = launch(*SHORT, "--jit=off", "--export=none", "--run_dir=run")
+    assert code == 0
+    told = [line.split(":")[1] for line in output.splitlines() if "training goes on" in line]
+    names = ("the run's row in HParams", "texts", "statistics", "histograms", "pictures", "the projector's files")
+    assert sorted(told) == sorted(f" {name} cannot be written (it fails)" for name in names)
+    assert list(points(pathlib.Path("run"))["eval"]["reconstruction/rmse"]) == [0, 10, 20, 30, 40]
+    assert "in fail" in pathlib.Path("run/run.log").read_text()
+
+
+def test_codes_that_are_no_numbers_are_a_divergence_and_no_picture(launch, monkeypatch):
+    from trainer.models import autoencoder
+
+    monkeypatch.setattr(
+        autoencoder.Autoencoder, "encode", lambda self, images: self.encoder(images - self.mean) * float("inf")
+    )
+    monkeypatch.setattr(autoencoder.Autoencoder, "logits", lambda self, codes: self.decoder(tf_zeros_like(codes)))
+    code, _, error = launch(*SHORT, "--jit=off", "--export=none", "--run_dir=run")
+    assert code == 3
+    assert "after step 0 codes are not finite" in error
+
+
+def tf_zeros_like(values):
+    import tensorflow as tf
+
+    return tf.zeros_like(values)
+
+
+@pytest.mark.parametrize(
+    ("profile", "traced"), [("11,5", True), ("38,500", True), ("41,5", False), ("999999999999,1", False)]
+)
+def test_the_profiler_writes_to_where_tensorboard_looks_or_says_that_there_was_nothing(profile, traced, launch):
+    code, output, _ = launch(*SHORT, "--jit=off", "--export=none", f"--profile={profile}", "--run_dir=run")
+    assert code == 0
+    found = list(pathlib.Path("run/train/plugins/profile").glob("*/*.xplane.pb"))
+    assert len(found) == traced
+    assert ("nothing was traced" in output) == (not traced)
+    assert "profile" not in pathlib.Path("run/flags.txt").read_text()
+
+
+def test_a_resume_within_the_traced_steps_traces_the_rest(finished, tmp_path, launch, monkeypatch):
+    import tensorflow as tf
+
+    seen = []
+    monkeypatch.setattr(tf.profiler.experimental, "start", lambda folder: seen.append("start"))
+    monkeypatch.setattr(tf.profiler.experimental, "stop", lambda: seen.append("stop"))
+    run = tmp_path / "run"
+    killed_after(finished, 22, run)
+    assert launch(f"--run_dir={run}", "--profile=20,10")[0] == 0
+    assert seen == ["start", "stop"]
+
+
+def test_the_projector_is_of_the_last_checkpoint_though_the_kill_came_right_after_it(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    killed_after(finished, 40, run)
+    folder = run / "eval/plugins/org_tensorflow_tensorboard_projector"
+    expected = {path.name: path.read_bytes() for path in folder.iterdir()}
+    config = folder / "projector_config.pbtxt"
+    config.write_text(config.read_text().replace("step 40", "step 39"))
+    (folder / "codes.tsv").write_text("1\t2\t3\n")
+    assert launch(f"--run_dir={run}")[0] == 0
+    found = {path.name: path.read_bytes() for path in folder.iterdir()}
+    np.testing.assert_allclose(
+        *(np.loadtxt(content["codes.tsv"].decode().splitlines()) for content in (found, expected)), rtol=1e-3, atol=1e-4
+    )
+    assert found["projector_config.pbtxt"] == expected["projector_config.pbtxt"]
+
+
+def test_what_an_older_run_has_not_written_is_written_when_it_goes_on(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    killed_after(finished, 22, run)
+    for path in [*run.glob("train/*tfevents*"), *run.glob("eval/*tfevents*")]:
+        path.unlink()
+    manifest = run / "checkpoints/ckpt-22.json"
+    content = manifests.read(run / "checkpoints", 22)
+    known = {tag: value for tag, value in content.metrics.items() if not tag.startswith("eval/best/")}
+    manifest.unlink()
+    manifests.write(run / "checkpoints", dataclasses.replace(content, metrics=known))
+    shutil.rmtree(run / "checkpoints/best")
+    assert launch(f"--run_dir={run}")[0] == 0
+    images = readers.read(readers.Accumulators, run)
+    assert "data/sample" in images["images"]["train"]
+    assert images["custom_scalars"]["eval"]
+    assert list(scalars(run / "eval")["best/rmse"]) == [30, 40]
+
+
+def test_a_rollback_keeps_what_this_start_has_told_of_the_run(launch):
+    diverging = ("--dataset=iris", "--hidden=3", "--optimizer=sgd", "--schedule=constant", "--steps=40", "--jit=off")
+    more = ("--learning_rate=3", "--on_divergence=rollback", "--batch_size=10", "--export=none", "--run_dir=run")
+    assert launch(*diverging, *more)[0] == 0
+    assert "rollback" in pathlib.Path("run/history.txt").read_text()
+    texts = readers.read(readers.Accumulators, pathlib.Path("run"))["text"]["train"]
+    assert {"run/command", "run/flags", "run/network", "run/data"} < set(texts)
+
+
+def test_a_run_that_was_begun_again_is_another_row_in_hparams(launch):
+    tiny = ("--dataset=iris", "--hidden=1", "--steps=1", "--jit=off", "--export=none", "--run_dir=run")
+    assert launch(*tiny)[0] == 0
+    first = row(pathlib.Path("run"))[1].group_name
+    assert launch(*tiny, "--restart")[0] == 0
+    assert row(pathlib.Path("run"))[1].group_name != first
+    assert first.startswith("run ")
+
+
+def test_restarts_leave_no_files_without_content(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    killed_after(finished, 39, run)
+    for _ in range(2):
+        for place in ("checkpoints", "checkpoints/best"):
+            manifests.delete(run / place, 40)
+        (run / "result.json").unlink(missing_ok=True)
+        assert launch(f"--run_dir={run}", "--export=none")[0] == 0
+    for folder in ("floor/mean", "floor/pca"):
+        assert len(list((run / folder).glob("*tfevents*"))) == 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import loop, progress, signals
+from trainer import loop, progress, signals, steps
 from trainer.errors import DivergedError, StorageError
 
 
@@ -17,26 +17,28 @@ class Fakes:
     """Counts steps instead of training; the loss of step s (from 1 on) is s, or as `losses` says."""
 
     def __init__(self, losses=None, on_step=None, ruined_at=(), scales=None, full_at=()):
-        self.events, self.logged, self.saved = [], {}, {}
+        self.events, self.logged, self.saved, self.profiled = [], {}, {}, []
         self.losses, self.on_step = losses or {}, on_step or (lambda step: None)
         self.step = 0
         self.ruined_at, self.scales, self.full_at = ruined_at, scales or {}, full_at
 
     def block(self, data, first, last):
-        reports = np.zeros((len(data), 4), np.float32)
+        reports = np.zeros((len(data), steps.NUM_REPORTED), np.float32)
         for row in range(first, last):
             self.step += 1
-            reports[row] = [self.losses.get(self.step, self.step), 0.1, 0.2, self.scales.get(self.step, 1.0)]
+            reports[row] = [self.losses.get(self.step, self.step), 0.1, self.scales.get(self.step, 1.0), 0.2, 0.3, 0.4]
             self.on_step(self.step)
         return tf.constant(reports)
 
     def run(self, start=None, pending=(0.0, 0), steps_per_block=8, **plan):
         self.step = start or 0
-        intervals = {"log_every": 0, "eval_every": 0, "image_every": 0, "checkpoint_every": 0}
+        plan = {"log_every": 0, "eval_every": 0, "checkpoint_every": 0, **plan}
+        plan["pictures"] = progress.picture_steps(plan["total_steps"], plan.pop("image_every", 0), 1_000)
         actions = loop.Actions(
             log=lambda step, values: self.logged.update({step: dict(values)}),
             evaluate=self.evaluate,
             picture=lambda step: self.events.append(("picture", step)),
+            profile=lambda step: self.profiled.append(step),
             is_sound=lambda: self.step not in self.ruined_at,
             save=self.save,
             batch=lambda step: f"batch {step}",
@@ -46,7 +48,7 @@ class Fakes:
             return loop.train(
                 self.block,
                 blocks,
-                loop.Plan(steps_per_block=steps_per_block, **{**intervals, **plan}),
+                loop.Plan(steps_per_block=steps_per_block, **plan),
                 actions,
                 start_step=start,
                 pending=loop.Pending(*pending),
@@ -96,6 +98,42 @@ def test_a_point_is_the_mean_loss_since_the_last_point():
     fakes = Fakes()
     fakes.run(total_steps=7, log_every=3)
     assert {step: values["loss"] for step, values in fakes.logged.items()} == {3: 2.0, 6: 5.0, 7: 7.0}
+
+
+def test_a_point_tells_all_that_the_step_has_reported():
+    fakes = Fakes()
+    fakes.run(total_steps=7, log_every=7, batch_size=5, eval_every=3)
+    (point,) = fakes.logged.values()
+    norms = {"learning_rate": 0.1, "gradient_norm": 0.2, "update_norm": 0.3, "weight_norm": 0.4}
+    assert {name: point[name] for name in norms} == pytest.approx(norms)
+    assert point["perf/examples_per_second"] == 5 * point["perf/steps_per_second"]
+    assert 0 <= point["perf/input_wait"] <= 1
+    assert "loss_scale" not in point
+
+
+def test_under_float16_a_point_tells_the_loss_scale():
+    fakes = Fakes(scales={3: 512.0})
+    fakes.run(total_steps=3, has_loss_scale=True)
+    assert fakes.logged[3]["loss_scale"] == 512.0
+
+
+def test_the_share_of_time_that_went_by_waiting_is_of_the_calls_time():
+    pace = loop._Pace()
+    pace.took(1, 9.0)  # It compiles: this says nothing.
+    pace.waited(0.75)
+    pace.took(1, 1.0)
+    assert pace.input_wait == pytest.approx(0.75)
+    pace.took(1, 1.0)
+    assert pace.input_wait == 0
+
+
+def test_the_profiler_is_asked_right_before_the_first_traced_step_and_right_after_the_last():
+    fakes = Fakes()
+    fakes.run(total_steps=40, traced=(12, 17), steps_per_block=100)
+    assert {11, 17} <= set(fakes.profiled)
+    early = Fakes()
+    early.run(total_steps=9, traced=(1, 9))
+    assert early.profiled[0] == 0
 
 
 @pytest.mark.parametrize("stop_at", range(1, 10))

@@ -140,12 +140,15 @@ def test_every_network_trains_is_restored_and_exported(name, precision, loss, op
         return network, steps.make_state(network, optimizer, precision=precision)
 
     network, state = make()
-    block = steps.make_block(
+    step = steps.make_step(
         state,
         losses.LOSSES[loss],
         steps.make_schedule("cosine", 1e-3, 6),
         scale=255.0,
         is_logged=lambda step: step > 0,
+    )
+    block = steps.make_block(
+        step,
         jit=devices.uses_jit("auto", kind="cpu", precision=precision, model=name),
     )
     reports = block(tf.constant(images), 0, 6).numpy()

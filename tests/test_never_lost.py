@@ -95,7 +95,7 @@ def test_a_run_that_diverges_goes_back_with_a_lower_rate_and_ends(launch):
     told = [words for words in history() if "rollback" in words]
     assert [words.split("; ")[1].split(":")[0] for words in told] == ["rollback 1 of 3", "rollback 2 of 3"]
     assert all(words in output for words in told)
-    assert "rollback 2 of 3" in texts(pathlib.Path("run/train"), "history")[0]
+    assert "rollback 2 of 3" in texts(pathlib.Path("run/train"), "history")[1]
     found = scalars(pathlib.Path("run/train"))
     assert list(found["loss"]) == list(range(5, 41, 5))
     assert set(found["learning_rate"].values()) == {3 / 16}
@@ -129,12 +129,12 @@ def test_the_best_checkpoint_is_kept_and_exported(launch, monkeypatch):
         seen.append(step)
         return evaluate(self, step)
 
-    measure = Recorder._measure
+    measure = Recorder._reconstruction
     monkeypatch.setattr(Recorder, "evaluate", worse_after_20)
     monkeypatch.setattr(
         Recorder,
-        "_measure",
-        lambda self, examples: {**measure(self, examples), "reconstruction/mse": 1.0 + abs(seen[-1] - 20)},
+        "_reconstruction",
+        lambda self, found: {**measure(self, found), "reconstruction/mse": 1.0 + abs(seen[-1] - 20)},
     )
     code, output, _ = launch(*RUN, "--export=best", "--keep=1", "--keep_every=30")
     assert code == 0

@@ -57,3 +57,37 @@ def test_without_a_terminal_there_is_no_bar():
 
 def test_an_aligned_interval_divides_the_other_or_is_its_multiple():
     assert [progress.aligned(20, other) for other in (50, 70, 20, 7, 1, 200, 23)] == [25, 35, 20, 21, 20, 20, 23]
+
+
+@pytest.mark.parametrize(
+    ("total", "every", "expected"),
+    [
+        (10_000, None, [0, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000]),
+        (12_500, None, [0, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 12_500]),
+        (40, None, [0, 1, 2, 5, 10, 20, 40]),
+        (1, None, [0, 1]),
+        (25, 10, [0, 10, 20, 25]),
+        (20, 10, [0, 10, 20]),
+        (25, 0, [0, 25]),
+        (25, 99, [0, 25]),
+    ],
+)
+def test_pictures_are_dense_at_first_and_always_of_the_first_and_the_last_step(total, every, expected):
+    assert progress.picture_steps(total, every, 1_000) == expected
+
+
+@pytest.mark.parametrize("total", [1, 7, 998, 999, 1_000, 1_001, 5_000, 123_456_789])
+def test_there_are_never_more_pictures_than_tensorboard_keeps(total):
+    for every in (1, 2, 3, 500):
+        steps = progress.picture_steps(total, every, 1_000)
+        assert len(steps) <= 1_000
+        assert steps == sorted(set(steps))
+        assert all(step % every == 0 for step in steps[:-1])
+        assert (steps[0], steps[-1]) == (0, total)
+    assert len(progress.picture_steps(total, None, 1_000)) <= 10
+
+
+@pytest.mark.parametrize("total", [7, 100, 2_500, 60_000])
+def test_a_longer_run_has_the_late_pictures_of_a_shorter_one(total):
+    shorter, longer = (set(progress.picture_steps(steps, None, 1_000)) for steps in (total, 2 * total))
+    assert shorter - longer - {total} <= set(range(total // 100 + 2))

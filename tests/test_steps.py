@@ -24,15 +24,14 @@ def build(
         seed=1,
     )
     state = steps.make_state(model, optimizer, precision=precision)
-    block = steps.make_block(
+    step = steps.make_step(
         state,
         losses.LOSSES[loss],
         steps.make_schedule(schedule, rate, STEPS),
         scale=1.0,
         is_logged=lambda step: step % 4 == 0,
-        jit=jit,
     )
-    return state, block
+    return state, steps.make_block(step, jit=jit)
 
 
 def data(steps_per_block=STEPS):
@@ -175,10 +174,72 @@ def test_a_checkpoint_of_one_precision_restores_into_another_to_the_bit(precisio
     assert float(other.loss_scale) == 2.0**15  # What float16 wants to begin with, whatever came before.
 
 
-def test_evaluation_of_any_number_of_examples_is_exact():
+def evaluator(state, loss="mse", batch_size=16):
+    return steps.make_evaluator(state.model, losses.LOSSES[loss], scale=1.0, batch_size=batch_size, jit=True)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_evaluation_of_any_number_of_examples_is_exact(loss):
+    state, _ = build(loss=loss)
+    found = evaluator(state, loss).measure(ROWS, np.array([0, 15, 16, 39]))
+    outputs = state.model(ROWS).numpy()
+    np.testing.assert_allclose(found.squared_errors, np.square(ROWS - outputs).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found.codes, state.model.encode(ROWS).numpy()[[0, 15, 16, 39]], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.reconstructions, outputs[[0, 15, 16, 39]], rtol=1e-5)
+    shown = state.model.logits(state.model.encode(ROWS)) if loss == "bernoulli" else outputs
+    whole = float(losses.LOSSES[loss].function(ROWS, shown))
+    assert losses.LOSSES[loss].total(float(found.losses.mean())) == pytest.approx(whole, rel=1e-5)
+
+
+def test_single_examples_codes_weights_and_gradients_are_the_networks_own():
+    state, _ = build(loss="sse")
+    seen = evaluator(state, "sse")
+    np.testing.assert_allclose(seen.reconstruct(ROWS[:3]), state.model(ROWS[:3]), rtol=1e-5)
+    np.testing.assert_allclose(seen.decode([[1, 2, 3]]), state.model.decode(tf.constant([[1.0, 2, 3]])), rtol=1e-5)
+    names = [f"{part}/{layer}/kernel" for part, layer in (("encoder", "hidden_1"), ("encoder", "code"))]
+    assert set(names) < set(seen.weights())
+    np.testing.assert_array_equal(seen.weights()["encoder/hidden_1/kernel"], seen.first_kernel())
+    # The output's bias moves every pixel by itself: its gradient is known by hand.
+    by_hand = 2 * (state.model(ROWS[:5]).numpy() - ROWS[:5]).mean(axis=0)
+    np.testing.assert_allclose(seen.gradients(ROWS[:5])["decoder/bias"], by_hand, rtol=1e-4)
+
+
+def test_the_names_of_weights_do_not_depend_on_how_many_networks_there_have_been():
+    assert list(evaluator(build()[0]).weights()) == list(evaluator(build()[0]).weights())
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "precision"), [*((name, "float32") for name in steps.OPTIMIZERS), ("rmsprop", "mixed_float16")]
+)
+def test_the_update_and_weight_norms_are_of_what_the_step_has_done(optimizer, precision):
+    state, block = build(optimizer=optimizer, precision=precision)
+    weights = state.model.trainable_variables
+    block(data(), 0, 3)
+    before = [variable.numpy() for variable in weights]
+    report = block(data(), 3, 4).numpy()[3]
+    after = [variable.numpy() for variable in weights]
+    moved = np.sqrt(sum(np.square(new - old).sum() for new, old in zip(after, before, strict=True)))
+    assert report[steps.UPDATE_NORM] == pytest.approx(moved, rel=1e-3)
+    assert report[steps.WEIGHT_NORM] == pytest.approx(np.sqrt(sum(np.square(w).sum() for w in after)), rel=1e-5)
+
+
+def test_a_step_that_float16_skips_has_moved_nothing():
+    state, block = build(precision="mixed_float16")
+    state.loss_scale.assign(3e38)
+    report = block(data(), 0, 4).numpy()[3]
+    assert (report[steps.UPDATE_NORM], int(state.step)) == (0, 4)
+
+
+def test_the_graph_of_a_step_names_its_parts_and_trains_nothing():
     state, _ = build()
-    evaluator = steps.make_evaluator(state.model, scale=1.0, batch_size=16, jit=True)
-    found = evaluator.squared_errors(ROWS)
-    expected = np.square(ROWS - state.model(ROWS).numpy()).sum(axis=1)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    np.testing.assert_allclose(evaluator.reconstruct(ROWS[:3]), state.model(ROWS[:3]), rtol=1e-5)
+    before = contents(state)
+    step = steps.make_step(
+        state, losses.LOSSES["mse"], steps.make_schedule("cosine", 0.1, 9), scale=1.0, is_logged=None
+    )
+    graph = steps.graph_of(step, tf.TensorSpec([BATCH, 6], tf.float32), state.model)
+    scopes = {node.name.split("/")[0] for node in graph.node}
+    assert {"input", "encoder", "decoder", "loss", "optimizer", "schedule", "norms"} <= scopes
+    assert {"encoder/hidden_1/MatMul", "gradient_tape/decoder/pixels/MatMul/MatMul"} <= {n.name for n in graph.node}
+    with tf.Graph().as_default():
+        tf.import_graph_def(graph, name="")  # Every name that is used is there.
+    assert contents(state) == before

@@ -1,5 +1,6 @@
 """The short form of scripts/torture: a few trials of every storm; and that each of them can fail."""
 
+import contextlib
 import dataclasses
 import shutil
 import subprocess
@@ -33,11 +34,25 @@ def broken(found: list[Claim]) -> list[str]:
     return [claim.what for claim in found if not claim.holds and not claim.control]
 
 
-def test_killed_runs_end_with_the_bits_of_one_never_killed(tmp_path):
+@pytest.fixture(scope="module")
+def short_runs(tmp_path_factory):
+    """A third of the steps, one nursery, one reference: so they end in the time that a test has."""
+    with kills.Nursery() as nursery, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kills, "FLAGS", (*kills.FLAGS, "--steps=300"))
+        for module in (kills, signals):
+            patch.setattr(module, "STEPS", 300)
+        expected = kills.reference(nursery, kills.Subject(), tmp_path_factory.mktemp("reference"))
+        for module in (kills, signals):
+            patch.setattr(module, "Nursery", lambda: contextlib.nullcontext(nursery))
+            patch.setattr(module, "reference", lambda *arguments: expected)
+        yield
+
+
+def test_killed_runs_end_with_the_bits_of_one_never_killed(tmp_path, short_runs):
     assert broken([kills.storm(1, tmp_path)]) == []
 
 
-def test_no_step_is_lost_to_sigterm(tmp_path):
+def test_no_step_is_lost_to_sigterm(tmp_path, short_runs):
     assert broken([signals.storm(1, tmp_path)]) == []
 
 
@@ -88,7 +103,7 @@ def test_a_verifier_that_looks_at_sizes_only_is_found_out(tmp_path, monkeypatch)
 
 
 def test_digests_tell_what_differs():
-    result = digests.Result(3, {"w float32 [1]": b"\0\0\0\0"}, {"train": {"loss": {1: b"\0\0\0\0"}}}, {})
+    result = digests.Result(3, {"w float32 [1]": b"\0\0\0\0"}, {"train": {"loss": {1: b"\0\0\0\0"}}}, {}, {})
     other = dataclasses.replace(result, tensors={"w float32 [1]": b"\0\0\x80\x3f"}, scalars={"train": {"loss": {}}})
     assert digests.differences(result, result) == []
     assert digests.differences(other, result) == [

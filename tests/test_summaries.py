@@ -7,9 +7,8 @@ import pytest
 from conftest import pictures as read_pictures
 from conftest import scalars
 
-from trainer.summaries import pictures, statistics
+from trainer.summaries import eventfiles, hparams, pictures, statistics, tags
 from trainer.summaries import tensorboard as board
-from trainer.summaries.server import Server, command
 
 
 def test_the_measures_are_of_one_error():
@@ -87,7 +86,7 @@ def test_a_run_that_starts_over_leaves_nothing_of_the_first(tmp_path):
 @pytest.mark.parametrize("lost", [1, 7, 40])
 def test_a_torn_last_record_is_cut_off(lost, tmp_path):
     write(tmp_path, range(5))
-    (path,) = [p for p in tmp_path.glob(board.EVENT_FILES) if p.name.endswith(".v2")]
+    (path,) = [p for p in tmp_path.glob(eventfiles.PATTERN) if p.name.endswith(".v2")]
     path.write_bytes(path.read_bytes()[:-lost])
     write(tmp_path, [4], next_step=4)
     assert scalars(tmp_path)["loss"] == {step: step / 2 for step in range(5)}
@@ -95,7 +94,7 @@ def test_a_torn_last_record_is_cut_off(lost, tmp_path):
 
 def test_a_damaged_event_file_is_kept_aside(tmp_path):
     write(tmp_path, range(50))
-    (path,) = [p for p in tmp_path.glob(board.EVENT_FILES) if p.name.endswith(".v2")]
+    (path,) = [p for p in tmp_path.glob(eventfiles.PATTERN) if p.name.endswith(".v2")]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -107,7 +106,7 @@ def test_a_damaged_event_file_is_kept_aside(tmp_path):
 
 def test_a_clock_that_was_set_back_changes_nothing(tmp_path, monkeypatch):
     write(tmp_path, range(5))
-    for path in tmp_path.glob(board.EVENT_FILES):
+    for path in tmp_path.glob(eventfiles.PATTERN):
         path.rename(path.with_name(re.sub(r"tfevents\.\d+", "tfevents.9999999999", path.name)))
     write(tmp_path, range(5, 8), next_step=5)
     assert scalars(tmp_path)["loss"] == {step: step / 2 for step in range(8)}
@@ -121,27 +120,143 @@ def test_the_start_is_told_to_readers_that_have_the_files_open(tmp_path):
     write(tmp_path, range(3, 5), next_step=3)
     started = [
         event.step
-        for path in sorted(tmp_path.glob(board.EVENT_FILES))
+        for path in sorted(tmp_path.glob(eventfiles.PATTERN))
         for event in tf.compat.v1.train.summary_iterator(str(path))
         if event.session_log.status == tf.compat.v1.SessionLog.START
     ]
     assert started == [0, 3]
 
 
-def test_the_command_can_be_typed_and_keeps_every_picture(tmp_path):
-    assert command(tmp_path / "my runs").endswith("/my runs' --samples_per_plugin images=1000")
+def test_every_tag_says_what_it_is_and_a_networks_own_tags_what_their_kind_is():
+    assert all(len(tag.text) > 20 and tag.text.endswith((".", "?")) for tag in tags.TAGS.values())
+    assert tags.of("weights/encoder/code/kernel") is tags.TAGS["weights"]
+    assert tags.of("weights/first_layer") is tags.TAGS["weights/first_layer"]
+    with pytest.raises(KeyError):
+        tags.of("unheard/of")
 
 
-def test_a_port_that_is_taken_is_replaced_by_a_free_one(tmp_path, monkeypatch):
-    import socket
-    import subprocess
+def descriptions(folder):
+    """{tag: description} as TensorBoard has them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    started = []
-    monkeypatch.setattr(subprocess, "Popen", lambda arguments, **options: started.append(arguments))
-    with socket.socket() as taken:
-        taken.bind(("localhost", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        server = Server(tmp_path, port)
-    assert server.url != f"http://localhost:{port}/"
-    assert started[0][started[0].index("--host") + 1] == "localhost"
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    return {tag: accumulator.SummaryMetadata(tag).summary_description for tag in accumulator.Tags()["tensors"]}
+
+
+def test_whatever_is_written_is_described_and_scalars_only_once_a_file(tmp_path):
+    writer = board.Writer(tmp_path, 0)
+    for step in range(100):
+        writer.scalars(step, {"loss": 1.0})
+    writer.scalars(100, {"loss": 1.0, "weight_norm": 2.0})
+    writer.histograms(0, {"codes": np.arange(9.0), "weights/any": np.ones((3, 2))})
+    writer.picture(0, "latent/manifold", np.zeros((4, 4, 1), np.uint8))
+    writer.text(0, "run/flags", "some")
+    writer.close()
+    assert descriptions(tmp_path) == {
+        **{tag: tags.TAGS[tag].text for tag in ("loss", "weight_norm", "codes", "latent/manifold", "run/flags")},
+        "weights/any": tags.TAGS["weights"].text,
+    }
+    (path,) = [path for path in tmp_path.glob(eventfiles.PATTERN) if path.name.endswith(".v2")]
+    assert path.read_bytes().count(tags.TAGS["loss"].text.encode()) == 1
+
+
+def test_a_tag_that_means_something_else_now_keeps_none_of_its_old_points(tmp_path, monkeypatch):
+    write(tmp_path, range(5), learning_rate=3.0)
+    monkeypatch.setitem(tags.TAGS, "loss", tags.Tag("Another loss.", meaning=2))
+    write(tmp_path, [5, 6], next_step=5)
+    assert set(scalars(tmp_path)["loss"]) == {5, 6}
+    assert set(scalars(tmp_path)["learning_rate"]) == set(range(5))
+    assert descriptions(tmp_path)["loss"] == "Another loss. [meaning 2]"
+    write(tmp_path, [7], next_step=7)
+    assert set(scalars(tmp_path)["loss"]) == {5, 6, 7}
+
+
+def test_a_better_wording_keeps_the_points(tmp_path, monkeypatch):
+    write(tmp_path, range(5))
+    monkeypatch.setitem(tags.TAGS, "loss", tags.Tag("The same loss, said better."))
+    write(tmp_path, [5], next_step=5)
+    assert set(scalars(tmp_path)["loss"]) == set(range(6))
+
+
+def test_pictures_of_another_schedule_are_gone_when_the_run_goes_on(tmp_path):
+    def show(next_step, steps, due):
+        writer = board.Writer(tmp_path, next_step, due)
+        for step in steps:
+            writer.picture(step, "reconstruction", np.full((2, 3, 1), step, np.uint8))
+            writer.scalars(step, {"loss": step})
+        writer.close()
+
+    show(0, [0, 1, 2, 5, 10], {0, 1, 2, 5, 10, 20})
+    show(11, [15], {0, 5, 10, 15})
+    assert set(read_pictures(tmp_path, "reconstruction")) == {0, 5, 10, 15}
+    assert set(scalars(tmp_path)["loss"]) == {0, 1, 2, 5, 10, 15}
+
+
+def test_two_texts_never_share_a_step(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    writer = board.Writer(tmp_path, 0)
+    for step, text in ((4, "one"), (4, "two"), (5, "three"), (9, "four")):
+        writer.text(step, "history", text)
+    writer.close()
+    accumulator = EventAccumulator(str(tmp_path))
+    accumulator.Reload()
+    found = [(event.step, event.tensor_proto.string_val[0]) for event in accumulator.Tensors("history")]
+    assert found == [(4, b"one"), (5, b"two"), (6, b"three"), (9, b"four")]
+
+
+# HParams.
+
+
+def session(folder):
+    """What TensorBoard's own code makes of the folder: experiment, flags, and status; None where there is none."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import metadata
+
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    found = accumulator.PluginTagToContent("hparams")
+    end = found.get(metadata.SESSION_END_INFO_TAG)
+    return (
+        metadata.parse_experiment_plugin_data(found[metadata.EXPERIMENT_TAG]),
+        metadata.parse_session_start_info_plugin_data(found[metadata.SESSION_START_INFO_TAG]),
+        metadata.parse_session_end_info_plugin_data(end).status if end else None,
+    )
+
+
+FLAGS = {"dataset": "digits", "learning_rate": 0.5, "batch_size": 64, "brand_new": "7"}
+
+
+def test_a_run_is_a_row_of_its_flags_and_columns_of_all_versions(tmp_path):
+    hparams.start(tmp_path, "my-run", FLAGS)
+    experiment, started, status = session(tmp_path)
+    assert [info.name for info in experiment.hparam_infos] == list(hparams.COLUMNS)
+    assert [metric.name.tag for metric in experiment.metric_infos] == [tag for tag, _ in hparams.METRICS]
+    assert all(tag in tags.TAGS for tag, _ in hparams.METRICS)
+    assert started.group_name == "my-run"
+    assert set(started.hparams) == set(hparams.COLUMNS)
+    assert started.hparams["learning_rate"].number_value == 0.5
+    assert started.hparams["dataset"].string_value == "digits"
+    # A flag that is younger than the columns.
+    assert started.hparams["other_flags"].string_value == "--brand_new=7"
+    assert status is None  # It is running, or stopped.
+
+
+@pytest.mark.parametrize(("succeeded", "status"), [(True, 1), (False, 2)])
+def test_the_end_is_told_and_taken_back_when_the_run_goes_on(succeeded, status, tmp_path):
+    hparams.start(tmp_path, "my-run", FLAGS)
+    hparams.end(tmp_path, succeeded=succeeded)
+    assert session(tmp_path)[2] == status
+    hparams.start(tmp_path, "my-run", {**FLAGS, "learning_rate": 0.25})
+    _, started, status = session(tmp_path)
+    assert (started.hparams["learning_rate"].number_value, status) == (0.25, None)
+    assert [path.name for path in tmp_path.iterdir()] == [hparams.FILE]
+
+
+def test_the_row_stays_when_event_files_are_mended_and_is_read_before_them(tmp_path):
+    hparams.start(tmp_path, "my-run", FLAGS)
+    write(tmp_path, range(3))
+    write(tmp_path, range(2))
+    assert session(tmp_path)[1].group_name == "my-run"
+    assert min(path.name for path in tmp_path.iterdir()) == hparams.FILE

@@ -68,6 +68,12 @@ class DeviceError(HourglassError):
     exit_code = 7
 
 
+class ServerError(HourglassError):
+    """TensorBoard, and nothing else, was asked for and does not stay up."""
+
+    exit_code = 8
+
+
 def said(error: Exception) -> str:
     """What an exception says, in one line, without what TensorFlow wraps around it."""
     text = (error.strerror if isinstance(error, OSError) else "") or next(iter(str(error).splitlines()), "")

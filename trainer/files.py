@@ -26,12 +26,12 @@ def make_folder(path: pathlib.Path) -> None:
         fsync(path.parent)
 
 
-def write(path: pathlib.Path, text: str, *, durably: bool = True) -> None:
-    """Writes a file whole or not at all; `durably`: and it is on the disk when this returns."""
+def write(path: pathlib.Path, content: str | bytes, *, durably: bool = True) -> None:
+    """Writes a file whole or not at all; `durably`: and it is on the disk when this returns. Text becomes UTF-8."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(temporary, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             if durably:
                 os.fsync(file.fileno())

@@ -1,9 +1,10 @@
 """The outer loop: one compiled block of steps after the other, and between them, in Python, whatever is due."""
 
+import bisect
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -11,11 +12,12 @@ import tensorflow as tf
 from trainer import progress
 from trainer.errors import DivergedError, StorageError
 from trainer.signals import Stop
-from trainer.steps import GRADIENT_NORM, LEARNING_RATE, LOSS, LOSS_SCALE, Block
+from trainer.steps import GRADIENT_NORM, LEARNING_RATE, LOSS, LOSS_SCALE, UPDATE_NORM, WEIGHT_NORM, Block
 
 log = logging.getLogger("hourglass")
 
 SLOWER = "--on_divergence=rollback goes on from there with a lower rate; or --restart with a lower --learning_rate"
+SLOWER_ANEW = "--restart with a lower --learning_rate; with --on_divergence=rollback it would go on by itself"
 SECONDS_A_CALL = 0.25  # Signals are heard, and the person sees something, between calls of the compiled block.
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 SECONDS_BEFORE_ANOTHER_TRY = 20.0  # after a disk has not taken a checkpoint
@@ -29,6 +31,10 @@ class Plan:
     Attributes:
       total_steps: of the whole run.
       steps_per_block: steps in a block of data.
+      pictures: the steps after which pictures are due, ascending.
+      traced: the first and the last step that the profiler is to see; None: none.
+      batch_size: examples a step.
+      has_loss_scale: whether it means something: under float16.
       keep_every: what is saved then is kept for good.
       save_first: save a checkpoint of step 0 too.
     """
@@ -37,8 +43,11 @@ class Plan:
     steps_per_block: int
     log_every: int
     eval_every: int
-    image_every: int
     checkpoint_every: int
+    pictures: Sequence[int] = ()
+    traced: tuple[int, int] | None = None
+    batch_size: int = 1
+    has_loss_scale: bool = False
     keep_every: int = 0
     save_first: bool = False
 
@@ -49,9 +58,17 @@ class Plan:
 
     def next_stop(self, step: int) -> int:
         """The next step after which Python has something to do. Logging needs no stop: blocks report every step."""
-        intervals = (self.eval_every, self.image_every, self.checkpoint_every, self.keep_every)
+        intervals = (self.eval_every, self.checkpoint_every, self.keep_every)
         due = (progress.next_due(step, n) for n in intervals)
-        return int(min(self.total_steps, *due))
+        single = [*self.pictures[bisect.bisect(self.pictures, step) :][:1]]
+        if self.traced:
+            single += [stop for stop in (self.traced[0] - 1, self.traced[1]) if stop > step]
+        return int(min(self.total_steps, *due, *single))
+
+    def has_pictures(self, step: int) -> bool:
+        """Whether pictures are due."""
+        place = bisect.bisect_left(self.pictures, step)
+        return place < len(self.pictures) and self.pictures[place] == step
 
 
 @dataclasses.dataclass
@@ -80,7 +97,8 @@ class Actions:
     Attributes:
       log: (step, values): writes scalars of training.
       evaluate: evaluates, writes it, and returns words for the person.
-      picture: writes the reconstruction picture.
+      picture: writes the pictures.
+      profile: before a call: starts and stops the profiler, where that is due.
       is_sound: whether all weights are finite numbers.
       save: (step, pending): saves a checkpoint with the losses that are not logged yet.
       batch: says which examples a step was trained on.
@@ -89,6 +107,7 @@ class Actions:
     log: Callable[[int, Mapping[str, float]], None]
     evaluate: Callable[[int], str]
     picture: Callable[[int], None]
+    profile: Callable[[int], None]
     is_sound: Callable[[], bool]
     save: Callable[[int, Pending], None]
     batch: Callable[[int], str]
@@ -173,9 +192,11 @@ def train(
                 saver.save(0, pending, must=True)
     while step < plan.total_steps and stop.signal is None:
         # 1. One call of the compiled block, up to what is due next.
+        actions.profile(step)
         began = clock.seconds
         if offset == plan.steps_per_block:
             data, offset = tf.identity(next(blocks)), 0  # Once to the device, however many calls it is cut into.
+            pace.waited(clock.seconds - began)
         count = min(plan.steps_per_block - offset, plan.next_stop(step) - step, pace.steps)
         reports = block(data, offset, offset + count).numpy()[offset : offset + count]
         pace.took(count, clock.seconds - began)
@@ -184,7 +205,7 @@ def train(
         # 2. What it reports.
         _check(reports, step - count, saver.saved_step, actions.batch)
         with clock.paused():
-            _log(actions, plan, reports, step - count, pending, pace.steps_per_second)
+            _log(actions, plan, reports, step - count, pending, pace)
         bar.update(step, pace.steps_per_second, f"loss {reports[-1, LOSS]:.4g}  {words}")
 
         # 3. What is due. The checkpoint comes last: what TensorBoard knows of its step must be in the files by then.
@@ -192,7 +213,7 @@ def train(
         with clock.paused():
             if last or progress.is_due(step, plan.eval_every):
                 words = _evaluate(actions, step, saver.saved_step)
-            if last or progress.is_due(step, plan.image_every):
+            if plan.has_pictures(step):
                 actions.picture(step)
             if last or stop.signal is not None or saver.is_due(step):
                 saver.save(step, pending, must=last or stop.signal is not None)
@@ -224,12 +245,10 @@ def _check(reports: np.ndarray, before: int, saved_step: int | None, batch: Call
 def _diverged(what: str, saved_step: int | None, remedy: str = SLOWER) -> DivergedError:
     none = saved_step is None
     found = "there is no checkpoint yet" if none else f"the last good checkpoint is of step {saved_step:,}"
-    return DivergedError(what, found=found, remedy=remedy)
+    return DivergedError(what, found=found, remedy=SLOWER_ANEW if none and remedy == SLOWER else remedy)
 
 
-def _log(
-    actions: Actions, plan: Plan, reports: np.ndarray, before: int, pending: Pending, steps_per_second: float
-) -> None:
+def _log(actions: Actions, plan: Plan, reports: np.ndarray, before: int, pending: Pending, pace: "_Pace") -> None:
     """Writes a point for every logged step among those reported; `pending` keeps the losses of no point yet."""
     for row, report in enumerate(reports):
         step = before + row + 1
@@ -239,25 +258,47 @@ def _log(
                 "loss": pending.take_mean(),
                 "learning_rate": float(report[LEARNING_RATE]),
                 "gradient_norm": float(report[GRADIENT_NORM]),
-                "perf/steps_per_second": steps_per_second,
+                "update_norm": float(report[UPDATE_NORM]),
+                "weight_norm": float(report[WEIGHT_NORM]),
             }
+            if pace.steps_per_second:  # Known from the second call on.
+                values["perf/steps_per_second"] = pace.steps_per_second
+                values["perf/examples_per_second"] = pace.steps_per_second * plan.batch_size
+                values["perf/input_wait"] = pace.input_wait
+            if plan.has_loss_scale:
+                values["loss_scale"] = float(report[LOSS_SCALE])
             actions.log(step, values)
 
 
 class _Pace:
-    """How many steps the next call should do, so that it takes about `SECONDS_A_CALL`."""
+    """How many steps the next call should do, so that it takes about `SECONDS_A_CALL`; and how the time was spent.
+
+    Attributes:
+      steps: of the next call.
+      steps_per_second: of late.
+      input_wait: the share of the time that went by waiting for data, 0 to 1.
+    """
 
     def __init__(self) -> None:
         self.steps = 1
         self.steps_per_second = 0.0
+        self.input_wait = 0.0
+        self._waited = 0.0
         self._calls = 0
+
+    def waited(self, seconds: float) -> None:
+        """Data were waited for; a part of what `took` is told next."""
+        self._waited = seconds
 
     def took(self, steps: int, seconds: float) -> None:
         """Learns from a call. The first traces and compiles, so its time says nothing."""
         self._calls += 1
+        waited, self._waited = self._waited, 0.0
         if self._calls == 1:
             return
         rate = steps / max(seconds, 1e-9)
         known = self.steps_per_second
-        self.steps_per_second = rate if not known else known + (rate - known) * min(1.0, 2 * seconds + 0.05)
+        weight = min(1.0, 2 * seconds + 0.05)
+        self.steps_per_second = rate if not known else known + (rate - known) * weight
+        self.input_wait += (min(1.0, waited / max(seconds, 1e-9)) - self.input_wait) * weight
         self.steps = max(1, min(2 * max(steps, self.steps), int(rate * SECONDS_A_CALL)))

@@ -11,10 +11,11 @@ from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints import shelves
 from trainer.config import Config
 from trainer.datasets import Data
-from trainer.errors import DONE, CheckpointError, UsageError
+from trainer.errors import DONE, CheckpointError, ServerError, UsageError
 from trainer.mirror import Mirror
 from trainer.rundir import CHECKPOINTS, FLAGS_FILE, LOG_FILE, RESTORING, RESULT_FILE, RunDirectory
-from trainer.summaries.server import command, start_server
+from trainer.summaries import server as servers
+from trainer.summaries.server import Server, command, start_server
 
 log = logging.getLogger("hourglass")
 
@@ -37,6 +38,7 @@ def start(config: Config, given: frozenset[str]) -> int:
 
 def train(config: Config, given: frozenset[str]) -> int:
     """Trains, or goes on; says so and does nothing where the run is finished."""
+    arguments = configs.arguments(config, given)
     datasets.check_name(config.dataset)
     models.check_name(config.model)
     directory = RunDirectory(config)
@@ -60,20 +62,25 @@ def train(config: Config, given: frozenset[str]) -> int:
         if _is_finished(directory, config, data):
             if mirror:
                 mirror.update()
-            server = start_server(directory.root, config.port) if config.tensorboard else None
+            server = start_server(directory.root, config.host, config.port) if config.tensorboard else None
         else:
             console.log_to(directory / LOG_FILE)
             with native.noise_to(directory / LOG_FILE):
                 from trainer import run  # Seconds of TensorFlow: everything that a person can get wrong comes before.
 
-                outcome = run.train(config, data, directory, mirror)
+                outcome = run.train(config, data, directory, mirror=mirror, arguments=arguments)
             if outcome.signal is not None:
                 return 128 + outcome.signal
             server = outcome.server
     if server is not None:
-        log.info(f"TensorBoard goes on at {server.url} until Ctrl-C")
-        server.wait()
+        _serve_on(server)
     return DONE
+
+
+def _serve_on(server: Server) -> None:
+    log.info(f"TensorBoard goes on at {server.url} until Ctrl-C")
+    if (how := server.wait()) is not None:
+        log.warning(f"TensorBoard has ended by itself: {how}")
 
 
 def _bring_back(directory: RunDirectory, mirror: Mirror | None) -> None:
@@ -192,7 +199,23 @@ def checkpoints(config: Config, given: frozenset[str]) -> int:
     return DONE
 
 
+def serve(config: Config, given: frozenset[str]) -> int:
+    """Serves TensorBoard alone, until a signal. It takes no lock and writes nothing: runs may go on meanwhile."""
+    root = RunDirectory(config).root
+    if not root.is_dir():
+        raise UsageError(f"there is no folder {root}", remedy="train first, or give the --run_dir of runs to look at")
+    server = servers.serve(root, config.host, config.port)
+    if server is not None and (how := server.wait()) is not None:
+        raise ServerError(
+            "TensorBoard has ended by itself",
+            found=how,
+            remedy=f"see what it says: {command(root)}",
+        )
+    return DONE
+
+
 MODES: dict[str, Callable[[Config, frozenset[str]], int]] = {
     "train": train,
     "checkpoints": checkpoints,
+    "serve": serve,
 }

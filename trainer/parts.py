@@ -2,6 +2,9 @@
 
 import math
 import pathlib
+from collections.abc import Callable
+
+import tensorflow as tf
 
 from trainer import devices, floors, losses, models, progress, steps
 from trainer.checkpoints import shelves
@@ -9,8 +12,9 @@ from trainer.config import Config
 from trainer.datasets import Data
 from trainer.loop import Plan
 from trainer.models.autoencoder import Autoencoder
+from trainer.summaries.server import PICTURES_KEPT
 
-POINTS, EVALUATIONS, PICTURES, CHECKPOINTS = 250, 20, 10, 5  # about so many of each in a run, by default
+POINTS, EVALUATIONS, CHECKPOINTS = 250, 20, 5  # about so many of each in a run, by default
 EVALUATION_BATCH = 1_000
 MAX_BLOCK_BYTES = 32 << 20
 MAX_BLOCK_STEPS = 1_000
@@ -46,9 +50,12 @@ def plan(config: Config, data: Data) -> Plan:
         steps_per_block=max(1, min(MAX_BLOCK_STEPS, MAX_BLOCK_BYTES // batch_bytes)),
         log_every=interval(config.log_every, POINTS),
         eval_every=eval_every,
-        image_every=interval(config.image_every, PICTURES),
         checkpoint_every=checkpoint_every,
         keep_every=config.keep_every,
+        pictures=progress.picture_steps(total, config.image_every, PICTURES_KEPT),
+        traced=(config.profile[0], sum(config.profile) - 1) if config.profile else None,
+        batch_size=config.batch_size,
+        has_loss_scale=config.precision == "mixed_float16",
         # There is always something to go back to; and old weights are needed only once.
         save_first=config.on_divergence == "rollback" or config.init_from is not None,
     )
@@ -76,22 +83,43 @@ def state(config: Config, model: Autoencoder) -> steps.TrainState:
     return steps.make_state(model, config.optimizer, precision=config.precision)
 
 
-def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, device: devices.Device) -> steps.Block:
-    """The compiled block of training steps."""
-    total, every = plan.total_steps, plan.log_every or plan.total_steps
-    return steps.make_block(
+def step(
+    config: Config,
+    data: Data,
+    state: steps.TrainState,
+    plan: Plan,
+    is_logged: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> steps.Step:
+    """One training step, to be compiled."""
+    return steps.make_step(
         state,
         losses.LOSSES[config.loss],
-        steps.make_schedule(config.schedule, config.learning_rate, total),
+        steps.make_schedule(config.schedule, config.learning_rate, plan.total_steps),
         scale=data.scale,
-        is_logged=lambda step: (step % every == 0) | (step == total),
-        jit=device.jit,
+        is_logged=is_logged,
     )
 
 
-def evaluator(data: Data, model: Autoencoder, device: devices.Device) -> steps.Evaluator:
-    """What reconstructs with the weights as they are."""
-    return steps.make_evaluator(model, scale=data.scale, batch_size=EVALUATION_BATCH, jit=device.jit)
+def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, device: devices.Device) -> steps.Block:
+    """The compiled block of training steps."""
+    total, every = plan.total_steps, plan.log_every or plan.total_steps
+
+    def is_logged(done: tf.Tensor) -> tf.Tensor:
+        return (done % every == 0) | (done == total)
+
+    return steps.make_block(step(config, data, state, plan, is_logged), jit=device.jit)
+
+
+def graph(config: Config, data: Data, state: steps.TrainState, plan: Plan) -> tf.compat.v1.GraphDef:
+    """The graph of one training step, to be looked at."""
+    examples = tf.TensorSpec([config.batch_size, *data.shape], data.train.examples.dtype)
+    return steps.graph_of(step(config, data, state, plan), examples, state.model)
+
+
+def evaluator(config: Config, data: Data, model: Autoencoder, device: devices.Device) -> steps.Evaluator:
+    """What looks at the network with the weights as they are."""
+    loss = losses.LOSSES[config.loss]
+    return steps.make_evaluator(model, loss, scale=data.scale, batch_size=EVALUATION_BATCH, jit=device.jit)
 
 
 def description(config: Config, data: Data, device: devices.Device, plan: Plan, model: Autoencoder) -> dict[str, str]:

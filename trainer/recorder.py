@@ -1,29 +1,44 @@
 """Measures a run as it goes, and writes what it finds to the run's TensorBoard folders."""
 
+import contextlib
+import logging
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 
-from trainer import floors
+from trainer import floors, gallery
 from trainer.datasets import Data
-from trainer.errors import DivergedError
-from trainer.steps import Evaluator
-from trainer.summaries import pictures, statistics
+from trainer.errors import DivergedError, HourglassError, said
+from trainer.gallery import Look, Shown
+from trainer.steps import Evaluator, Measured
+from trainer.summaries import hparams, pictures, projector, statistics
 from trainer.summaries.tensorboard import Writer
+
+log = logging.getLogger("hourglass")
+
+MAX_SHOWN_BYTES = 64 << 20
+MAX_SSIM_EXAMPLES = 250
+MAX_HISTORY = 100
+NEGLIGIBLE = 1e-12  # a floor below is nothing but rounding, and would only stretch the charts
+MAX_GRADIENT_EXAMPLES = 256
 
 
 class Recorder:
-    """Writes `train`, `eval` and `floor/*`.
+    """Writes `train`, `eval`, `floor/*`, the projector's files, and the run's row in HParams.
 
     Args:
       folder: the run's.
       data: what is measured on.
-      evaluator: reconstructs with the weights as they are.
+      evaluator: looks at the network with the weights as they are.
       background: the floors, when they are known.
       total_steps: of the run.
+      batch_size: examples a step.
       next_step: the first to come; what is there of it, or later, is removed.
+      picture_steps: when pictures are due.
       metrics: of the last evaluation before it.
       evaluated: the step of that evaluation.
 
@@ -40,20 +55,71 @@ class Recorder:
         background: floors.Background,
         *,
         total_steps: int,
+        batch_size: int,
         next_step: int,
+        picture_steps: Collection[int],
         metrics: Mapping[str, float],
         evaluated: int | None,
     ) -> None:
         self.metrics, self.evaluated = dict(metrics), evaluated
         self._folder, self._data, self._evaluator, self._background = folder, data, evaluator, background
-        self._total_steps = total_steps
+        self._total_steps, self._next_step = total_steps, next_step
         self._num_pixels = int(np.prod(data.shape))
-        self._train = Writer(folder / "train", next_step)
-        self._eval = Writer(folder / "eval", next_step)
+        train, evaluation = data.train.examples, data.evaluation
+        # The examples that are looked at in detail, and the batch whose gradients are: always the same.
+        most = max(1, min(projector.MAX_POINTS, MAX_SHOWN_BYTES // (4 * self._num_pixels)))
+        self._shown = Shown.of(data, statistics.spread(len(evaluation.examples), most))
+        self._sprite: projector.Sprite | None = None
+        self._of_ssim = statistics.spread(len(self._shown.rows), MAX_SSIM_EXAMPLES)
+        self._batch = train[statistics.spread(len(train), min(batch_size, MAX_GRADIENT_EXAMPLES))]
+        self._last: tuple[int, Look] | None = None
+        self._is_logged, self._told = False, set[str]()
+        steps = set(picture_steps)
+        self._train = Writer(folder / "train", next_step, steps)
+        self._eval = Writer(folder / "eval", next_step, steps)
+
+    def begin(
+        self,
+        name: str,
+        flags: Mapping[str, str | float],
+        pages: Callable[[], Mapping[str, str]],
+        graph: Callable[[], tf.compat.v1.GraphDef],
+    ) -> None:
+        """Writes what a run is, and what is missing of what it has written before.
+
+        Args:
+          name: its own, in HParams.
+          flags: for HParams.
+          pages: Markdown texts by tag.
+          graph: of one training step.
+        """
+        with self._telling("the run's row in HParams"):
+            hparams.start(self._folder / "eval", name, flags)
+        with self._telling("texts"):
+            for tag, text in pages().items():
+                self._train.text(self._next_step, tag, text)
+        with self._telling("the graph"):
+            if "graph_def" not in self._train.older:
+                self._train.graph(0, graph())
+        if "custom_scalars__config__" not in self._eval.older:
+            self._eval.layout(0)
+        if self._data.is_pictures and "data/sample" not in self._train.older:
+            scaled = self._data.train.examples[:64] / np.float32(self._data.scale)
+            self._train.picture(0, "data/sample", pictures.sample(scaled))
+        if self._next_step and not projector.is_of(self._folder / "eval", self._next_step - 1):
+            self._project(self._next_step - 1)  # The kill came between the checkpoint and this.
+
+    def end(self, *, succeeded: bool) -> None:
+        """Says in HParams that the run is finished, or has failed."""
+        with self._telling("the run's row in HParams"):
+            hparams.end(self._folder / "eval", succeeded=succeeded)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes scalars of training."""
+        """Writes scalars of training; the first at once to the disk, so that there is something to see."""
         self._train.scalars(step, values)
+        if not self._is_logged:
+            self._is_logged = True
+            self._train.flush()
 
     def evaluate(self, step: int) -> str:
         """Evaluates, at the end on the training examples too, writes it, and says it beside the floor.
@@ -61,16 +127,30 @@ class Recorder:
         Raises:
           DivergedError: the error is not finite.
         """
-        measured = self._measure(self._data.evaluation.examples)
-        if not math.isfinite(measured["reconstruction/mse"]):
-            raise DivergedError(
-                f"after step {step:,} the evaluation error is {measured['reconstruction/mse']}",
-                remedy="--restart with a lower --learning_rate",
-            )
-        self._eval.scalars(step, measured)
-        self.metrics, self.evaluated = {f"eval/{tag}": value for tag, value in measured.items()}, step
+        found = self._evaluator.measure(self._data.evaluation.examples, self._shown.rows)
+        values = self._reconstruction(found)
+        mse, remedy = values["reconstruction/mse"], "--restart with a lower --learning_rate"
+        if not math.isfinite(mse):
+            raise DivergedError(f"after step {step:,} the evaluation error is {mse}", remedy=remedy)
+        if not np.isfinite(found.codes).all():
+            raise DivergedError(f"after step {step:,} codes are not finite", remedy=remedy)
+        errors = statistics.example_errors(found.squared_errors, self._num_pixels)
+        look = Look(errors[self._shown.rows], found.codes, found.reconstructions)
+        values["loss"] = self._evaluator.loss.total(float(found.losses.mean(dtype=np.float64)))
+        values |= self._best(step, values["reconstruction/rmse"])
+        with self._telling("statistics"):
+            values |= statistics.margins(errors) | statistics.latent_health(look.codes)
+            if self._data.is_pictures:
+                some = self._of_ssim
+                values["reconstruction/ssim"] = statistics.ssim(self._shown.originals[some], look.reconstructions[some])
+        self._eval.scalars(step, values)
+        with self._telling("histograms"):
+            self._eval.histograms(step, {"codes": look.codes, "error/examples": errors})
+            self._write_tensors(step)
+        self._last = step, look
+        self.metrics, self.evaluated = {f"eval/{tag}": value for tag, value in values.items()}, step
         if step == self._total_steps:
-            trained = self._measure(self._data.train.examples)
+            trained = self._reconstruction(self._evaluator.measure(self._data.train.examples))
             self._train.scalars(step, trained)
             self.metrics |= {f"train/{tag}": value for tag, value in trained.items()}
         self._write_floors()
@@ -87,23 +167,37 @@ class Recorder:
         return f"{text} (PCA {found.pca[1] ** 0.5:.5f})" if found and found.pca else text
 
     def picture(self, step: int) -> None:
-        """Writes the reconstruction picture, where examples are pictures."""
-        if not self._data.is_pictures:
-            return
-        examples = pictures.fixed_examples(self._data.evaluation.examples)
-        reconstructions = self._evaluator.reconstruct(examples)
-        grid = pictures.reconstruction_grid(examples / np.float32(self._data.scale), reconstructions)
-        self._eval.picture(step, "reconstruction", grid)
+        """Writes the pictures."""
+        with self._telling("pictures"):
+            look = self._look(step)
+            if look.is_finite:  # Else the loss will tell.
+                drawn = gallery.draw(look, self._shown, self._evaluator, self._data.scale)
+                for tag, picture in drawn.items():
+                    self._eval.picture(step, tag, picture)
+
+    def saved(self, step: int, seconds: float, size: int) -> None:
+        """Writes what belongs to a checkpoint: what saving took, its bytes, and what the projector shows."""
+        self._train.scalars(step, {"perf/checkpoint_seconds": seconds, "perf/checkpoint_bytes": size})
+        self._project(step)
+
+    def _project(self, step: int) -> None:
+        with self._telling("the projector's files"):
+            look, shown = self._look(step), self._shown
+            if self._data.is_pictures and self._sprite is None:
+                self._sprite = projector.Sprite.of(shown.originals)
+            columns = {"label": shown.classes, "rmse": look.errors.tolist(), "example": shown.rows.tolist()}
+            if look.is_finite:
+                projector.write(self._folder / "eval", step, look.codes, columns, self._sprite)
 
     def history(self, step: int, rows: Sequence[Sequence[str]]) -> None:
-        """Writes the run's history, whole and newest first: TensorBoard shows the top of one text a step.
+        """Writes the run's history, newest first, since TensorBoard shows the top of one text a step; 100 lines of it.
 
         Args:
           step: of the newest entry.
           rows: [when, step, what] of each entry.
         """
-        lines = [f"* **{at}**: {what} ({when})" for when, at, what in reversed(rows)]
-        self._train.text(step, "history", "\n".join(lines))
+        lines = [f"* **{at}**: {what} ({when})" for when, at, what in reversed(rows[-MAX_HISTORY:])]
+        self._train.text(max(step, self._next_step), "history", "\n".join(lines))
 
     def flush(self) -> None:
         """What was written is on the disk when this returns."""
@@ -129,18 +223,56 @@ class Recorder:
             values |= {f"floor/{name}/train": errors[0] ** 0.5, f"floor/{name}/eval": errors[1] ** 0.5}
         return values
 
-    def _measure(self, examples: np.ndarray) -> dict[str, float]:
-        errors = self._evaluator.squared_errors(examples)
-        return statistics.reconstruction(errors, self._num_pixels, pictures=self._data.is_pictures)
+    def _look(self, step: int) -> Look:
+        """What is seen at a step: of its evaluation, if there was one."""
+        if self._last is None or self._last[0] != step:
+            found = self._evaluator.measure(self._shown.examples, np.arange(len(self._shown.rows)))
+            errors = statistics.example_errors(found.squared_errors, self._num_pixels)
+            self._last = step, Look(errors, found.codes, found.reconstructions)
+        return self._last[1]
+
+    def _reconstruction(self, found: Measured) -> dict[str, float]:
+        return statistics.reconstruction(found.squared_errors, self._num_pixels, pictures=self._data.is_pictures)
+
+    def _best(self, step: int, rmse: float) -> dict[str, float]:
+        """The lowest error so far, and its step."""
+        known = self.metrics.get("eval/best/rmse", math.inf)
+        if rmse < known:
+            return {"best/rmse": rmse, "best/step": step}
+        return {"best/rmse": known, "best/step": self.metrics["eval/best/step"]}
+
+    def _write_tensors(self, step: int) -> None:
+        found = {"weights": self._evaluator.weights(), "gradients": self._evaluator.gradients(self._batch)}
+        tensors = {f"{kind}/{name}": values for kind, named in found.items() for name, values in named.items()}
+        # A weight or gradient that is no number has no histogram; the loss will tell.
+        self._train.histograms(step, {tag: values for tag, values in tensors.items() if np.isfinite(values).all()})
 
     def _write_floors(self) -> None:
         """Writes the floors as soon as they are known, as lines from the first step to the last."""
+        measure = self._evaluator.loss.measure
         for name, errors in _named(self._background.take()):
+            if errors[1] < NEGLIGIBLE:
+                continue
             writer = Writer(self._folder / "floor" / name, 0)
             values = statistics.measures(errors[1], self._num_pixels, pictures=self._data.is_pictures)
+            if measure is not None:
+                values["loss"] = values[f"reconstruction/{measure}"]
             for step in (0, self._total_steps):
                 writer.scalars(step, values)
             writer.close()
+
+    @contextlib.contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """Training does not end for want of what only TensorBoard shows, whatever it is: that is told once."""
+        try:
+            yield
+        except HourglassError:
+            raise
+        except Exception as error:
+            if what not in self._told:
+                log.warning(f"TensorBoard: {what} cannot be written ({said(error)}): training goes on")
+                log.debug(traceback.format_exc())
+            self._told.add(what)
 
 
 def _named(found: floors.Floors | None) -> list[tuple[str, tuple[float, float]]]:

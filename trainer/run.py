@@ -7,12 +7,14 @@ import pathlib
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 import trainer
-from trainer import export, floors, parts, pipeline, progress, report
+from trainer import config as configs
+from trainer import export, floors, pages, parts, pipeline, progress, report
 from trainer import loop as loops
 from trainer.checkpoints import shelves
 from trainer.checkpoints.manifest import Manifest
@@ -21,6 +23,7 @@ from trainer.config import Config
 from trainer.datasets import Data
 from trainer.errors import DeviceError, DivergedError, StorageError, said
 from trainer.mirror import Mirror
+from trainer.profiler import Profiler
 from trainer.provenance import Provenance
 from trainer.recorder import Recorder
 from trainer.rundir import CHECKPOINTS, RunDirectory
@@ -41,21 +44,27 @@ class Outcome:
 
     Attributes:
       signal: that stopped it, or None when it is finished.
-      server: TensorBoard, if it was asked for and is still serving.
+      server: TensorBoard, if it was asked for and this run has started it.
     """
 
     signal: int | None
     server: Server | None
 
 
-def train(config: Config, data: Data, directory: RunDirectory, mirror: Mirror | None = None) -> Outcome:
+def train(
+    config: Config, data: Data, directory: RunDirectory, *, mirror: Mirror | None = None, arguments: Sequence[str] = ()
+) -> Outcome:
     """Trains, or goes on training, one run; under its lock.
+
+    Args:
+      config, data, directory, mirror: of the run.
+      arguments: of the command line, to be shown.
 
     Raises:
       HourglassError: whatever a person should know.
     """
     try:
-        return Run(config, data, directory, mirror).train()
+        return Run(config, data, directory, mirror, arguments).train()
     except (tf.errors.OpError, OSError) as error:
         reason = said(error)[:200]
         # TensorFlow says "resource exhausted" of memory and of disks alike.
@@ -78,13 +87,22 @@ def train(config: Config, data: Data, directory: RunDirectory, mirror: Mirror | 
 class Run:
     """One run's objects, and what the loop asks of them."""
 
-    def __init__(self, config: Config, data: Data, directory: RunDirectory, mirror: Mirror | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        data: Data,
+        directory: RunDirectory,
+        mirror: Mirror | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:
         self.config, self.data, self.directory, self.mirror = config, data, directory, mirror
+        self.arguments = arguments
         tf.get_logger().setLevel(logging.ERROR)
         keras.config.set_floatx("float32")  # Whatever a keras.json says: it would change the checkpoints' types.
         self.device = parts.device(config, directory / CHECKPOINTS)
         directory.write_flags(config)
         self.plan = parts.plan(config, data)
+        self.profiler = Profiler(directory / "train", self.plan.traced)
         self.provenance = Provenance.of(config, data, self.device, self.plan.total_steps, directory)
         self.floors = floors.Background(
             data.train.examples,
@@ -100,7 +118,7 @@ class Run:
             self.model = parts.network(config, data, config.precision)
             self.state = parts.state(config, self.model)
             self.block = parts.block(config, data, self.state, self.plan, self.device)
-            self.evaluator = parts.evaluator(data, self.model, self.device)
+            self.evaluator = parts.evaluator(config, data, self.model, self.device)
 
     def train(self) -> Outcome:
         """From the newest checkpoint, or from the start, to the end or a signal."""
@@ -113,13 +131,14 @@ class Run:
             )
             stack.callback(self.store.close)
             restored = self._restore()
-            self._say_header(restored)
+            self.words = self._say_header(restored)
             self.recorder = self._record_from(restored)
             stack.callback(lambda: self.recorder.close())
+            self._describe()
             self._tell_beginning(restored)
             if self.mirror:
                 self.mirror.claim()
-            server = start_server(self.directory.root, config.port) if config.tensorboard else None
+            server = start_server(self.directory.root, config.host, config.port) if config.tensorboard else None
             ending = stack.enter_context(contextlib.ExitStack())
             if server is not None:
                 ending.callback(server.stop)
@@ -159,10 +178,19 @@ class Run:
             self.evaluator,
             self.floors,
             total_steps=self.plan.total_steps,
+            batch_size=self.config.batch_size,
+            picture_steps=self.plan.pictures,
             next_step=restored.step + 1 if restored else 0,
-            metrics=restored.metrics if restored else {},
+            metrics=self._metrics_of(restored) if restored else {},
             evaluated=restored.evaluated if restored else None,
         )
+
+    def _metrics_of(self, restored: Manifest) -> dict[str, float]:
+        """The last evaluation's; in a run that is older than its `best/`, from the best checkpoint."""
+        best = shelves.best(self.directory / CHECKPOINTS)
+        if "eval/best/rmse" in restored.metrics or best is None or best.manifest is None or best.manifest.error is None:
+            return dict(restored.metrics)
+        return {**restored.metrics, "eval/best/rmse": best.manifest.error**0.5, "eval/best/step": best.step}
 
     def _train_on(self, restored: Manifest | None, stop: Stop) -> int:
         """Trains; after a divergence, from the last checkpoint with a lower learning rate, if that is wanted."""
@@ -183,10 +211,10 @@ class Run:
         folder = self.directory / CHECKPOINTS
         due = [step for step, _ in shelves.committed(folder) if self.plan.is_scheduled(step)]
         if self.config.on_divergence != "rollback" or not due:
-            self._remember(due[0] if due else 0, f"diverged: {what}")
+            self._give_up(due[0] if due else 0, what)
             raise error
         if self.rollbacks == MAX_ROLLBACKS:
-            self._remember(due[0], f"diverged: {what}")
+            self._give_up(due[0], what)
             raise DivergedError(
                 what,
                 found=f"{MAX_ROLLBACKS} rollbacks were made; the last good checkpoint is of step {due[0]:,}",
@@ -202,8 +230,13 @@ class Run:
         log.warning(f"{words}, from step {restored.step:,} on")
         self.recorder.close()
         self.recorder = self._record_from(restored)
+        self._describe()
         self._remember(restored.step, words)
         return restored
+
+    def _give_up(self, step: int, what: str) -> None:
+        self._remember(step, f"diverged: {what}")
+        self.recorder.end(succeeded=False)
 
     def _loop(self, restored: Manifest | None, stop: Stop) -> int:
         config, examples = self.config, self.data.train.examples
@@ -215,7 +248,7 @@ class Run:
             start_step=restored.step if restored else 0,
         )
         self.clock = progress.Clock(restored.seconds if restored else 0.0)
-        with progress.Bar(self.plan.total_steps) as bar:
+        with progress.Bar(self.plan.total_steps) as bar, contextlib.closing(self.profiler):
             step = loops.train(
                 self.block,
                 blocks,
@@ -224,6 +257,7 @@ class Run:
                     log=self.recorder.log,
                     evaluate=self.recorder.evaluate,
                     picture=self.recorder.picture,
+                    profile=self.profiler.at,
                     is_sound=self.state.is_sound,
                     save=self._save,
                     batch=self._batch,
@@ -247,6 +281,7 @@ class Run:
 
     def _save(self, step: int, pending: loops.Pending) -> None:
         # Before the commit: every step that a checkpoint claims is in the event files, or known to be missing.
+        began = time.perf_counter()
         self.recorder.flush()
         if self.recorder.has_dropped and DROPPED not in self.changes:
             self.changes = [*self.changes, DROPPED]
@@ -268,6 +303,8 @@ class Run:
                 saved=time.strftime("%F %T%z"),
             )
         )
+        seconds, saved = time.perf_counter() - began, shelves.newest(self.directory / CHECKPOINTS)
+        self.recorder.saved(step, seconds, saved.bytes if saved else 0)
         if is_first and step:
             self._remember(step, "first checkpoint")
         self._update_mirror()
@@ -285,7 +322,7 @@ class Run:
 
     # Beginning and end.
 
-    def _say_header(self, restored: Manifest | None) -> None:
+    def _say_header(self, restored: Manifest | None) -> dict[str, str]:
         lines = {
             **parts.description(self.config, self.data, self.device, self.plan, self.model),
             "run": f"{self.directory.path}",
@@ -298,6 +335,17 @@ class Run:
         log.info(f"Hourglass {trainer.__version__}")
         for name, text in lines.items():
             log.info(f"{name:12}{text}")
+        return lines
+
+    def _describe(self) -> None:
+        """What the run is, for TensorBoard."""
+        parts_of_it = (self.config, self.data, self.provenance, self.evaluator.weights(), self.words)
+        self.recorder.begin(
+            f"{self.directory.path.name} {self.provenance.run_id[:4]}",
+            configs.columns(self.config, self.plan.total_steps),
+            lambda: pages.pages(*parts_of_it, run=self.directory.path, arguments=self.arguments),
+            lambda: parts.graph(self.config, self.data, self.state, self.plan),
+        )
 
     def _tell_beginning(self, restored: Manifest | None) -> None:
         if restored:
@@ -319,6 +367,7 @@ class Run:
             "exported": exported,
         }
         self._remember(step, "finished")
+        self.recorder.end(succeeded=True)
         self.directory.write_result(result)
         if self.mirror and not self.mirror.update():
             log.warning(f"the copy in {self.mirror.path} is not up to date; the same command tries again")

@@ -141,7 +141,13 @@ def _prepare(folder: pathlib.Path, step: int) -> None:
 
     with run_in(folder, *FLAGS) as run:
         recorder = Recorder(
-            folder, run.data, run.evaluator, run.floors, total_steps=2, next_step=0, metrics={}, evaluated=None
+            *(folder, run.data, run.evaluator, run.floors),
+            total_steps=2,
+            batch_size=1,
+            next_step=0,
+            picture_steps=(),
+            metrics={},
+            evaluated=None,
         )
         for point in range(1, 251):
             recorder.log(step * point // 250, {"loss": 1.0, "learning_rate": 1.0, "gradient_norm": 1.0})

@@ -15,6 +15,7 @@ import numpy as np
 from trainer.checkpoints import manifest as manifests
 
 EVENT_FILES = "events.out.tfevents.*"
+PLUGINS = ("scalars", "images", "histograms")  # Texts tell when a run was started.
 COUNTERS = ("save_counter", "_CHECKPOINTABLE")  # of saves, and of the object graph: they depend on how often was saved
 SPEED = "perf/"
 # TensorFlow names a variable by the shortest way to it: trained weights stand under the optimizer that has them.
@@ -36,6 +37,7 @@ class Digest:
       rest: of the checkpoint: the step, the loss scale.
       scalars: all points but those of speed.
       pictures: all pictures.
+      histograms: all histograms.
     """
 
     step: int
@@ -44,6 +46,7 @@ class Digest:
     rest: str
     scalars: str
     pictures: str
+    histograms: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +58,14 @@ class Result:
       tensors: "name dtype shape" -> bytes.
       scalars: folder -> tag -> step -> bytes of a float32.
       pictures: folder -> tag -> step -> SHA-256 of the picture as it was written.
+      histograms: folder -> tag -> step -> bytes.
     """
 
     step: int
     tensors: dict[str, bytes]
     scalars: Points
     pictures: Points
+    histograms: Points
 
 
 def newest_step(run: pathlib.Path) -> int:
@@ -104,9 +109,8 @@ def digest(result: Result) -> Digest:
     for name, value in result.tensors.items():
         kinds[_kind(name)][name] = value
     hexes = {kind: _sha256(found) for kind, found in kinds.items()}
-    return Digest(
-        result.step, **hexes, scalars=_sha256(_flat(result.scalars)), pictures=_sha256(_flat(result.pictures))
-    )
+    points = (_sha256(_flat(kind)) for kind in (result.scalars, result.pictures, result.histograms))
+    return Digest(result.step, hexes["weights"], hexes["optimizer"], hexes["rest"], *points)
 
 
 def differences(found: Result, expected: Result) -> list[str]:
@@ -117,6 +121,7 @@ def differences(found: Result, expected: Result) -> list[str]:
         *_compare("tensor", found.tensors, expected.tensors),
         *_compare("point", _flat(found.scalars), _flat(expected.scalars)),
         *_compare("picture", _flat(found.pictures), _flat(expected.pictures)),
+        *_compare("histogram", _flat(found.histograms), _flat(expected.histograms)),
     ]
 
 
@@ -163,32 +168,30 @@ def _value(value: bytes) -> str:
     return f"sha256 {hashlib.sha256(value).hexdigest()[:12]}"
 
 
-def _points(run: pathlib.Path) -> tuple[Points, Points]:
-    """The scalars and the pictures of every folder with event files."""
-    folders = {path.parent for path in run.rglob(EVENT_FILES)}
-    found: tuple[Points, Points] = ({}, {})
-    for folder in sorted(folders):
-        name = str(folder.relative_to(run))
-        for kind, points in zip(found, _points_in(folder), strict=True):
-            kind[name] = points
-    return found
+def _points(run: pathlib.Path) -> list[Points]:
+    """The scalars, the pictures and the histograms of every folder with event files."""
+    found: dict[str, Points] = {plugin: {} for plugin in PLUGINS}
+    for folder in sorted({path.parent for path in run.rglob(EVENT_FILES)}):
+        for plugin, points in _points_in(folder).items():
+            found[plugin][str(folder.relative_to(run))] = points
+    return list(found.values())
 
 
-def _points_in(folder: pathlib.Path) -> tuple[dict[str, dict[int, bytes]], dict[str, dict[int, bytes]]]:
-    """The scalars and the pictures of one folder, from all its files."""
+def _points_in(folder: pathlib.Path) -> dict[str, dict[str, dict[int, bytes]]]:
+    """Plug-in -> tag -> step -> value of one folder, from all its files."""
     plugins: dict[str, str] = {}
-    found: dict[str, dict[str, dict[int, bytes]]] = {"scalars": {}, "images": {}}
+    found: dict[str, dict[str, dict[int, bytes]]] = {plugin: {} for plugin in PLUGINS}
     for event in _events(folder):
         for value in event.summary.value:
             # A writer may say once only, with a tag's first value, which plug-in it is for.
             plugin = plugins.setdefault(value.tag, value.metadata.plugin_data.plugin_name)
-            if value.tag.startswith(SPEED) or plugin not in found:  # Texts tell when a run was started.
+            if value.tag.startswith(SPEED) or plugin not in found:
                 continue
             steps = found[plugin].setdefault(value.tag, {})
             if event.step in steps:
                 raise ValueError(f"{folder}: {value.tag} has step {event.step:,} twice")
             steps[event.step] = _bytes_of(value.tensor, plugin)
-    return found["scalars"], found["images"]
+    return found
 
 
 def _events(folder: pathlib.Path) -> Iterator:
@@ -206,7 +209,7 @@ def _bytes_of(tensor: object, plugin: str) -> bytes:
     array = tf.make_ndarray(tensor)
     if plugin == "scalars":
         return np.asarray(array, np.float32).tobytes()
-    return hashlib.sha256(b"".join(array.ravel())).digest()
+    return hashlib.sha256(b"".join(array.ravel())).digest() if plugin == "images" else array.tobytes()
 
 
 def main() -> None:

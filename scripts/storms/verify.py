@@ -36,7 +36,7 @@ def main(flags: list[str]) -> int:
         for name, value in dataclasses.asdict(digests.digest(result)).items():
             print(f"{title:12}{name:12}{value}")
     differences = digests.differences(found, expected)
-    print("\n".join(differences) or "the same to the bit: weights, optimizer, step, scalars, pictures")
+    print("\n".join(differences) or "the same to the bit: weights, optimizer, step, scalars, pictures, histograms")
     if not struck:
         print("but no kill struck: give more --steps")
     return 0 if struck and not differences else 1

@@ -14,6 +14,7 @@ from trainer.config.definitions import (
     DURATION,
     LOSSES,
     MATHEMATICS,
+    MAX_TRACED,
     MAX_WIDTH,
     NETWORK,
     NUMERICS,
@@ -43,12 +44,15 @@ __all__ = [
     "STORED",
     "Config",
     "adopt",
+    "arguments",
+    "columns",
     "define",
     "from_flagfile",
     "help_text",
     "mathematics",
     "names",
     "parse",
+    "text_of",
     "to_flagfile",
 ]
 
@@ -100,7 +104,9 @@ class Config:
     restart: bool
     device: str
     tensorboard: bool
+    host: str
     port: int
+    profile: tuple[int, ...]
     debug: bool
 
     def total_steps(self, num_train: int) -> int:
@@ -196,6 +202,36 @@ def mathematics(config: Config) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
 
+def arguments(config: Config, given: Iterable[str]) -> list[str]:
+    """The flags that were given, as they are typed."""
+    return [f"--{name}={text_of(config, name)}" for name in names() if name in set(given)]
+
+
+def columns(config: Config, total_steps: int) -> dict[str, str | float]:
+    """The stored flags as a table of runs has them: numbers as numbers, and of presentation and numerics what differs.
+
+    Args:
+      config: of the run.
+      total_steps: what --steps or --epochs amount to.
+    """
+    default = parse([])[0]
+    shown = [
+        name
+        for name in names()
+        if name in MATHEMATICS or (name in NUMERICS | PRESENTATION and getattr(config, name) != getattr(default, name))
+    ]
+    values = {name: getattr(config, name) for name in (*shown, "precision")}
+    numbers = {name: value for name, value in values.items() if type(value) in (int, float)}
+    texts = {name: text_of(config, name) for name in values if name not in numbers and values[name] is not None}
+    return {**texts, **numbers, "steps": total_steps}
+
+
+def text_of(config: Config, name: str) -> str:
+    """One flag's value as it is typed; empty where it is left to a default that depends on other things."""
+    value = getattr(config, name)
+    return "" if value is None else _serialize(value)
+
+
 def _serialize(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
@@ -213,6 +249,7 @@ def _freeze(values: Mapping[str, Any]) -> Config:
         texts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(text, str) and not text.isprintable() for text in texts):
             raise UsageError(f"--{name} holds a character that cannot be printed", remedy="give one line of text")
+    values["profile"] = _traced(values["profile"])
     if values["init_from"] is not None:  # Absolute: the same command may be typed elsewhere.
         values["init_from"] = os.path.abspath(os.path.expanduser(values["init_from"]))
     _check_together(values)
@@ -236,6 +273,18 @@ def _check_together(values: Mapping[str, Any]) -> None:
             found="a Bernoulli likelihood needs probabilities",
             remedy="leave --output_activation out, or give sigmoid",
         )
+
+
+def _traced(texts: Sequence[str]) -> tuple[int, ...]:
+    """--profile: nothing, or the first step and how many."""
+    numbers = tuple(int(text) for text in texts if text.strip().isdecimal() and len(text) <= 12)
+    if texts and (len(texts) != 2 or len(numbers) != 2 or 0 in numbers or numbers[1] > MAX_TRACED):
+        raise UsageError(
+            f"--profile={','.join(texts)}",
+            found=f"the first step to trace (from 1 on) and how many (at most {MAX_TRACED:,}) are expected",
+            remedy="give two whole numbers, such as --profile=100,20",
+        )
+    return numbers
 
 
 def _width(text: str) -> int:

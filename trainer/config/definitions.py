@@ -21,6 +21,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 DEFAULT_STEPS = 10_000
 MAX_WIDTH = 1_000_000
+MAX_TRACED = 1_000  # steps: a trace is kept in memory
 
 MATHEMATICS = frozenset(
     "dataset classes model hidden activation code_activation output_activation loss optimizer learning_rate"
@@ -34,7 +35,8 @@ PRESENTATION = frozenset(
     "log_every eval_every image_every checkpoint_every keep keep_every export on_divergence".split()
 )
 PLACE = frozenset(
-    "mode verify rollback data_dir data_url run_dir mirror_dir restart device tensorboard port debug".split()
+    "mode verify rollback data_dir data_url run_dir mirror_dir restart device tensorboard host port profile"
+    " debug".split()
 )
 STORED = MATHEMATICS | DURATION | NUMERICS | PRESENTATION
 
@@ -105,10 +107,10 @@ def _define_presentation(where: Any) -> None:
     for name, meaning in {
         "log_every": "steps between scalars (default: about 250 points a run)",
         "eval_every": "steps between evaluations (default: about 20 a run)",
-        "image_every": "steps between reconstruction pictures (default: about 10 a run)",
+        "image_every": "steps between pictures (default: 1, 2, 5, 10, 20, ...: ten in all, fewer as it goes on)",
         "checkpoint_every": "steps between checkpoints (default: about 5 a run; besides, every 5 minutes)",
     }.items():
-        flags.DEFINE_integer(name, None, meaning + "; 0: only at the end", lower_bound=0, upper_bound=10**12, **where)
+        flags.DEFINE_integer(name, None, meaning + "; 0: only at the ends", lower_bound=0, upper_bound=10**12, **where)
     flags.DEFINE_integer("keep", 5, "checkpoints to keep", lower_bound=1, upper_bound=10**6, **where)
     flags.DEFINE_integer(
         "keep_every",
@@ -153,5 +155,13 @@ def _define_place(where: Any) -> None:
     flags.DEFINE_bool("restart", False, "begin again at step 0; what was there is set aside, not deleted", **where)
     flags.DEFINE_enum("device", "auto", ("auto", "cpu", "gpu"), "gpu without a usable GPU is an error", **where)
     flags.DEFINE_bool("tensorboard", False, "serve TensorBoard during the run and after it, until Ctrl-C", **where)
-    flags.DEFINE_integer("port", 6006, "TensorBoard's port", lower_bound=1, upper_bound=65535, **where)
+    flags.DEFINE_string(
+        "host", "localhost", "what TensorBoard listens on; 0.0.0.0: everything, so that others can look", **where
+    )
+    flags.DEFINE_integer(
+        "port", 6006, "TensorBoard's port; a free one where it is taken", lower_bound=1, upper_bound=65535, **where
+    )
+    flags.DEFINE_list(
+        "profile", [], "START,COUNT: trace so many steps from that one on, for TensorBoard's Profile tab", **where
+    )
     flags.DEFINE_bool("debug", False, "show tracebacks", **where)

@@ -56,6 +56,10 @@ class Data:
         """Whether examples can be shown as pictures."""
         return len(self.shape) == 3
 
+    def class_name(self, label: int) -> str:
+        """A label's name; its number where the data set has none for it."""
+        return self.label_names[label] if 0 <= label < len(self.label_names) else str(label)
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256, in hex, of everything that training and evaluation depend on."""

@@ -38,7 +38,9 @@ class Autoencoder(keras.Model):
 
     def encode(self, images: tf.Tensor) -> tf.Tensor:
         """[N, ...] float32, pictures in [0, 1] -> codes [N, K] float32."""
-        return self.encoder(images - self.mean)
+        with tf.name_scope("centring"):  # for those who look at the graph
+            centred = images - self.mean
+        return self.encoder(centred)
 
     def logits(self, codes: tf.Tensor) -> tf.Tensor:
         """Codes [N, K] -> [N, ...] float32, before the output activation."""

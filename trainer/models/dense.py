@@ -19,9 +19,10 @@ class Encoder(keras.layers.Layer):
         super().__init__(name="encoder", dtype="float32")
         *hidden, code = widths
         self.hidden = [
-            _dense(width, activation, precision, (seed, 0, position)) for position, width in enumerate(hidden)
+            _dense(f"hidden_{position + 1}", width, activation, precision, (seed, 0, position))
+            for position, width in enumerate(hidden)
         ]
-        self.code = _dense(code, code_activation, precision, (seed, 0, len(hidden)))
+        self.code = _dense("code", code, code_activation, precision, (seed, 0, len(hidden)))
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the variables."""
@@ -56,9 +57,10 @@ class Decoder(keras.layers.Layer):
         super().__init__(name="decoder", dtype="float32")
         self.shape = tuple(shape)
         self.hidden = [
-            _dense(width, activation, precision, (seed, 1, position)) for position, width in enumerate(widths)
+            _dense(f"hidden_{position + 1}", width, activation, precision, (seed, 1, position))
+            for position, width in enumerate(widths)
         ]
-        self.pixels = _dense(math.prod(shape), None, precision, (seed, 1, len(widths)), use_bias=False)
+        self.pixels = _dense("pixels", math.prod(shape), None, precision, (seed, 1, len(widths)), use_bias=False)
         # Apart from its layer, so that it is added in float32: pixel values deserve more than bfloat16's 8 bits.
         self.bias = self.add_weight(name="bias", shape=self.shape, initializer=constant(bias))
 
@@ -112,12 +114,13 @@ def _bias_for(mean: np.ndarray, output_activation: str) -> np.ndarray:
 
 
 def _dense(
-    width: int, activation: str | None, precision: str, key: Sequence[int], use_bias: bool = True
+    name: str, width: int, activation: str | None, precision: str, key: Sequence[int], use_bias: bool = True
 ) -> keras.layers.Dense:
     """A layer whose initial weights depend on `key` alone."""
     seed = int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)
     return keras.layers.Dense(
         width,
+        name=name,  # Keras's own would depend on how many layers this process has made.
         activation=activation,
         use_bias=use_bias,
         kernel_initializer=keras.initializers.GlorotUniform(seed=seed),

@@ -2,15 +2,20 @@
 
 import numpy as np
 
+from trainer.summaries.statistics import spread
+
 NUM_EXAMPLES = 8  # more would be too small in TensorBoard's cards
 GAP = 2  # pixels between tiles
 MIN_SIDE = 64  # smaller pictures are enlarged, so that a person sees something
+MAX_WEIGHTS = 100  # units whose weights are shown
+WEIGHTS_SIDE, MANIFOLD_SIDE, SAMPLE_SIDE, TRAVERSAL_SIDE = 32, 28, 32, 32
+MANIFOLD = 20  # codes a side
+DEVIATIONS = np.linspace(-3, 3, 9, dtype=np.float32)  # of a traversal
 
 
 def fixed_examples(examples: np.ndarray) -> np.ndarray:
     """The examples that every picture of a run shows: spread evenly over [N, ...], the same each time."""
-    count = min(NUM_EXAMPLES, len(examples))
-    return examples[np.linspace(0, len(examples) - 1, count).round().astype(int)]
+    return examples[spread(len(examples), NUM_EXAMPLES)]
 
 
 def reconstruction_grid(originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
@@ -26,9 +31,66 @@ def reconstruction_grid(originals: np.ndarray, reconstructions: np.ndarray) -> n
     return grid(np.stack([originals, reconstructions, error]))
 
 
-def grid(tiles: np.ndarray) -> np.ndarray:
-    """[rows, columns, H, W, C] float in [0, 1] -> [height, width, C] uint8, white between the tiles."""
-    factor = max(1, -(-MIN_SIDE // min(tiles.shape[2:4])))
+def extremes(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[N] errors -> the numbers of the examples with the largest, falling, and with the smallest, rising."""
+    order = np.argsort(errors, kind="stable")
+    count = min(NUM_EXAMPLES, len(order))
+    return order[::-1][:count], order[:count]
+
+
+def first_layer(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The weights that a dense layer has for a picture, a tile for each of up to 100 units.
+
+    Args:
+      kernel: [H * W * C, units].
+      shape: (H, W, C).
+
+    Returns:
+      [height, width, C] uint8; in each tile 0 is grey, and its largest absolute weight white or black.
+    """
+    tiles = kernel[:, :MAX_WEIGHTS].T.reshape(-1, *shape)
+    largest = np.abs(tiles).max(axis=(1, 2, 3), keepdims=True)
+    return grid(_square(tiles / np.maximum(largest, 1e-30) / 2 + 0.5), WEIGHTS_SIDE)
+
+
+def sample(examples: np.ndarray) -> np.ndarray:
+    """The first 64 of [N, H, W, C] pictures in [0, 1], as a square."""
+    return grid(_square(examples[:64]), SAMPLE_SIDE)
+
+
+def manifold_codes(codes: np.ndarray) -> np.ndarray:
+    """[N, 2] codes -> [400, 2]: a grid over them, row by row as a picture: from top left to bottom right."""
+    low, high = np.percentile(codes, (1, 99), axis=0)
+    across, up = (np.linspace(low[unit], high[unit], MANIFOLD) for unit in (0, 1))
+    return np.stack(np.meshgrid(across, up[::-1]), axis=-1).reshape(-1, 2).astype(np.float32)
+
+
+def manifold(reconstructions: np.ndarray) -> np.ndarray:
+    """What the decoder made of `manifold_codes`, [400, H, W, C] in [0, 1] -> one picture."""
+    return grid(reconstructions.reshape(MANIFOLD, MANIFOLD, *reconstructions.shape[1:]), MANIFOLD_SIDE)
+
+
+def traversal_codes(codes: np.ndarray) -> np.ndarray:
+    """[N, K] codes -> [rows * 9, K]: the mean code, with one of the up to 8 most active units varied in each row."""
+    mean, deviation = codes.mean(axis=0), codes.std(axis=0)
+    units = np.argsort(-deviation, kind="stable")[:NUM_EXAMPLES]
+    varied = np.tile(mean, (len(units), len(DEVIATIONS), 1))
+    for row, unit in enumerate(units):
+        varied[row, :, unit] += DEVIATIONS * deviation[unit]
+    return varied.reshape(-1, codes.shape[1])
+
+
+def traversal(reconstructions: np.ndarray) -> np.ndarray:
+    """What the decoder made of `traversal_codes`, [rows * 9, H, W, C] in [0, 1] -> one picture."""
+    return grid(reconstructions.reshape(-1, len(DEVIATIONS), *reconstructions.shape[1:]), TRAVERSAL_SIDE)
+
+
+def grid(tiles: np.ndarray, min_side: int = MIN_SIDE) -> np.ndarray:
+    """[rows, columns, H, W, C] float in [0, 1] -> [height, width, C] uint8, white between the tiles.
+
+    Tiles smaller than `min_side` are enlarged by a whole number, without smoothing.
+    """
+    factor = max(1, -(-min_side // min(tiles.shape[2:4])))
     pixels = (np.clip(tiles, 0, 1) * 255).round().astype(np.uint8)
     enlarged = pixels.repeat(factor, axis=2).repeat(factor, axis=3)
     rows, columns, height, width, channels = enlarged.shape
@@ -38,3 +100,12 @@ def grid(tiles: np.ndarray) -> np.ndarray:
             top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
             canvas[top : top + height, left : left + width] = enlarged[row, column]
     return canvas
+
+
+def _square(tiles: np.ndarray) -> np.ndarray:
+    """[N, H, W, C] -> [rows, columns, H, W, C], about as many rows as columns; white where there are not enough."""
+    columns = int(np.ceil(np.sqrt(len(tiles))))
+    rows = -(-len(tiles) // columns)
+    filled = np.ones((rows * columns, *tiles.shape[1:]), tiles.dtype)
+    filled[: len(tiles)] = tiles
+    return filled.reshape(rows, columns, *tiles.shape[1:])

@@ -1,45 +1,48 @@
-"""The one module that speaks TensorBoard: it writes event files, and mends them when a run goes on."""
+"""The one module that speaks TensorBoard: it writes scalars, histograms, pictures, texts, a graph and a layout."""
 
 import contextlib
+import io
 import logging
-import os
 import pathlib
-import re
-import shutil
-import socket
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalar
+from tensorboard.plugins.histogram import metadata as histogram_metadata
+from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.util.tensor_util import make_tensor_proto
 
 from trainer import files
 from trainer.errors import said
+from trainer.summaries import eventfiles, statistics, tags
 
 log = logging.getLogger("hourglass")
 
 FLUSH_MILLISECONDS = 10_000
-FRAME_BYTES = 16  # around each record: its length, and two checksums
-EVENT_FILES = "events.out.tfevents.*"
 
-DESCRIPTIONS = {
-    "loss": "Training loss: the mean over the steps since the last point.",
-    "learning_rate": "Learning rate of the step.",
-    "gradient_norm": "Euclidean norm of all gradients of the step together.",
-    "perf/steps_per_second": "Training steps a second; evaluation, pictures and checkpoints are not counted.",
-    "reconstruction/mse": "Squared error, mean over pixels; pictures lie in [0, 1], tables are in their own units.",
-    "reconstruction/rmse": "Root of the mean squared error over pixels.",
-    "reconstruction/sse": "Squared error summed over pixels, mean over examples.",
-    "reconstruction/psnr": "Peak signal-to-noise ratio in dB, the peak being 1; more is better.",
-    "history": "Starts, stops, and whatever went otherwise than planned: damaged checkpoints, divergences.",
-    "reconstruction": "Originals, reconstructions, and their absolute difference times 2, always of the same examples.",
+# The Custom Scalars tab: {category: {chart: tags}}, and the margin chart (value, lower, upper).
+CHARTS = {
+    "Training, evaluation and floors": {
+        "loss": ["loss"],
+        "root mean squared error": ["reconstruction/rmse"],
+        "peak signal-to-noise ratio": ["reconstruction/psnr"],
+    },
+    "Speed": {
+        "steps and examples a second": ["perf/steps_per_second", "perf/examples_per_second"],
+        "share of time waiting for input": ["perf/input_wait"],
+    },
 }
+MARGIN = ("Error of single examples", "10th, 50th and 90th percentile", ("error/p50", "error/p10", "error/p90"))
 
 
 class Writer:
-    """Writes one TensorBoard run: scalars, pictures and text under one folder.
+    """Writes one TensorBoard run under one folder.
 
     Training never ends for want of a curve: what the disk does not take is dropped, which is told once, and writing
     goes on as soon as it can, at the next `flush`.
@@ -47,24 +50,30 @@ class Writer:
     Args:
       folder: where the event files are.
       next_step: what was written for this step and later, by a run that was killed, is removed; the first step to come.
+      picture_steps: when pictures are due: old ones of other steps, from before a change of the schedule, are removed,
+        so that there are never more of them than TensorBoard keeps. None: all stay.
 
     Attributes:
       has_dropped: whether anything was.
+      older: the tags that earlier files have points of, and `graph_def` if they have a graph.
     """
 
-    def __init__(self, folder: pathlib.Path, next_step: int) -> None:
+    def __init__(self, folder: pathlib.Path, next_step: int, picture_steps: Collection[int] | None = None) -> None:
         self.has_dropped = False
-        self._folder, self._next_step = folder, next_step
+        self.older: set[str] = set()
+        self._folder, self._next_step, self._picture_steps = folder, next_step, picture_steps
+        self._next_text: dict[str, int] = {}
         self._writer: tf.summary.SummaryWriter | None = None
         self._failed = False
-        self._templates: dict[tuple[str, ...], Summary] = {}
         with self._dropping():
             self._writer = self._open()
 
     def _open(self) -> tf.summary.SummaryWriter:
         files.make_folder(self._folder)
-        continue_at(self._folder, self._next_step)
-        self._older = {path.name for path in self._folder.glob(EVENT_FILES)}
+        self.older = eventfiles.continue_at(self._folder, self._next_step, lambda: _filter(self._picture_steps))
+        self._older = {path.name for path in self._folder.glob(eventfiles.PATTERN)}
+        self._described: set[str] = set()
+        self._templates: dict[tuple[str, ...], Summary] = {}
         return tf.summary.create_file_writer(str(self._folder), flush_millis=FLUSH_MILLISECONDS)
 
     @contextlib.contextmanager
@@ -88,26 +97,68 @@ class Writer:
             with self._dropping(), self._writer.as_default(step):
                 write()
 
+    def _write_summary(self, step: int, summary: Summary) -> None:
+        self._write(step, lambda: tf.summary.experimental.write_raw_pb(summary.SerializeToString()))
+
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes numbers of one step, all in one record.
 
         Four tags take 0.3 ms so, and 0.5 ms as a traced function of `tf.summary.scalar`, which must be traced first.
         """
-        tags = tuple(values)
-        if tags not in self._templates:
-            self._templates[tags] = _template(tags)
-        summary = self._templates[tags]
+        summary = self._template(tuple(values))
         for entry, value in zip(summary.value, values.values(), strict=True):
             entry.tensor.float_val[:] = [value]
-        self._write(step, lambda: tf.summary.experimental.write_raw_pb(summary.SerializeToString()))
+        self._write_summary(step, summary)
+
+    def _template(self, names: tuple[str, ...]) -> Summary:
+        """What `tf.summary.scalar` writes for these tags, the values yet to be put in.
+
+        Descriptions are in a file once, where the tag comes first: each is longer than its points.
+        """
+        if names in self._templates:
+            return self._templates[names]
+        summary = Summary()
+        for name in names:
+            summary.MergeFrom(scalar_pb(name, 0.0, description=tags.of(name).description))
+            if name in self._described:
+                summary.value[-1].ClearField("metadata")
+        if self._described.issuperset(names):
+            self._templates[names] = summary
+        self._described.update(names)
+        return summary
+
+    def histograms(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        """Writes the distributions of tensors of any shape."""
+        summary = Summary()
+        for name, tensor in values.items():
+            buckets = statistics.histogram(tensor)
+            metadata = histogram_metadata.create_summary_metadata(None, tags.of(name).description)
+            summary.value.add(tag=name, metadata=metadata, tensor=make_tensor_proto(buckets))
+        self._write_summary(step, summary)
 
     def picture(self, step: int, tag: str, picture: np.ndarray) -> None:
         """Writes a picture, [H, W, C] uint8."""
-        self._write(step, lambda: tf.summary.image(tag, picture[np.newaxis], description=DESCRIPTIONS[tag]))
+        buffer = io.BytesIO()
+        height, width, channels = picture.shape
+        image = Image.fromarray(picture[..., 0] if channels == 1 else picture)
+        image.save(buffer, "png", compress_level=1)  # A quarter of TensorFlow's time.
+        metadata = image_metadata.create_summary_metadata(None, tags.of(tag).description)
+        strings = make_tensor_proto([str(width).encode(), str(height).encode(), buffer.getvalue()])
+        self._write_summary(step, Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=strings)]))
 
     def text(self, step: int, tag: str, markdown: str) -> None:
-        """Writes a text in Markdown."""
-        self._write(step, lambda: tf.summary.text(tag, markdown, description=DESCRIPTIONS[tag]))
+        """Writes a text in Markdown; at a later step where one has been written at this one: readers keep the last."""
+        step = max(step, self._next_text.get(tag, 0))
+        self._next_text[tag] = step + 1
+        self._write_summary(step, text_pb(tag, markdown, description=tags.of(tag).description))
+
+    def graph(self, step: int, graph: tf.compat.v1.GraphDef) -> None:
+        """Writes a graph of operations."""
+        self._write(step, lambda: tf.summary.graph(graph))
+
+    def layout(self, step: int) -> None:
+        """Writes how the Custom Scalars tab is laid out."""
+        self._write_summary(step, custom_scalar.pb(_layout()))
 
     def flush(self) -> None:
         """What was written is on the disk when this returns, unless it was dropped; writes anew where it can again."""
@@ -117,7 +168,7 @@ class Writer:
                 log.warning(f"TensorBoard's files in {self._folder} are written again")
                 self._failed = False
             self._writer.flush()
-            for path in self._folder.glob(EVENT_FILES):
+            for path in self._folder.glob(eventfiles.PATTERN):
                 if path.name not in self._older:
                     files.fsync(path)
             files.fsync(self._folder)
@@ -129,82 +180,32 @@ class Writer:
                 self._writer.close()
 
 
-def _template(tags: Sequence[str]) -> Summary:
-    """What `tf.summary.scalar` writes for these tags, the values yet to be put in."""
-    summary = Summary()
-    for tag in tags:
-        summary.MergeFrom(scalar_pb(tag, 0.0, description=DESCRIPTIONS[tag]))
-    return summary
+def _filter(picture_steps: Collection[int] | None) -> eventfiles.Filter:
+    """Drops what a tag meant formerly, and pictures of another schedule; for one file."""
+    meanings: dict[str, int] = {}
+
+    def stays(step: int, value: Summary.Value) -> bool:
+        if value.HasField("metadata"):
+            meanings[value.tag] = tags.meaning_in(value.metadata.summary_description)
+            if picture_steps is not None and value.metadata.plugin_data.plugin_name == "images":
+                return step in picture_steps and tags.is_current(value.tag, meanings[value.tag])
+        return tags.is_current(value.tag, meanings.get(value.tag, 1))
+
+    return stays
 
 
-def continue_at(folder: pathlib.Path, next_step: int) -> None:
-    """Makes the folder's event files end before `next_step`, and says so to readers that have them open.
-
-    TensorBoard's two readers treat what a killed run wrote ahead of its checkpoint differently, and
-    `EventAccumulator` never removes it, so the records themselves are removed. `SessionLog.START` tells the same to
-    a TensorBoard that has read them already.
-    """
-    existing = sorted((path for path in folder.glob(EVENT_FILES) if path.is_file()), key=lambda path: path.name)
-    for path in existing:
-        _drop_from(path, next_step)
-    now = int(time.time())
-    # Readers take the files in the order of their names, which begin with the time: a clock may have been set back.
-    if existing and _time_in(existing[-1].name) >= now:
-        for position, path in enumerate(existing):
-            rest = path.name.split(".", 4)[4]
-            path.rename(path.with_name(f"events.out.tfevents.{now - len(existing) + position:010}.{rest}"))
-    start = tf.compat.v1.Event(
-        wall_time=time.time(),
-        step=next_step,
-        session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
-    )
-    version = tf.compat.v1.Event(wall_time=time.time(), file_version="brain.Event:2")
-    name = f"events.out.tfevents.{now:010}.{socket.gethostname()}.{os.getpid()}.0.start"
-    _write_records(files.unused(folder / name), [version.SerializeToString(), start.SerializeToString()])
+def _layout() -> layout_pb2.Layout:
+    categories = [
+        layout_pb2.Category(title=category, chart=[_multiline(title, names) for title, names in charts.items()])
+        for category, charts in CHARTS.items()
+    ]
+    category, title, (value, lower, upper) = MARGIN
+    series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)
+    chart = layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
+    categories.insert(1, layout_pb2.Category(title=category, chart=[chart]))
+    return layout_pb2.Layout(category=categories)
 
 
-def _time_in(name: str) -> int:
-    match = re.match(r"events\.out\.tfevents\.(\d+)\.", name)
-    return int(match[1]) if match else 0
-
-
-def _drop_from(path: pathlib.Path, next_step: int) -> None:
-    """Rewrites one event file without the records of `next_step` and later, and without a torn end."""
-    kept, size = [], 0
-    # A data set of the same records takes 30 ms to build, this nothing; a run that was often stopped has many files.
-    records = tf.compat.v1.io.tf_record_iterator(str(path))
-    with contextlib.suppress(StopIteration):
-        while True:
-            try:
-                record = next(records)
-            except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
-                if "truncated" not in str(error):  # Else the kill came while it was written: what is left is no record.
-                    _keep_damaged(path)
-                break
-            event = tf.compat.v1.Event.FromString(record)
-            if event.WhichOneof("what") == "file_version" or event.step < next_step:
-                kept.append(record)
-                size += len(record) + FRAME_BYTES
-    if size != path.stat().st_size:
-        temporary = path.with_name(f".{path.name}.tmp")
-        _write_records(temporary, kept)
-        os.replace(temporary, path)
-        files.fsync(path.parent)
-
-
-def _keep_damaged(path: pathlib.Path) -> None:
-    """A copy under a name that TensorBoard does not read: what comes after the damage may matter to somebody."""
-    aside = files.unused(path.with_name("damaged." + path.name.replace("tfevents", "events")))
-    shutil.copy2(path, aside)
-    log.warning(f"{path} is damaged: what comes after that is lost to TensorBoard; kept as {aside.name}")
-
-
-def _write_records(path: pathlib.Path, records: Sequence[bytes]) -> None:
-    try:
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            for record in records:
-                writer.write(record)
-        files.fsync(path)
-    except (tf.errors.OpError, OSError):
-        path.unlink(missing_ok=True)  # On a full disk every byte counts.
-        raise
+def _multiline(title: str, names: Sequence[str]) -> layout_pb2.Chart:
+    patterns = [f"^{name}$" for name in names]
+    return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=patterns))
