@@ -106,8 +106,9 @@ class Recorder:
         if self._data.is_pictures and "data/sample" not in self._train.older:
             scaled = self._data.train.examples[:64] / np.float32(self._data.scale)
             self._train.picture(0, "data/sample", pictures.sample(scaled))
-        if self._next_step and not projector.is_of(self._folder / "eval", self._next_step - 1):
-            self._project(self._next_step - 1)  # The kill came between the checkpoint and this.
+        with self._telling("the projector's files"):
+            if self._next_step and not projector.is_of(self._folder / "eval", self._next_step - 1):
+                self._project(self._next_step - 1)  # The kill came between the checkpoint and this.
 
     def end(self, *, succeeded: bool) -> None:
         """Says in HParams that the run is finished, or has failed."""
