@@ -85,7 +85,17 @@ class DataServer:
         return tuple(self._data.read_blob(None, reference.blob_key) for reference in point.values[2:])
 
 
-class LocalReader:
+class InProcess:
+    """A reader that has nothing to end."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error) -> None:
+        pass
+
+
+class LocalReader(InProcess):
     """The reader of `tensorboard --load_fast=false`.
 
     TensorBoard asks it through a `MultiplexerDataProvider`, which leaves out pictures of a step that it has already:
@@ -103,12 +113,6 @@ class LocalReader:
         self._data = data_ingester.LocalDataIngester(flags).deprecated_multiplexer
         self.reload()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error) -> None:
-        pass
-
     def reload(self) -> None:
         self._data.AddRunsFromDirectory(self._folder, None)
         self._data.Reload()
@@ -122,18 +126,12 @@ class LocalReader:
         return by_plugin(series)
 
 
-class Accumulators:
+class Accumulators(InProcess):
     """An `EventAccumulator` for every folder with event files: what scripts and notebooks read with."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder, self._data = folder, {}
         self.reload()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error) -> None:
-        pass
 
     def reload(self) -> None:
         from tensorboard.backend.event_processing import event_accumulator

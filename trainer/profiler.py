@@ -60,5 +60,5 @@ class Profiler:
         except (tf.errors.OpError, OSError) as error:
             log.warning(f"the trace cannot be written ({said(error)}): training goes on")
             return
-        hint = "" if importlib.util.find_spec(VIEWER) else "; to see it: pip install 'hourglass-trainer[profile]'"
+        hint = "" if importlib.util.find_spec(VIEWER) else "; to see it: pip install '.[profile]'"
         log.info(f"profile     {self._folder / 'plugins/profile'}: TensorBoard's Profile tab{hint}")

@@ -262,7 +262,7 @@ class Evaluator:
             np.concatenate(reconstructions),
         )
 
-    # Eager, all these: they are called a few times with a few examples, and tracing takes longer than that.
+    # These two eagerly: they are called a few times with a few examples, and tracing takes longer than that.
 
     def reconstruct(self, examples: np.ndarray) -> np.ndarray:
         """[N, ...] as stored, a few -> [N, ...] float32, pictures in [0, 1]."""
