@@ -11,6 +11,7 @@ pytestmark = needs_browser
 
 FLOORS = ("floor/mean", "floor/pca")
 PICTURES = "reconstruction examples/worst examples/best weights/first_layer latent/traversal data/sample".split()
+PICTURES += "latent/interpolation denoising/restored prior/samples".split()
 
 # What must be seen in each tab. A line break parts pieces of text: a tag's, or a number and what it is of.
 SEEN = {
@@ -25,14 +26,15 @@ SEEN = {
     ),
     "#custom_scalars": (
         *("\nTraining, evaluation and floors\n", "\nloss\n", "\nroot mean squared error\n"),
-        *("\nError of single examples\n", "\nSpeed\n", "Matches (4)"),
+        *("\nError of single examples\n", "\nDenoising\n", "\nEvidence\n", "\nSpeed\n", "Matches (4)"),
     ),
     "#images&tagFilter=.": tuple(f"\ntag:\n{tag}\n" for tag in PICTURES),
+    "#scalars&tagFilter=elbo%7Cdenoising": ("\nelbo/elbo\n", "\nelbo/kl\n", "\ndenoising/rmse_2x\n"),
     "#histograms&tagFilter=code%7Cerror": (
         *("\ntag:\ncodes\n", "\ntag:\nerror/examples\n"),
         *("\ntag:\nweights/encoder/code/kernel\n", "\ntag:\ngradients/encoder/code/kernel\n"),
     ),
-    "#distributions&tagFilter=code": ("\ntag:\ncodes\n", "\ntag:\nweights/encoder/code/kernel\n"),
+    "#distributions&tagFilter=%5Ecodes%7Ckl": ("\ntag:\ncodes\n", "\ntag:\nkl/units\n"),
     "#graphs": ("\nencoder\n", "\ndecoder\n", "\nloss\n", "\noptimizer\n"),
     "#projector": (
         *("1 tensor found\ncodes at step 40\n", "Points:\n297\nDimension:\n5\n", "Metadata:\nmetadata.tsv"),
@@ -40,7 +42,11 @@ SEEN = {
     ),
     "#text": (
         *("\ntag:\nhistory\n", "\nstep 0\n: started", "\nstep 40\n: finished"),
-        *("\ntag:\nrun/command\n", "\npython launch.py --hidden=5 --steps=40", "git"),
+        *(
+            "\ntag:\nrun/command\n",
+            "\npython launch.py --hidden=5 --noise=masking --variational=true --steps=40",
+            "git",
+        ),
         *("\n--learning_rate\n0.002\n", "\nencoder/code/kernel\n64 x 5\n320\n", "fingerprint"),
     ),
 }
@@ -51,7 +57,8 @@ def finished(tmp_path_factory):
     import launch
 
     run = tmp_path_factory.mktemp("finished") / "run"
-    assert launch.main(["--steps=40", "--hidden=5", "--jit=off", "--export=none", f"--run_dir={run}"]) == 0
+    kind = ["--hidden=5", "--variational", "--noise=masking"]
+    assert launch.main(["--steps=40", *kind, "--jit=off", "--export=none", f"--run_dir={run}"]) == 0
     return run
 
 

@@ -72,7 +72,15 @@ def test_a_wrong_value_is_a_usage_error_of_three_lines_at_most(argument, said):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--steps=3", "--epochs=2"), ("--loss=bernoulli", "--output_activation=relu")],
+    [
+        ("--steps=3", "--epochs=2"),
+        ("--loss=bernoulli", "--output_activation=relu"),
+        ("--variational", "--loss=mse"),
+        ("--noise=masking", "--noise_level=1.5"),
+        ("--code=5,5",),
+        ("--mode=generate", "--input=x.png"),
+        ("--at_step=5",),
+    ],
 )
 def test_flags_that_contradict_each_other_are_refused(arguments):
     with pytest.raises(UsageError):
@@ -85,6 +93,45 @@ def test_flags_that_contradict_each_other_are_refused(arguments):
 )
 def test_the_length_is_told_in_steps_or_epochs(arguments, steps):
     assert parse(*arguments).total_steps(num_train=148) == steps
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loss"),
+    [((), "mse"), (("--variational",), "gaussian"), (("--variational", "--loss=bernoulli"), "bernoulli")],
+)
+def test_a_variational_network_has_a_likelihood_by_default(arguments, loss):
+    assert parse(*arguments).loss == loss
+
+
+def test_beginning_again_as_another_kind_is_checked_as_a_whole():
+    stored, (given, names) = parse("--hidden=9"), config.parse(["--variational"])
+    assert config.adopt(stored, given, names, guarded=False).loss == "gaussian"
+    for loss, kept in (("gaussian", "mse"), ("bernoulli", "bernoulli")):
+        stored = parse("--variational", f"--loss={loss}")
+        assert config.adopt(stored, *config.parse(["--novariational"]), guarded=False).loss == kept
+    given, names = config.parse(["--loss=mse"])
+    with pytest.raises(UsageError, match="--variational with --loss=mse"):
+        config.adopt(parse("--variational"), given, names, guarded=False)
+
+
+def test_a_run_that_goes_on_keeps_its_likelihood():
+    stored = parse("--variational", "--loss=bernoulli")
+    given, names = config.parse(["--variational", "--steps=90"])
+    assert config.adopt(stored, given, names).loss == "bernoulli"
+
+
+@pytest.mark.parametrize("idle", ["--beta=4", "--noise_level=0.5", "--pretrain_steps=7"])
+def test_a_flag_that_would_do_nothing_is_refused(idle):
+    with pytest.raises(UsageError, match="does nothing without"):
+        config.check_switches(parse(idle))
+    config.check_switches(parse(idle, "--variational", "--noise=gaussian", "--pretrain=layerwise"))
+
+
+def test_the_flags_of_a_network_are_compared_as_they_work():
+    old = {"loss": "bernoulli", "hidden": [3]}  # A checkpoint that is older than most of the flags.
+    found = config.network(old)
+    assert (found["output_activation"], found["tied"], found["hidden"]) == ("sigmoid", False, [3])
+    assert config.network({"loss": "mse"})["output_activation"] == "linear"
 
 
 def test_flags_txt_repeats_the_run():
@@ -141,7 +188,8 @@ def test_the_columns_of_a_run_are_numbers_and_texts_and_hold_what_is_not_usual()
     ours = config.parse(["--hidden=7,3", "--epochs=2", "--jit=off", "--learning_rate=0.5"])[0]
     found = config.columns(ours, 123)
     assert (found["hidden"], found["learning_rate"], found["steps"], found["jit"]) == ("7,3", 0.5, 123, "off")
-    assert set(found) == {*config.MATHEMATICS, "steps", "precision", "jit"} - {"init_from"}
+    assert set(found) == {*config.ALWAYS_SHOWN, "steps", "precision", "jit"}
+    assert config.columns(config.parse(["--noise=masking"])[0], 1)["noise"] == "masking"
 
 
 def test_the_command_line_is_what_was_given():

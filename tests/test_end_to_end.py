@@ -19,7 +19,7 @@ from conftest import ROOT, pictures, scalars
 from formats import binary_batch
 from test_summaries import session
 
-from trainer import datasets, rundir
+from trainer import config, datasets, rundir
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints import shelves
 from trainer.datasets import cifar
@@ -94,7 +94,7 @@ def seen_of_finished(finished):
 
 
 def test_a_run_leaves_what_it_promises(finished):
-    assert {path.name for path in finished.iterdir()} == {*rundir.CONTENTS, ".lock"} - {rundir.RESTORING}
+    assert {path.name for path in finished.iterdir()} == {*rundir.CONTENTS, ".lock"} - {rundir.RESTORING, *config.USING}
     assert manifests.steps_in(finished / "checkpoints") == list(range(1, 41))
     for step in (1, 17, 40):
         assert manifests.read(finished / "checkpoints", step).step == step
@@ -180,6 +180,35 @@ def test_every_reader_sees_all_of_a_run_and_one_value_a_step(seen_of_finished):
     assert steps["images", "eval", "latent/traversal"] == [0, 20, 40]
     assert steps["images", "train", "data/sample"] == [0]
     assert ("custom_scalars", "eval", "custom_scalars__config__") in steps
+
+
+def test_stages_of_a_stacked_noisy_variational_run_resume_to_the_bit(launch, tmp_path):
+    kind = (
+        "--dataset=iris",
+        "--hidden=4,2",
+        "--pretrain=layerwise",
+        "--pretrain_steps=4",
+        "--variational",
+        "--sparsity=0.1",
+    )
+    often = ("--noise=gaussian", "--checkpoint_every=1", "--keep=100", "--eval_every=5", "--log_every=3", "--jit=off")
+    whole = tmp_path / "whole"
+    assert launch(*kind, *often, "--steps=12", f"--run_dir={whole}")[0] == 0
+    curves = [scalars(whole / name) for name in ("train", "eval")]
+    assert list(curves[0]["pretrain/stage_1"]) == [3, 4]
+    assert list(curves[0]["pretrain/stage_2"]) == [6, 8]
+    assert list(curves[0]["loss"]) == list(curves[0]["elbo/kl"]) == [9, 12]
+    for step in (4, 6):  # One stage ends with its last checkpoint, one is cut in two.
+        run = tmp_path / f"from-{step}"
+        killed_after(whole, step, run)
+        code, output, _ = launch(f"--run_dir={run}")
+        assert (code, "to the bit" in output) == (0, True)
+        assert weights(run, 12) == weights(whole, 12)
+        for name, expected in zip(("train", "eval"), curves, strict=True):
+            found = scalars(run / name)
+            assert {t: v for t, v in found.items() if "perf/" not in t} == {
+                t: v for t, v in expected.items() if "perf/" not in t
+            }
 
 
 def test_the_result_does_not_depend_on_when_checkpoints_are_saved(finished, tmp_path, launch):
@@ -731,9 +760,10 @@ def test_what_only_tensorboard_shows_may_fail(launch, monkeypatch):
 def test_codes_that_are_no_numbers_are_a_divergence_and_no_picture(launch, monkeypatch):
     from trainer.models import autoencoder
 
-    monkeypatch.setattr(
-        autoencoder.Autoencoder, "encode", lambda self, images: self.encoder(images - self.mean) * float("inf")
-    )
+    def posterior(self, images):
+        return autoencoder.Posterior(self.encoder(images - self.mean).mean * float("inf"), None)
+
+    monkeypatch.setattr(autoencoder.Autoencoder, "posterior", posterior)
     monkeypatch.setattr(autoencoder.Autoencoder, "logits", lambda self, codes: self.decoder(tf_zeros_like(codes)))
     code, _, error = launch(*SHORT, "--jit=off", "--export=none", "--run_dir=run")
     assert code == 3

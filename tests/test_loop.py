@@ -16,17 +16,20 @@ from trainer.errors import DivergedError, StorageError
 class Fakes:
     """Counts steps instead of training; the loss of step s (from 1 on) is s, or as `losses` says."""
 
-    def __init__(self, losses=None, on_step=None, ruined_at=(), scales=None, full_at=()):
+    def __init__(self, losses=None, on_step=None, ruined_at=(), scales=None, full_at=(), parts=None):
         self.events, self.logged, self.saved, self.profiled = [], {}, {}, []
         self.losses, self.on_step = losses or {}, on_step or (lambda step: None)
         self.step = 0
         self.ruined_at, self.scales, self.full_at = ruined_at, scales or {}, full_at
+        self.parts, self.calls = parts or (lambda step: []), []
 
     def block(self, data, first, last):
-        reports = np.zeros((len(data), steps.NUM_REPORTED), np.float32)
+        reports = np.zeros((len(data), steps.NUM_REPORTED + len(self.parts(0))), np.float32)
+        self.calls.append((self.step, self.step + last - first))
         for row in range(first, last):
             self.step += 1
-            reports[row] = [self.losses.get(self.step, self.step), 0.1, self.scales.get(self.step, 1.0), 0.2, 0.3, 0.4]
+            report = [self.losses.get(self.step, self.step), 0.1, self.scales.get(self.step, 1.0), 0.2, 0.3, 0.4]
+            reports[row] = [*report, *self.parts(self.step)]
             self.on_step(self.step)
         return tf.constant(reports)
 
@@ -51,7 +54,7 @@ class Fakes:
                 loop.Plan(steps_per_block=steps_per_block, **plan),
                 actions,
                 start_step=start,
-                pending=loop.Pending(*pending),
+                pending=loop.Pending(pending),
                 words="",
                 clock=progress.Clock(),
                 bar=progress.Bar(10),
@@ -66,7 +69,7 @@ class Fakes:
         if step in self.full_at:
             raise StorageError("it could not be saved", found="no space", remedy="make room")
         self.events.append(("save", step))
-        self.saved[step] = (pending.total, pending.count)
+        self.saved[step] = pending.sums
 
     def when(self, what):
         return [step for event, step in self.events if event == what]
@@ -109,6 +112,28 @@ def test_a_point_tells_all_that_the_step_has_reported():
     assert point["perf/examples_per_second"] == 5 * point["perf/steps_per_second"]
     assert 0 <= point["perf/input_wait"] <= 1
     assert "loss_scale" not in point
+
+
+def test_a_point_tells_the_means_of_the_parts_since_the_last_point():
+    fakes = Fakes(parts=lambda step: [10 * step, -step])
+    fakes.run(total_steps=6, log_every=4, parts=("elbo/kl", "sparsity/penalty"), checkpoint_every=5)
+    assert {s: (v["elbo/kl"], v["sparsity/penalty"]) for s, v in fakes.logged.items()} == {4: (25, -2.5), 6: (55, -5.5)}
+    assert fakes.saved[5] == (5, 1, 50, -5)
+    again = Fakes(parts=lambda step: [10 * step, -step])
+    again.run(5, (5, 1, 50, -5), total_steps=6, log_every=4, parts=("elbo/kl", "sparsity/penalty"))
+    assert again.logged[6].items() <= fakes.logged[6].items()
+
+
+def test_no_call_and_no_point_is_of_two_stages_and_each_has_its_tag():
+    fakes = Fakes(parts=lambda step: [1.0])
+    fakes.run(total_steps=20, log_every=4, stage_ends=(6, 12), parts=("elbo/kl",), steps_per_block=7)
+    assert not [call for call in fakes.calls for end in (6, 12) if call[0] < end < call[1]]
+    losses = {s: {tag: v for tag, v in values.items() if tag != "elbo/kl"} for s, values in fakes.logged.items()}
+    tagged = {s: [tag for tag in values if tag == "loss" or "pretrain" in tag] for s, values in losses.items()}
+    first, second = ["pretrain/stage_1"], ["pretrain/stage_2"]
+    assert tagged == {4: first, 6: first, 8: second, 12: second, 16: ["loss"], 20: ["loss"]}
+    assert (losses[6]["pretrain/stage_1"], losses[8]["pretrain/stage_2"], losses[16]["loss"]) == (5.5, 7.5, 14.5)
+    assert [s for s, values in fakes.logged.items() if "elbo/kl" in values] == [16, 20]
 
 
 def test_under_float16_a_point_tells_the_loss_scale():

@@ -7,6 +7,7 @@ from formats import binary_batch, cifar_folder, idx_folder, mnist_arrays
 
 from trainer import config, datasets, models
 from trainer.datasets import cifar, mnist
+from trainer.errors import UsageError
 
 
 @pytest.fixture
@@ -53,17 +54,25 @@ def test_every_data_set_keeps_the_contract(name, everything):
 
 # Every network sees every data set; the other choices take turns.
 PAIRS = [
-    (dataset, model, config.PRECISIONS[i % 3], config.ACTIVATIONS[i % len(config.ACTIVATIONS)])
+    (dataset, model, config.PRECISIONS[i % 3], config.ACTIVATIONS[i % len(config.ACTIVATIONS)], i % 2 == 0)
     for model in models.MODELS
     for i, dataset in enumerate(datasets.LOADERS)
 ]
 
 
-@pytest.mark.parametrize(("dataset", "model", "precision", "activation"), PAIRS)
-def test_every_network_takes_every_data_set(dataset, model, precision, activation, everything):
+@pytest.mark.parametrize(("dataset", "model", "precision", "activation", "variational"), PAIRS)
+def test_every_network_takes_every_data_set_or_says_why_not(
+    dataset, model, precision, activation, variational, everything
+):
     data = datasets.load(dataset, everything)
+    if not data.is_pictures and model in models.FOR_PICTURES:
+        with pytest.raises(UsageError, match="pictures are expected"):
+            models.check_fits(model, data.shape)
+        return
+    models.check_fits(model, data.shape)
     mean = data.train.examples.mean(axis=0) / data.scale
-    network = build(model, mean, precision=precision, activation=activation)
+    network = build(model, mean, precision=precision, activation=activation, variational=variational)
+    assert (network.code_size, network.is_variational) == (3, variational)
     images = data.train.examples[:5].astype(np.float32) / data.scale
     codes = network.encode(images)
     reconstructions = network(images)
@@ -80,8 +89,8 @@ def test_initial_weights_depend_on_the_seed_alone(name):
     first, same, other = (build(name, seed=seed) for seed in (1, 1, 2))
     for a, b in zip(first.variables, same.variables, strict=True):
         np.testing.assert_array_equal(a, b)
-    kernels = [v for v in first.trainable_variables if len(v.shape) == 2]
-    others = [v for v in other.trainable_variables if len(v.shape) == 2]
+    kernels, others = ([v for v in n.trainable_variables if v.path.endswith("kernel")] for n in (first, other))
+    assert len(kernels) > 3
     assert not any(np.array_equal(a, b) for a, b in zip(kernels, others, strict=True))
     assert len({np.asarray(k).tobytes() for k in kernels}) == len(kernels)
 
@@ -98,6 +107,43 @@ def test_the_decoder_mirrors_the_encoder():
     network = build(hidden=(7, 5, 2))
     kernels = [tuple(v.shape) for v in network.trainable_variables if v.path.endswith("kernel")]
     assert kernels == [(16, 7), (7, 5), (5, 2), (2, 5), (5, 7), (7, 16)]
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3), (5, 9, 3), (1, 1, 1)])
+def test_convolutions_halve_pictures_and_enlarge_them_again(shape):
+    network = build("conv", np.full(shape, 0.5), hidden=(4, 6, 5, 2))
+    kernels = {v.path.split("/", 1)[1]: tuple(v.shape) for v in network.trainable_variables}
+    smallest = (-(-shape[0] // 8), -(-shape[1] // 8))
+    assert kernels["encoder/code/kernel"] == (smallest[0] * smallest[1] * 5, 2)
+    assert kernels["decoder/hidden_1/kernel"] == (2, smallest[0] * smallest[1] * 5)
+    assert network(np.zeros((2, *shape), np.float32)).shape == (2, *shape)
+
+
+def test_tied_weights_are_the_encoders_transposed_and_are_trained_through_both():
+    network = build(hidden=(6, 3), tied=True, activation="tanh")
+    assert [v.path.split("/", 1)[-1] for v in network.trainable_variables if v.path.endswith("kernel")] == [
+        "encoder/hidden_1/kernel",
+        "encoder/code/kernel",
+    ]
+    w, v = (np.asarray(layer.kernel, np.float64) for layer in network.encoder.layers)
+    codes = np.random.default_rng(0).random((2, 3)).astype(np.float32)
+    pixels = np.tanh(codes @ v.T) @ w.T
+    np.testing.assert_allclose(network.decode(codes), pixels.reshape(2, 4, 4, 1) + 0.5, rtol=1e-5, atol=1e-6)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(network.decode(tf.constant(codes)))
+    assert float(tf.norm(tape.gradient(value, network.encoder.code.kernel.value))) > 0
+
+
+@pytest.mark.parametrize("flag", ["tied", "layerwise"])
+def test_what_needs_a_mirrored_decoder_is_refused_without_one(flag):
+    models.check("dense", **{flag: True})
+    with pytest.raises(UsageError, match="mirrors the encoder"):
+        models.check("conv", **{flag: True})
+
+
+def test_a_convolutional_network_needs_a_convolution():
+    with pytest.raises(UsageError, match="--hidden=32,64,128"):
+        models.check("conv", hidden=(32,))
 
 
 def test_the_reconstruction_is_the_formula():
@@ -119,51 +165,3 @@ def test_every_activation_and_optimizer_of_the_flags_exists():
 
     assert all(callable(keras.activations.get(name)) for name in config.ACTIVATIONS)
     assert set(steps.OPTIMIZERS) == set(config.OPTIMIZERS)
-
-
-@pytest.mark.parametrize(
-    ("name", "precision", "loss", "optimizer"),
-    [
-        (name, config.PRECISIONS[i % 3], config.LOSSES[i % 4], config.OPTIMIZERS[i % 3])
-        for name in models.MODELS
-        for i in range(4)
-    ],
-)
-def test_every_network_trains_is_restored_and_exported(name, precision, loss, optimizer, tmp_path):
-    from trainer import devices, export, losses, steps
-
-    output = "sigmoid" if loss == "bernoulli" else "linear"
-    images = np.random.default_rng(0).integers(0, 256, (6, 8, 4, 4, 1), dtype=np.uint8)
-
-    def make(precision=precision):
-        network = build(name, precision=precision, output_activation=output)
-        return network, steps.make_state(network, optimizer, precision=precision)
-
-    network, state = make()
-    step = steps.make_step(
-        state,
-        losses.LOSSES[loss],
-        steps.make_schedule("cosine", 1e-3, 6),
-        scale=255.0,
-        is_logged=lambda step: step > 0,
-    )
-    block = steps.make_block(
-        step,
-        jit=devices.uses_jit("auto", kind="cpu", precision=precision, model=name),
-    )
-    reports = block(tf.constant(images), 0, 6).numpy()
-    assert np.isfinite(reports).all()
-    assert (reports[:, steps.GRADIENT_NORM] > 0).all()
-    assert state.is_sound()
-
-    path = state.checkpoint().save("ckpt")
-    restored, other = make("float32")
-    other.checkpoint().restore(path).assert_consumed()
-    folder = export.export(restored, tmp_path / "export", 6, input_name="images")
-    exported = tf.saved_model.load(str(folder))
-    some = images[0].astype(np.float32) / 255
-    found = exported.signatures["serving_default"](images=tf.constant(some))["reconstructions"]
-    np.testing.assert_allclose(found, restored(some), atol=1e-6)
-    np.testing.assert_allclose(found, network(some), atol=0.05 if precision != "float32" else 1e-6)
-    codes = exported.signatures["encode"](images=tf.constant(some))["codes"]
-    np.testing.assert_allclose(codes, restored.encode(some), atol=1e-6)

@@ -150,7 +150,7 @@ def test_where_there_is_no_sound_checkpoint_none_is_found(path, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     commit(tmp_path / "checkpoints", 1)
     (tmp_path / "checkpoints" / "ckpt-1.index").unlink()
-    with pytest.raises(CheckpointError, match="there is no checkpoint to begin with"):
+    with pytest.raises(CheckpointError, match="there is no checkpoint that can be used"):
         shelves.find(tmp_path / path)
 
 

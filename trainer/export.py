@@ -6,15 +6,18 @@ import shutil
 
 import tensorflow as tf
 
-from trainer import files
+from trainer import files, randomness
 from trainer.models.autoencoder import Autoencoder
+from trainer.objective import sample
 
 
 def export(model: Autoencoder, folder: pathlib.Path, step: int, *, input_name: str) -> pathlib.Path:
     """Writes `folder`/<step>, whole or not at all.
 
     Signatures, float32, any number N of examples: `serving_default`: input -> `reconstructions`; `encode`: input ->
-    `codes` [N, K]; `decode`: `codes` -> `reconstructions`.
+    `codes` [N, K]; `decode`: `codes` -> `reconstructions`. A variational network's `encode` gives means, and it has two
+    more, for which `seed` [2] int64 decides what is drawn: `sample`: input, `seed` -> `codes` from their distributions;
+    `generate`: `count` (int32), `seed` -> `reconstructions` of codes from the prior.
 
     Args:
       model: in float32.
@@ -42,11 +45,21 @@ def _servable(
 ) -> tuple[tf.Module, dict[str, tf.types.experimental.PolymorphicFunction]]:
     """A plain tf.Module: with Keras objects inside, loading would want Keras and our classes."""
     examples = tf.TensorSpec([None, *model.mean.shape], tf.float32, name=input_name)
-    codes = tf.TensorSpec([None, model.encode(tf.zeros([1, *model.mean.shape])).shape[-1]], tf.float32, name="codes")
+    codes = tf.TensorSpec([None, model.code_size], tf.float32, name="codes")
     module = tf.Module(name="autoencoder")
     module.weights = [variable.value for variable in model.variables]
     module.reconstruct = tf.function(lambda x: {"reconstructions": model(x)}, input_signature=[examples])
     module.encode = tf.function(lambda x: {"codes": model.encode(x)}, input_signature=[examples])
     module.decode = tf.function(lambda x: {"reconstructions": model.decode(x)}, input_signature=[codes])
     signatures = {"serving_default": module.reconstruct, "encode": module.encode, "decode": module.decode}
+    if model.is_variational:
+        seed, count = tf.TensorSpec([2], tf.int64, name="seed"), tf.TensorSpec([], tf.int32, name="count")
+        module.sample = tf.function(
+            lambda x, key: {"codes": sample(model.posterior(x), key)}, input_signature=[examples, seed]
+        )
+        module.generate = tf.function(
+            lambda n, key: {"reconstructions": model.decode(randomness.normal(key, [n, model.code_size]))},
+            input_signature=[count, seed],
+        )
+        signatures |= {"sample": module.sample, "generate": module.generate}
     return module, {name: function.get_concrete_function() for name, function in signatures.items()}

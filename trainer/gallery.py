@@ -6,9 +6,13 @@ from typing import Self
 import numpy as np
 
 from trainer.datasets import Data
-from trainer.steps import Evaluator
+from trainer.evaluation import Evaluator
 from trainer.summaries import pictures
+from trainer.summaries.projector import MAX_POINTS as MAX_SHOWN
 from trainer.summaries.scatter import scatter
+from trainer.summaries.statistics import spread
+
+MAX_SHOWN_BYTES = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +36,11 @@ class Shown:
     fixed: np.ndarray
 
     @classmethod
-    def of(cls, data: Data, rows: np.ndarray) -> Self:
-        """These rows of a data set's evaluation examples."""
+    def of(cls, data: Data) -> Self:
+        """Spread evenly over a data set's evaluation examples; fewer of large ones."""
         every, scale = data.evaluation.examples, np.float32(data.scale)
+        most = max(1, min(MAX_SHOWN, MAX_SHOWN_BYTES // (4 * int(np.prod(data.shape)))))
+        rows = spread(len(every), most)
         examples = every[rows]
         fixed = pictures.fixed_examples(every) if data.is_pictures else every[:0]
         labels = data.evaluation.labels[rows]
@@ -65,33 +71,50 @@ def draw(look: Look, shown: Shown, evaluator: Evaluator, scale: float) -> dict[s
     """Every picture that there can be of this data and this network, by tag, [H, W, C] uint8."""
     drawn: dict[str, np.ndarray] = {}
     if len(shown.fixed):
-        drawn |= _of_examples(look, shown, evaluator, scale) | _of_weights(shown, evaluator)
+        fixed = shown.fixed / np.float32(scale)
+        drawn |= _of_examples(look, shown, fixed, evaluator) | _of_weights(shown, evaluator)
+        drawn |= _of_objective(shown, fixed, evaluator)
     if look.codes.shape[1] == 2:
         drawn["latent/scatter"] = scatter(look.codes, shown.labels, shown.classes)
     if len(shown.fixed):
-        drawn |= _of_codes(look.codes, evaluator)
+        drawn |= _of_codes(look.codes, fixed, evaluator)
     return drawn
 
 
-def _of_examples(look: Look, shown: Shown, evaluator: Evaluator, scale: float) -> dict[str, np.ndarray]:
+def _of_examples(look: Look, shown: Shown, fixed: np.ndarray, evaluator: Evaluator) -> dict[str, np.ndarray]:
     worst, best = pictures.extremes(look.errors)
-    fixed = shown.fixed / np.float32(scale)
     return {
-        "reconstruction": pictures.reconstruction_grid(fixed, evaluator.reconstruct(shown.fixed)),
+        "reconstruction": pictures.reconstruction_grid(fixed, evaluator.reconstruct(fixed)),
         "examples/worst": pictures.reconstruction_grid(shown.originals[worst], look.reconstructions[worst]),
         "examples/best": pictures.reconstruction_grid(shown.originals[best], look.reconstructions[best]),
     }
 
 
+def _of_objective(shown: Shown, fixed: np.ndarray, evaluator: Evaluator) -> dict[str, np.ndarray]:
+    """What only some networks are trained for."""
+    drawn = {}
+    if evaluator.objective.noise:
+        corrupted = evaluator.corrupted(shown.fixed)
+        drawn["denoising/restored"] = pictures.restored(corrupted, evaluator.reconstruct(corrupted), fixed)
+    if evaluator.is_variational:
+        drawn["prior/samples"] = pictures.samples(evaluator.decode(evaluator.prior(pictures.NUM_SAMPLES)))
+    return drawn
+
+
 def _of_weights(shown: Shown, evaluator: Evaluator) -> dict[str, np.ndarray]:
-    shape = shown.originals.shape[1:]
-    kernel = evaluator.first_kernel()
+    shape, kernel = shown.originals.shape[1:], evaluator.first_kernel()
+    if kernel.ndim == 4:  # A convolution's: its filters look at a few pixels.
+        shape, kernel = kernel.shape[:3], kernel.reshape(-1, kernel.shape[3])
     if kernel.ndim != 2 or len(kernel) != np.prod(shape):
         return {}  # Not one number a pixel: no picture.
     return {"weights/first_layer": pictures.first_layer(kernel, shape)}
 
 
-def _of_codes(codes: np.ndarray, evaluator: Evaluator) -> dict[str, np.ndarray]:
+def _of_codes(codes: np.ndarray, fixed: np.ndarray, evaluator: Evaluator) -> dict[str, np.ndarray]:
+    between = pictures.interpolation(fixed, evaluator.decode(pictures.between(evaluator.encode(fixed))))
+    drawn = {"latent/interpolation": between}
     if codes.shape[1] == 2:
-        return {"latent/manifold": pictures.manifold(evaluator.decode(pictures.manifold_codes(codes)))}
-    return {"latent/traversal": pictures.traversal(evaluator.decode(pictures.traversal_codes(codes)))}
+        drawn["latent/manifold"] = pictures.manifold(evaluator.decode(pictures.manifold_codes(codes)))
+    else:
+        drawn["latent/traversal"] = pictures.traversal(evaluator.decode(pictures.traversal_codes(codes)))
+    return drawn

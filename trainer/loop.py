@@ -12,7 +12,16 @@ import tensorflow as tf
 from trainer import progress
 from trainer.errors import DivergedError, StorageError
 from trainer.signals import Stop
-from trainer.steps import GRADIENT_NORM, LEARNING_RATE, LOSS, LOSS_SCALE, UPDATE_NORM, WEIGHT_NORM, Block
+from trainer.steps import (
+    GRADIENT_NORM,
+    LEARNING_RATE,
+    LOSS,
+    LOSS_SCALE,
+    NUM_REPORTED,
+    UPDATE_NORM,
+    WEIGHT_NORM,
+    Block,
+)
 
 log = logging.getLogger("hourglass")
 
@@ -37,6 +46,8 @@ class Plan:
       has_loss_scale: whether it means something: under float16.
       keep_every: what is saved then is kept for good.
       save_first: save a checkpoint of step 0 too.
+      stage_ends: the steps after which the stages before the last one end, ascending: layers trained one by one.
+      parts: tags of what steps report beside their loss.
     """
 
     total_steps: int
@@ -50,6 +61,8 @@ class Plan:
     has_loss_scale: bool = False
     keep_every: int = 0
     save_first: bool = False
+    stage_ends: Sequence[int] = ()
+    parts: Sequence[str] = ()
 
     def is_scheduled(self, step: int) -> bool:
         """Whether a checkpoint of this step is due by steps."""
@@ -61,9 +74,19 @@ class Plan:
         intervals = (self.eval_every, self.checkpoint_every, self.keep_every)
         due = (progress.next_due(step, n) for n in intervals)
         single = [*self.pictures[bisect.bisect(self.pictures, step) :][:1]]
+        single += [*self.stage_ends[bisect.bisect(self.stage_ends, step) :][:1]]
         if self.traced:
             single += [stop for stop in (self.traced[0] - 1, self.traced[1]) if stop > step]
         return int(min(self.total_steps, *due, *single))
+
+    def is_logged(self, step: int) -> bool:
+        """Whether there is a point of this step: no mean is taken over more than one stage."""
+        return progress.is_due(step, self.log_every) or step == self.total_steps or step in self.stage_ends
+
+    def loss_tag(self, step: int) -> str:
+        """What the loss of a step is called: those of single layers are no loss of the network."""
+        stage = bisect.bisect_left(self.stage_ends, step)
+        return "loss" if stage == len(self.stage_ends) else f"pretrain/stage_{stage + 1}"
 
     def has_pictures(self, step: int) -> bool:
         """Whether pictures are due."""
@@ -71,23 +94,39 @@ class Plan:
         return place < len(self.pictures) and self.pictures[place] == step
 
 
-@dataclasses.dataclass
 class Pending:
-    """The losses of the steps since the last point in TensorBoard: summed one by one, so that cuts leave no trace."""
+    """What the steps since the last point in TensorBoard have reported: summed one by one, so that cuts leave no trace.
 
-    total: float = 0.0
-    count: int = 0
+    Args:
+      sums: as they were stored; empty: nothing yet.
 
-    def add(self, loss: float) -> None:
-        """Takes the loss of one more step."""
+    Attributes:
+      total: the sum of their losses.
+      count: of steps.
+      parts: the sums of the losses' parts; empty before the first.
+    """
+
+    def __init__(self, sums: Sequence[float] = ()) -> None:
+        self.parts: list[float]
+        self.total, count, *self.parts = sums or (0.0, 0)
+        self.count = int(count)
+
+    @property
+    def sums(self) -> tuple[float, ...]:
+        """To be stored: total, count and parts."""
+        return self.total, self.count, *self.parts
+
+    def add(self, loss: float, parts: Sequence[float] = ()) -> None:
+        """Takes what one more step reports."""
         self.total += loss
         self.count += 1
+        self.parts = [a + b for a, b in zip(self.parts or [0.0] * len(parts), parts, strict=True)]
 
-    def take_mean(self) -> float:
-        """The mean loss, float64; begins anew."""
-        mean = self.total / self.count
-        self.total, self.count = 0.0, 0
-        return mean
+    def take_means(self) -> list[float]:
+        """The mean loss and the means of its parts, float64; begins anew."""
+        means = [value / self.count for value in (self.total, *self.parts)]
+        self.total, self.count, self.parts = 0.0, 0, []
+        return means
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -201,6 +240,8 @@ def train(
         reports = block(data, offset, offset + count).numpy()[offset : offset + count]
         pace.took(count, clock.seconds - began)
         step, offset = step + count, offset + count
+        if step in plan.stage_ends:
+            pace.new_stage()
 
         # 2. What it reports.
         _check(reports, step - count, saver.saved_step, actions.batch)
@@ -252,10 +293,12 @@ def _log(actions: Actions, plan: Plan, reports: np.ndarray, before: int, pending
     """Writes a point for every logged step among those reported; `pending` keeps the losses of no point yet."""
     for row, report in enumerate(reports):
         step = before + row + 1
-        pending.add(float(report[LOSS]))
-        if progress.is_due(step, plan.log_every) or step == plan.total_steps:
+        pending.add(float(report[LOSS]), [float(value) for value in report[NUM_REPORTED:]])
+        if plan.is_logged(step):
+            tag, (loss, *parts) = plan.loss_tag(step), pending.take_means()
             values = {
-                "loss": pending.take_mean(),
+                tag: loss,
+                **(dict(zip(plan.parts, parts, strict=True)) if tag == "loss" else {}),
                 "learning_rate": float(report[LEARNING_RATE]),
                 "gradient_norm": float(report[GRADIENT_NORM]),
                 "update_norm": float(report[UPDATE_NORM]),
@@ -284,17 +327,21 @@ class _Pace:
         self.steps_per_second = 0.0
         self.input_wait = 0.0
         self._waited = 0.0
-        self._calls = 0
+        self._is_new = True
+
+    def new_stage(self) -> None:
+        """The next call is the first of another block."""
+        self._is_new = True
 
     def waited(self, seconds: float) -> None:
         """Data were waited for; a part of what `took` is told next."""
         self._waited = seconds
 
     def took(self, steps: int, seconds: float) -> None:
-        """Learns from a call. The first traces and compiles, so its time says nothing."""
-        self._calls += 1
+        """Learns from a call. The first of a block traces and compiles, so its time says nothing."""
         waited, self._waited = self._waited, 0.0
-        if self._calls == 1:
+        if self._is_new:
+            self._is_new = False
             return
         rate = steps / max(seconds, 1e-9)
         known = self.steps_per_second

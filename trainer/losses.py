@@ -1,4 +1,4 @@
-"""What training makes small: pure functions of images and reconstructions."""
+"""How far a reconstruction is from an image: pure functions of both."""
 
 import dataclasses
 import math
@@ -12,64 +12,62 @@ class Loss:
     """A loss.
 
     Attributes:
-      function: (images, outputs), both [N, ...] float32 -> scalar float32.
-      examplewise: the same -> [N]: each example's share.
-      total: their mean over a data set, as a number -> the loss of the data set.
+      examplewise: (images, outputs), both [N, ...] float32 -> [N]: each example's share.
+      total: (the mean of the shares over examples, numbers in an example) -> the loss of these examples.
       takes_logits: the outputs it wants are those before the output activation.
       measure: which measure of reconstruction the loss of a data set is (mse, rmse, sse); None: another thing.
     """
 
-    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     examplewise: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    total: Callable[[float], float] = float
+    total: Callable[[tf.Tensor, int], tf.Tensor] = lambda mean, _: mean
     takes_logits: bool = False
     measure: str | None = None
 
-
-def mse(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-    """Mean squared error over all pixels of the batch."""
-    return tf.reduce_mean(tf.square(images - reconstructions))
-
-
-def rmse(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-    """Root of the mean squared error over all pixels of the batch."""
-    # The root's slope at 0 is infinite, and an exact reconstruction is no reason to diverge.
-    return tf.sqrt(tf.maximum(mse(images, reconstructions), 1e-12))
-
-
-def sse(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-    """Squared error summed over pixels, mean over examples (the measure of Hinton and Salakhutdinov 2006)."""
-    return tf.reduce_sum(tf.square(images - reconstructions)) / tf.cast(tf.shape(images)[0], tf.float32)
-
-
-def bernoulli(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Negative log-likelihood of pixels in [0, 1] under independent Bernoullis, in nats.
-
-    Summed over pixels, mean over examples: the cross-entropy of Bishop 2006, eq. 4.90.
-    """
-    nats = tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits)
-    return tf.reduce_sum(nats) / tf.cast(tf.shape(images)[0], tf.float32)
+    def __call__(self, images: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """The loss of a batch: (images, outputs), both [N, ...] float32 -> scalar float32."""
+        return self.total(tf.reduce_mean(self.examplewise(images, outputs)), math.prod(images.shape[1:]))
 
 
 def _pixels(images: tf.Tensor) -> list[int]:
     return list(range(1, images.shape.rank))
 
 
-def _means(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+def mean_squares(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+    """Squared error, mean over pixels: [N]."""
     return tf.reduce_mean(tf.square(images - reconstructions), axis=_pixels(images))
 
 
-def _sums(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+def sums_of_squares(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+    """Squared error, summed over pixels: [N] (the measure of Hinton and Salakhutdinov 2006)."""
     return tf.reduce_sum(tf.square(images - reconstructions), axis=_pixels(images))
 
 
-def _nats(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def cross_entropies(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Negative log-likelihood of pixels in [0, 1] under independent Bernoullis, in nats, summed over pixels: [N].
+
+    The cross-entropy of Bishop 2006, eq. 4.90.
+    """
     return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits), axis=_pixels(images))
 
 
+def _root(mean: tf.Tensor, _: int) -> tf.Tensor:
+    # The root's slope at 0 is infinite, and an exact reconstruction is no reason to diverge.
+    return tf.sqrt(tf.maximum(mean, 1e-12))
+
+
+def _gaussian_nats(mean: tf.Tensor, num_pixels: int) -> tf.Tensor:
+    """Mean of `sums_of_squares` -> negative log-likelihood in nats under the variance that makes it least.
+
+    One variance for all pixels: the mean squared error itself (Rybkin, Daniilidis and Levine 2021, eq. 6).
+    """
+    variance = tf.maximum(mean / num_pixels, 1e-12)
+    return num_pixels / 2 * (tf.math.log(2 * math.pi * variance) + 1)
+
+
 LOSSES = {
-    "mse": Loss(mse, _means, measure="mse"),
-    "rmse": Loss(rmse, _means, total=math.sqrt, measure="rmse"),
-    "sse": Loss(sse, _sums, measure="sse"),
-    "bernoulli": Loss(bernoulli, _nats, takes_logits=True),
+    "mse": Loss(mean_squares, measure="mse"),
+    "rmse": Loss(mean_squares, _root, measure="rmse"),
+    "sse": Loss(sums_of_squares, measure="sse"),
+    "bernoulli": Loss(cross_entropies, takes_logits=True),
+    "gaussian": Loss(sums_of_squares, _gaussian_nats),
 }

@@ -1,17 +1,22 @@
 """Names and numbers of a config -> the objects of a run."""
 
+import functools
 import math
 import pathlib
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
-from trainer import devices, floors, losses, models, progress, steps
+from trainer import config as configs
+from trainer import devices, evaluation, floors, losses, models, pretraining, progress, steps
 from trainer.checkpoints import shelves
 from trainer.config import Config
 from trainer.datasets import Data
 from trainer.loop import Plan
 from trainer.models.autoencoder import Autoencoder
+from trainer.noise import Noise
+from trainer.objective import Objective, part_tags
 from trainer.summaries.server import PICTURES_KEPT
 
 POINTS, EVALUATIONS, CHECKPOINTS = 250, 20, 5  # about so many of each in a run, by default
@@ -52,6 +57,8 @@ def plan(config: Config, data: Data) -> Plan:
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
         keep_every=config.keep_every,
+        parts=part_tags(variational=config.variational, sparsity=config.sparsity),
+        stage_ends=config.stage_ends,
         pictures=progress.picture_steps(total, config.image_every, PICTURES_KEPT),
         traced=(config.profile[0], sum(config.profile) - 1) if config.profile else None,
         batch_size=config.batch_size,
@@ -63,24 +70,49 @@ def plan(config: Config, data: Data) -> Plan:
 
 def network(config: Config, data: Data, precision: str) -> Autoencoder:
     """The network, with its initial weights."""
-    output = config.output_activation
-    if output == "auto":
-        output = "sigmoid" if config.loss == "bernoulli" else "linear"
+    mean = floors.training_mean(data.train.examples, data.scale).reshape(data.shape)
+    return network_around(mean, config, precision)
+
+
+def network_around(mean: np.ndarray, config: Config, precision: str) -> Autoencoder:
+    """The network with its initial weights, its training mean being known."""
     return models.build(
         config.model,
-        mean=floors.training_mean(data.train.examples, data.scale).reshape(data.shape),
+        mean=mean,
         hidden=config.hidden,
         activation=config.activation,
         code_activation=config.code_activation,
-        output_activation=output,
+        output_activation=configs.network(configs.mathematics(config))["output_activation"],
         precision=precision,
         seed=config.seed,
+        tied=config.tied,
+        variational=config.variational,
     )
 
 
 def state(config: Config, model: Autoencoder) -> steps.TrainState:
     """What is trained, at step 0."""
     return steps.make_state(model, config.optimizer, precision=config.precision)
+
+
+def objective(config: Config, data: Data) -> Objective:
+    """What training makes small."""
+    return Objective(
+        loss=losses.LOSSES[config.loss],
+        num_pixels=math.prod(data.shape),
+        noise=None if config.noise == "none" else Noise(config.noise, config.noise_level, *_range(data)),
+        shift=config.shift,
+        binarise=config.binarise,
+        beta=config.beta,
+        sparsity=config.sparsity,
+    )
+
+
+def _range(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest values of an example's numbers, as the network sees them."""
+    if data.is_pictures:
+        return np.zeros((), np.float32), np.ones((), np.float32)
+    return data.train.examples.min(axis=0), data.train.examples.max(axis=0)
 
 
 def step(
@@ -90,24 +122,56 @@ def step(
     plan: Plan,
     is_logged: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> steps.Step:
-    """One training step, to be compiled."""
+    """One training step of all layers together, to be compiled."""
+    first = plan.stage_ends[-1] if plan.stage_ends else 0
     return steps.make_step(
         state,
-        losses.LOSSES[config.loss],
-        steps.make_schedule(config.schedule, config.learning_rate, plan.total_steps),
+        functools.partial(objective(config, data).of_step, state.model, seed=config.seed),
+        _schedule(config, first, plan.total_steps - first),
         scale=data.scale,
         is_logged=is_logged,
     )
 
 
+def _schedule(config: Config, first: int, length: int) -> steps.Schedule:
+    """Of the learning rate in a stage that begins after `first` steps."""
+    return steps.make_schedule(config.schedule, config.learning_rate, length, first=first, warmup=config.warmup)
+
+
+def _pretraining_step(
+    config: Config,
+    data: Data,
+    state: steps.TrainState,
+    plan: Plan,
+    stage: int,
+    is_logged: Callable[[tf.Tensor], tf.Tensor],
+) -> steps.Step:
+    """One step of one layer's training, to be compiled."""
+    length = config.pretrain_steps
+    return steps.make_step(
+        state,
+        pretraining.make_loss(state.model, objective(config, data), stage, seed=config.seed, num_parts=len(plan.parts)),
+        _schedule(config, stage * length, length),
+        scale=data.scale,
+        is_logged=is_logged,
+        variables=pretraining.variables(state.model, stage),
+    )
+
+
 def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, device: devices.Device) -> steps.Block:
     """The compiled block of training steps."""
-    total, every = plan.total_steps, plan.log_every or plan.total_steps
+    every, always = plan.log_every or plan.total_steps, (plan.total_steps, *plan.stage_ends)
 
+    # As `Plan.is_logged`.
     def is_logged(done: tf.Tensor) -> tf.Tensor:
-        return (done % every == 0) | (done == total)
+        return (done % every == 0) | tf.reduce_any(done == tf.constant(always, tf.int64))
 
-    return steps.make_block(step(config, data, state, plan, is_logged), jit=device.jit)
+    stages = [_pretraining_step(config, data, state, plan, stage, is_logged) for stage in range(len(plan.stage_ends))]
+    made = [
+        steps.make_block(one, jit=device.jit, num_parts=len(plan.parts))
+        for one in (*stages, step(config, data, state, plan, is_logged))
+    ]
+    return steps.in_stages(made, plan.stage_ends, state) if stages else made[0]
 
 
 def graph(config: Config, data: Data, state: steps.TrainState, plan: Plan) -> tf.compat.v1.GraphDef:
@@ -116,22 +180,45 @@ def graph(config: Config, data: Data, state: steps.TrainState, plan: Plan) -> tf
     return steps.graph_of(step(config, data, state, plan), examples, state.model)
 
 
-def evaluator(config: Config, data: Data, model: Autoencoder, device: devices.Device) -> steps.Evaluator:
+def evaluator(config: Config, data: Data, model: Autoencoder, device: devices.Device) -> evaluation.Evaluator:
     """What looks at the network with the weights as they are."""
-    loss = losses.LOSSES[config.loss]
-    return steps.make_evaluator(model, loss, scale=data.scale, batch_size=EVALUATION_BATCH, jit=device.jit)
+    return evaluation.make_evaluator(
+        model,
+        objective(config, data),
+        scale=data.scale,
+        seed=config.seed,
+        batch_size=EVALUATION_BATCH,
+        jit=device.jit,
+    )
 
 
 def description(config: Config, data: Data, device: devices.Device, plan: Plan, model: Autoencoder) -> dict[str, str]:
     """What a run is, in words."""
-    pixels = math.prod(data.shape)
-    widths = (pixels, *config.hidden, *config.hidden[-2::-1], pixels)
+    kinds = [word for word, wanted in (("variational", config.variational), ("tied", config.tied)) if wanted]
     weights = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return {
         "data": f"{data.name}: {len(data.train.examples):,} train, {len(data.evaluation.examples):,} eval,"
         f" {'x'.join(map(str, data.shape))}, {data.source}",
-        "network": f"{config.model} {' -> '.join(map(str, widths))}, {weights:,} weights",
-        "training": f"{plan.total_steps:,} steps of {config.batch_size}, {config.loss}, {config.optimizer}"
-        f" {config.learning_rate:g} {config.schedule}, seed {config.seed}",
+        "network": f"{' '.join([*kinds, config.model])} {model.summary_of_shapes()}, {weights:,} weights",
+        "training": ", ".join([f"{plan.total_steps:,} steps of {config.batch_size}", *_task(config)]),
         "device": f"{device.description}, {config.precision}, XLA {'on' if device.jit else 'off'}",
     }
+
+
+def _task(config: Config) -> list[str]:
+    """What is trained for, and how, in words."""
+    words = [config.loss]
+    if config.variational and config.beta != 1:
+        words.append(f"beta {config.beta:g}")
+    if config.noise != "none":
+        words.append(f"{config.noise} noise {config.noise_level:g}")
+    if config.shift:
+        words.append(f"shifts of {config.shift}")
+    if config.binarise:
+        words.append("binarised")
+    if config.sparsity:
+        words.append(f"sparsity {config.sparsity:g}")
+    if config.stage_ends:
+        words.append(f"{len(config.stage_ends)} x {config.pretrain_steps:,} of them {config.pretrain}")
+    rate = f"{config.optimizer} {config.learning_rate:g} {config.schedule}"
+    return [*words, f"{rate}, warmed up {config.warmup:,}" if config.warmup else rate, f"seed {config.seed}"]

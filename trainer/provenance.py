@@ -75,8 +75,7 @@ class Provenance:
           UsageError: of another run, or of other mathematical flags.
           DataError: of other data.
         """
-        # A flag that is younger than the checkpoint had its default.
-        changed = _differences(configs.mathematics(configs.parse([])[0]) | manifest.flags, self.flags)
+        changed = _differences(configs.completed(manifest.flags), self.flags)
         if manifest.run_id != self.run_id or changed:
             raise UsageError(
                 f"checkpoint {manifest.step:,} was written by another run",

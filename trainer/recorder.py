@@ -11,17 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import floors, gallery
+from trainer.assessment import Assessment
 from trainer.datasets import Data
 from trainer.errors import DivergedError, HourglassError, said
+from trainer.evaluation import Evaluator
 from trainer.gallery import Look, Shown
-from trainer.steps import Evaluator, Measured
 from trainer.summaries import hparams, pictures, projector, statistics
-from trainer.summaries.tensorboard import Writer
+from trainer.summaries.tensorboard import DENOISING, EVIDENCE, Writer
 
 log = logging.getLogger("hourglass")
 
-MAX_SHOWN_BYTES = 64 << 20
-MAX_SSIM_EXAMPLES = 250
 MAX_HISTORY = 100
 NEGLIGIBLE = 1e-12  # a floor below is nothing but rounding, and would only stretch the charts
 MAX_GRADIENT_EXAMPLES = 256
@@ -65,12 +64,11 @@ class Recorder:
         self._folder, self._data, self._evaluator, self._background = folder, data, evaluator, background
         self._total_steps, self._next_step = total_steps, next_step
         self._num_pixels = int(np.prod(data.shape))
-        train, evaluation = data.train.examples, data.evaluation
+        train = data.train.examples
         # The examples that are looked at in detail, and the batch whose gradients are: always the same.
-        most = max(1, min(projector.MAX_POINTS, MAX_SHOWN_BYTES // (4 * self._num_pixels)))
-        self._shown = Shown.of(data, statistics.spread(len(evaluation.examples), most))
+        self._shown = Shown.of(data)
         self._sprite: projector.Sprite | None = None
-        self._of_ssim = statistics.spread(len(self._shown.rows), MAX_SSIM_EXAMPLES)
+        self._assessment = Assessment(data, self._shown, evaluator)
         self._batch = train[statistics.spread(len(train), min(batch_size, MAX_GRADIENT_EXAMPLES))]
         self._last: tuple[int, Look] | None = None
         self._is_logged, self._told = False, set[str]()
@@ -102,10 +100,11 @@ class Recorder:
             if "graph_def" not in self._train.older:
                 self._train.graph(0, graph())
         if "custom_scalars__config__" not in self._eval.older:
-            self._eval.layout(0)
+            kinds = {DENOISING: self._evaluator.objective.noise, EVIDENCE: self._evaluator.is_variational}
+            self._eval.layout(0, omitted=[category for category, applies in kinds.items() if not applies])
         if self._data.is_pictures and "data/sample" not in self._train.older:
-            scaled = self._data.train.examples[:64] / np.float32(self._data.scale)
-            self._train.picture(0, "data/sample", pictures.sample(scaled))
+            scaled = self._data.train.examples[: pictures.NUM_SAMPLES] / np.float32(self._data.scale)
+            self._train.picture(0, "data/sample", pictures.samples(scaled))
         with self._telling("the projector's files"):
             if self._next_step and not projector.is_of(self._folder / "eval", self._next_step - 1):
                 self._project(self._next_step - 1)  # The kill came between the checkpoint and this.
@@ -129,7 +128,7 @@ class Recorder:
           DivergedError: the error is not finite.
         """
         found = self._evaluator.measure(self._data.evaluation.examples, self._shown.rows)
-        values = self._reconstruction(found)
+        values = self._assessment.essentials(found)
         mse, remedy = values["reconstruction/mse"], "--restart with a lower --learning_rate"
         if not math.isfinite(mse):
             raise DivergedError(f"after step {step:,} the evaluation error is {mse}", remedy=remedy)
@@ -137,21 +136,20 @@ class Recorder:
             raise DivergedError(f"after step {step:,} codes are not finite", remedy=remedy)
         errors = statistics.example_errors(found.squared_errors, self._num_pixels)
         look = Look(errors[self._shown.rows], found.codes, found.reconstructions)
-        values["loss"] = self._evaluator.loss.total(float(found.losses.mean(dtype=np.float64)))
         values |= self._best(step, values["reconstruction/rmse"])
         with self._telling("statistics"):
-            values |= statistics.margins(errors) | statistics.latent_health(look.codes)
-            if self._data.is_pictures:
-                some = self._of_ssim
-                values["reconstruction/ssim"] = statistics.ssim(self._shown.originals[some], look.reconstructions[some])
+            values |= self._assessment.details(errors, found)
         self._eval.scalars(step, values)
         with self._telling("histograms"):
             self._eval.histograms(step, {"codes": look.codes, "error/examples": errors})
+            if found.divergences is not None:
+                self._eval.histograms(step, {"kl/units": found.divergences})
             self._write_tensors(step)
         self._last = step, look
         self.metrics, self.evaluated = {f"eval/{tag}": value for tag, value in values.items()}, step
         if step == self._total_steps:
-            trained = self._reconstruction(self._evaluator.measure(self._data.train.examples))
+            trained = self._assessment.essentials(self._evaluator.measure(self._data.train.examples))
+            trained = {tag: value for tag, value in trained.items() if tag.startswith("reconstruction/")}
             self._train.scalars(step, trained)
             self.metrics |= {f"train/{tag}": value for tag, value in trained.items()}
         self._write_floors()
@@ -232,9 +230,6 @@ class Recorder:
             self._last = step, Look(errors, found.codes, found.reconstructions)
         return self._last[1]
 
-    def _reconstruction(self, found: Measured) -> dict[str, float]:
-        return statistics.reconstruction(found.squared_errors, self._num_pixels, pictures=self._data.is_pictures)
-
     def _best(self, step: int, rmse: float) -> dict[str, float]:
         """The lowest error so far, and its step."""
         known = self.metrics.get("eval/best/rmse", math.inf)
@@ -250,7 +245,7 @@ class Recorder:
 
     def _write_floors(self) -> None:
         """Writes the floors as soon as they are known, as lines from the first step to the last."""
-        measure = self._evaluator.loss.measure
+        measure = self._evaluator.objective.loss.measure if self._evaluator.is_plain else None
         for name, errors in _named(self._background.take()):
             if errors[1] < NEGLIGIBLE:
                 continue

@@ -26,7 +26,7 @@ from trainer.mirror import Mirror
 from trainer.profiler import Profiler
 from trainer.provenance import Provenance
 from trainer.recorder import Recorder
-from trainer.rundir import CHECKPOINTS, RunDirectory
+from trainer.rundir import CHECKPOINTS, FLAGS_FILE, RunDirectory
 from trainer.signals import Stop
 from trainer.summaries.server import Server, command, start_server
 
@@ -100,7 +100,8 @@ class Run:
         tf.get_logger().setLevel(logging.ERROR)
         keras.config.set_floatx("float32")  # Whatever a keras.json says: it would change the checkpoints' types.
         self.device = parts.device(config, directory / CHECKPOINTS)
-        directory.write_flags(config)
+        if not (directory / FLAGS_FILE).exists():
+            directory.write_flags(config)  # First of all that a run writes: by it the folder is known as ours.
         self.plan = parts.plan(config, data)
         self.profiler = Profiler(directory / "train", self.plan.traced)
         self.provenance = Provenance.of(config, data, self.device, self.plan.total_steps, directory)
@@ -131,6 +132,7 @@ class Run:
             )
             stack.callback(self.store.close)
             restored = self._restore()
+            self.directory.write_flags(config)  # Now that they are known to be this run's.
             self.words = self._say_header(restored)
             self.recorder = self._record_from(restored)
             stack.callback(lambda: self.recorder.close())
@@ -263,7 +265,7 @@ class Run:
                     batch=self._batch,
                 ),
                 start_step=restored.step if restored else None,
-                pending=loops.Pending(*restored.pending) if restored else loops.Pending(),
+                pending=loops.Pending(restored.pending if restored else ()),
                 words=self.recorder.words(),
                 clock=self.clock,
                 bar=bar,
@@ -295,7 +297,7 @@ class Run:
                 numerics=self.provenance.numerics,
                 metrics=self.recorder.metrics,
                 changes=self.changes,
-                pending=(pending.total, pending.count),
+                pending=pending.sums,
                 seconds=self.clock.seconds,
                 files={},
                 evaluated=self.recorder.evaluated,

@@ -32,6 +32,7 @@ SET_ASIDE = "set_aside"
 CONTENTS = (
     *(FLAGS_FILE, RESULT_FILE, LOG_FILE, HISTORY_FILE, RUN_ID_FILE, RESTORING, "floors.json"),
     *("train", "eval", "floor", CHECKPOINTS, "export"),
+    *configs.USING,
 )
 
 

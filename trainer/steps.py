@@ -1,5 +1,6 @@
-"""What is trained, and the compiled functions that train and evaluate it."""
+"""What is trained, and the compiled functions that train it."""
 
+import bisect
 import dataclasses
 import re
 from collections.abc import Callable, Sequence
@@ -8,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.losses import Loss
 from trainer.models.autoencoder import Autoencoder
 
 OPTIMIZERS = {
@@ -17,12 +17,14 @@ OPTIMIZERS = {
     "sgd": keras.optimizers.SGD,
 }
 
-# What a block reports of each step, in this order.
+# What a block reports of each step, in this order; then the objective's parts.
 LOSS, LEARNING_RATE, LOSS_SCALE, GRADIENT_NORM, UPDATE_NORM, WEIGHT_NORM = range(6)
 NUM_REPORTED = 6
 
-GRADIENT_SCALE = 2.0**10  # keeps gradients in float16's range while they are looked at
+FIRST_LOSS_SCALE = 2.0**15  # what a LossScaleOptimizer starts with
 
+# (images [B, ...] as the network sees them, steps done) -> the loss, and what is told beside it: scalars.
+BatchLoss = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, Sequence[tf.Tensor]]]
 Schedule = Callable[[tf.Tensor], tf.Tensor]
 Step = Callable[[tf.Tensor], tf.Tensor]
 Block = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
@@ -51,6 +53,14 @@ class TrainState:
     step: tf.Variable
     damping: tf.Variable
 
+    def forget(self) -> None:
+        """Makes the optimizer's memory that of a beginning: what it has learnt of another loss misleads it."""
+        for variable in self.optimizer.variables:
+            if variable is not self.optimizer._learning_rate:
+                variable.assign(tf.zeros_like(variable.value))
+        self.loss_scale.assign(FIRST_LOSS_SCALE)
+        self.loss_scale_good_steps.assign(0)
+
     def is_sound(self) -> bool:
         """Whether all weights, and what the optimizer remembers, are finite numbers."""
         variables = (variable.value for variable in (*self.model.variables, *self.optimizer.variables))
@@ -75,8 +85,7 @@ def make_state(model: Autoencoder, optimizer: str, *, precision: str) -> TrainSt
     step = tf.Variable(0, dtype=tf.int64, name="step")
     damping = tf.Variable(1.0, name="damping", trainable=False)
     if precision != "mixed_float16":
-        # What a LossScaleOptimizer starts with, for a run that goes on in float16.
-        idle_scale = tf.Variable(2.0**15, name="loss_scale", trainable=False)
+        idle_scale = tf.Variable(FIRST_LOSS_SCALE, name="loss_scale", trainable=False)
         idle_count = tf.Variable(0, dtype=tf.int64, name="loss_scale_good_steps", trainable=False)
         return TrainState(model, inner, inner, idle_scale, idle_count, step, damping)
     scaler = keras.optimizers.LossScaleOptimizer(inner)
@@ -84,25 +93,36 @@ def make_state(model: Autoencoder, optimizer: str, *, precision: str) -> TrainSt
     return TrainState(model, inner, scaler, scaler.dynamic_scale.value, scaler.step_counter.value, step, damping)
 
 
-def make_schedule(name: str, learning_rate: float, total_steps: int) -> Schedule:
-    """Steps done (int64 scalar) -> learning rate (float32 scalar). Cosine: Loshchilov and Hutter 2017, one cycle."""
-    if name == "constant":
-        return lambda _: tf.constant(learning_rate, tf.float32)
+def make_schedule(name: str, learning_rate: float, total_steps: int, *, first: int = 0, warmup: int = 0) -> Schedule:
+    """Steps done (int64 scalar) -> learning rate (float32 scalar). Cosine: Loshchilov and Hutter 2017, one cycle.
 
-    def cosine(step: tf.Tensor) -> tf.Tensor:
-        progress = tf.cast(step, tf.float32) / np.float32(total_steps)
-        return np.float32(learning_rate) * 0.5 * (1.0 + tf.cos(np.float32(np.pi) * tf.minimum(progress, 1.0)))
+    Args:
+      name: constant or cosine.
+      learning_rate: the largest.
+      total_steps: from the start to the end.
+      first: steps done at the start.
+      warmup: steps in which it rises to the largest first, in a straight line.
+    """
 
-    return cosine
+    def schedule(step: tf.Tensor) -> tf.Tensor:
+        done = tf.cast(step - first, tf.float32)
+        rise = tf.minimum((done + 1) / np.float32(warmup), 1.0) if warmup else 1.0
+        if name == "constant":
+            return tf.constant(learning_rate, tf.float32) * rise
+        progress = tf.maximum(done - warmup, 0.0) / np.float32(max(total_steps - warmup, 1))
+        return np.float32(learning_rate) * rise * 0.5 * (1.0 + tf.cos(np.float32(np.pi) * tf.minimum(progress, 1.0)))
+
+    return schedule
 
 
 def make_step(
     state: TrainState,
-    loss: Loss,
+    loss: BatchLoss,
     schedule: Schedule,
     *,
     scale: float,
     is_logged: Callable[[tf.Tensor], tf.Tensor] | None,
+    variables: Sequence[keras.Variable] | None = None,
 ) -> Step:
     """One training step, to be compiled.
 
@@ -112,12 +132,13 @@ def make_step(
       schedule: of the learning rate.
       scale: what examples are divided by.
       is_logged: steps done (int64 scalar) -> whether its norms are wanted, else they are reported as 0; None: always.
+      variables: those that are trained; None: all.
 
     Returns:
-      examples [B, ...] -> [6] float32: the step's loss, its learning rate, the loss scale after it, and the Euclidean
-      norms of its gradients, of what it added to the weights, and of the weights after it.
+      examples [B, ...] -> [6 + P] float32: the step's loss, its learning rate, the loss scale after it, the Euclidean
+      norms of its gradients, of what it added to the weights, and of the weights after it; and the loss's P parts.
     """
-    variables = state.model.trainable_variables
+    trained = state.model.trainable_variables if variables is None else list(variables)
 
     def step(examples: tf.Tensor) -> tf.Tensor:
         with tf.name_scope("input"):
@@ -126,27 +147,27 @@ def make_step(
             learning_rate = schedule(state.step) * state.damping
             state.optimizer.learning_rate.assign(learning_rate)
         with tf.GradientTape() as tape:
-            codes = state.model.encode(images)
-            outputs = state.model.logits(codes) if loss.takes_logits else state.model.decode(codes)
+            value, parts = loss(images, state.step.value())
             with tf.name_scope("loss"):
-                value = loss.function(images, outputs)
                 scaled = state.scaler.scale_loss(value)
-        gradients = tape.gradient(scaled, variables)
+        gradients = tape.gradient(scaled, trained)
         unscale = 1.0 if state.scaler is state.optimizer else 1.0 / state.loss_scale
         with tf.name_scope("optimizer"):
             state.step.assign_add(1)
-            state.scaler.apply(gradients, variables)
+            state.scaler.apply(gradients, trained)
 
         def norms() -> tf.Tensor:
             unscaled = _flat(gradients) * unscale
-            norm, update = tf.norm(unscaled), tf.norm(_update(state.optimizer, unscaled))
+            norm, update = tf.norm(unscaled), tf.norm(_update(state.optimizer, unscaled, trained))
             # What is not finite was not applied, under float16.
             update = tf.where(tf.math.is_finite(norm), update, 0.0)
-            return tf.stack([norm, update, tf.norm(_flat(variables))])
+            return tf.stack([norm, update, tf.norm(_flat(state.model.trainable_variables))])
 
         with tf.name_scope("norms"):
             found = norms() if is_logged is None else tf.cond(is_logged(state.step), norms, lambda: tf.zeros([3]))
-            return tf.concat([tf.stack([value, learning_rate, state.loss_scale]), found], axis=0)
+            return tf.concat(
+                [tf.stack([value, learning_rate, state.loss_scale]), found, tf.stack([*parts, 0.0])[:-1]], axis=0
+            )
 
     return step
 
@@ -156,30 +177,37 @@ def _flat(tensors: Sequence[tf.Tensor | keras.Variable]) -> tf.Tensor:
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
-def _update(optimizer: keras.optimizers.Optimizer, gradients: tf.Tensor) -> tf.Tensor:
+def _update(
+    optimizer: keras.optimizers.Optimizer, gradients: tf.Tensor, variables: Sequence[keras.Variable]
+) -> tf.Tensor:
     """What the last `apply` has subtracted from the variables, from the optimizer's slots as they are now; flat.
 
     Keeping the weights of before it to take the difference would cost every step a copy of them, not only logged ones.
     """
     rate = optimizer.learning_rate.value
+
+    def slots(every: Sequence[keras.Variable]) -> tf.Tensor:
+        return _flat([every[optimizer._get_variable_index(variable)] for variable in variables])
+
     if isinstance(optimizer, keras.optimizers.Adam):  # Kingma and Ba 2015, section 2, with their epsilon hat
         steps = tf.cast(optimizer.iterations.value, tf.float32)
         rate = rate * tf.sqrt(1 - tf.pow(optimizer.beta_2, steps)) / (1 - tf.pow(optimizer.beta_1, steps))
-        return rate * _flat(optimizer._momentums) / (tf.sqrt(_flat(optimizer._velocities)) + optimizer.epsilon)
+        return rate * slots(optimizer._momentums) / (tf.sqrt(slots(optimizer._velocities)) + optimizer.epsilon)
     if isinstance(optimizer, keras.optimizers.RMSprop):
-        return rate * gradients * tf.math.rsqrt(_flat(optimizer._velocities) + optimizer.epsilon)
+        return rate * gradients * tf.math.rsqrt(slots(optimizer._velocities) + optimizer.epsilon)
     return rate * gradients
 
 
-def make_block(step: Step, *, jit: bool) -> Block:
+def make_block(step: Step, *, jit: bool, num_parts: int = 0) -> Block:
     """The compiled block of training steps.
 
     Args:
       step: one of them.
       jit: compile with XLA.
+      num_parts: of the loss, that a step reports.
 
     Returns:
-      (examples [S, B, ...], first, last) -> [S, 6] float32: runs steps first to last - 1 of the block, and reports
+      (examples [S, B, ...], first, last) -> [S, 6 + P] float32: runs steps first to last - 1 of the block, and reports
       each as `make_step` has it; other rows are 0. The result does not depend on how a run is cut into calls, and one
       trace serves all of them.
     """
@@ -189,13 +217,31 @@ def make_block(step: Step, *, jit: bool) -> Block:
     @tf.function(jit_compile=jit)
     def block(examples: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
         # `while first < last`, not a loop over tf.range: XLA would compile that anew for every length.
-        reports = tf.TensorArray(tf.float32, size=examples.shape[0], element_shape=[NUM_REPORTED])
+        reports = tf.TensorArray(tf.float32, size=examples.shape[0], element_shape=[NUM_REPORTED + num_parts])
         while first < last:
             reports = reports.write(first, step(examples[first]))
             first += 1
         return reports.stack()
 
     return lambda examples, first, last: block(examples, tf.constant(first), tf.constant(last))
+
+
+def in_stages(blocks: Sequence[Block], ends: Sequence[int], state: TrainState) -> Block:
+    """A block that is another one in each stage of training, whose optimizer begins anew.
+
+    Args:
+      blocks: of each stage; no call may cross from one into the next.
+      ends: the steps after which all stages but the last end, ascending.
+      state: theirs.
+    """
+
+    def block(examples: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        done = int(state.step)
+        if done in ends:  # Here, and not when a stage ends, so that it does not matter whether a run stopped there.
+            state.forget()
+        return blocks[bisect.bisect_right(ends, done)](examples, first, last)
+
+    return block
 
 
 def graph_of(step: Step, examples: tf.TensorSpec, model: Autoencoder) -> tf.compat.v1.GraphDef:
@@ -209,116 +255,3 @@ def graph_of(step: Step, examples: tf.TensorSpec, model: Autoencoder) -> tf.comp
         node.name = twice.sub(r"\1\2", node.name)
         node.input[:] = [twice.sub(r"\1\2", name) for name in node.input]
     return graph
-
-
-@dataclasses.dataclass(frozen=True)
-class Measured:
-    """What the network makes of N examples, and in detail of P of them.
-
-    Attributes:
-      squared_errors: [N] float32, summed over pixels.
-      losses: [N] float32, each example's share of the training loss.
-      codes: [P, K] float32.
-      reconstructions: [P, ...] float32, pictures in [0, 1].
-    """
-
-    squared_errors: np.ndarray
-    losses: np.ndarray
-    codes: np.ndarray
-    reconstructions: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluator:
-    """Looks at the network with the weights as they are, `batch_size` examples at a time.
-
-    Attributes:
-      loss: that it is trained with.
-    """
-
-    loss: Loss
-    _model: Autoencoder
-    _scale: float
-    _batch_size: int
-    _compiled: Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
-    _gradients: Callable[[tf.Tensor], list[tf.Tensor]]
-
-    def measure(self, examples: np.ndarray, rows: Sequence[int] | np.ndarray = ()) -> Measured:
-        """Measures [N, ...] examples as stored, N at least 1, and those of the numbers `rows`, ascending, in detail."""
-        rows, size = np.asarray(rows, np.int64), self._batch_size
-        errors, losses, codes, reconstructions = [], [], [], []
-        for start in range(0, len(examples), size):
-            found = self._compiled(self._padded(examples[start : start + size]))
-            errors.append(found[0].numpy())
-            losses.append(found[1].numpy())
-            wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + size)] - start
-            codes.append(found[2].numpy()[wanted])
-            reconstructions.append(found[3].numpy()[wanted])
-        count = len(examples)
-        return Measured(
-            np.concatenate(errors)[:count],
-            np.concatenate(losses)[:count],
-            np.concatenate(codes),
-            np.concatenate(reconstructions),
-        )
-
-    # These two eagerly: they are called a few times with a few examples, and tracing takes longer than that.
-
-    def reconstruct(self, examples: np.ndarray) -> np.ndarray:
-        """[N, ...] as stored, a few -> [N, ...] float32, pictures in [0, 1]."""
-        return self._model(self._images(examples)).numpy()
-
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """[N, K] codes, a few -> [N, ...] float32, pictures in [0, 1]."""
-        return self._model.decode(tf.constant(codes, tf.float32)).numpy()
-
-    def weights(self) -> dict[str, np.ndarray]:
-        """Trained weights by name, such as `encoder/code/kernel`."""
-        return {_name(variable): variable.numpy() for variable in self._model.trainable_variables}
-
-    def first_kernel(self) -> np.ndarray:
-        """The weights that see the examples."""
-        return self._model.encoder.trainable_variables[0].numpy()
-
-    def gradients(self, examples: np.ndarray) -> dict[str, np.ndarray]:
-        """Gradients of the training loss of [N, ...] examples as stored, by the weights' names."""
-        found = zip(self._model.trainable_variables, self._gradients(tf.constant(examples)), strict=True)
-        return {_name(variable): gradient.numpy() / np.float32(GRADIENT_SCALE) for variable, gradient in found}
-
-    def _images(self, examples: np.ndarray) -> tf.Tensor:
-        return tf.cast(tf.constant(examples), tf.float32) * np.float32(1 / self._scale)
-
-    def _padded(self, examples: np.ndarray) -> tf.Tensor:
-        """One shape for all, so that it is compiled once: the last batch is filled up."""
-        missing = self._batch_size - len(examples)
-        return tf.constant(np.concatenate([examples, np.zeros((missing, *examples.shape[1:]), examples.dtype)]))
-
-
-def _name(variable: keras.Variable) -> str:
-    """The variable's path without the network's own name."""
-    return variable.path.removeprefix("autoencoder/")
-
-
-def make_evaluator(model: Autoencoder, loss: Loss, *, scale: float, batch_size: int, jit: bool) -> Evaluator:
-    """An evaluator; `jit` compiles what is done to whole data sets with XLA."""
-
-    @tf.function(jit_compile=jit, autograph=False)
-    def measure(examples: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        images = tf.cast(examples, tf.float32) * np.float32(1 / scale)
-        codes = model.encode(images)
-        logits = model.logits(codes)
-        reconstructions = model.output_activation(logits)
-        errors = tf.reduce_sum(tf.square(images - reconstructions), axis=list(range(1, images.shape.rank)))
-        losses = loss.examplewise(images, logits if loss.takes_logits else reconstructions)
-        return errors, losses, codes, reconstructions
-
-    @tf.function(autograph=False)
-    def gradients(examples: tf.Tensor) -> list[tf.Tensor]:
-        images = tf.cast(examples, tf.float32) * np.float32(1 / scale)
-        with tf.GradientTape() as tape:
-            codes = model.encode(images)
-            outputs = model.logits(codes) if loss.takes_logits else model.decode(codes)
-            value = loss.function(images, outputs) * GRADIENT_SCALE
-        return [tf.convert_to_tensor(gradient) for gradient in tape.gradient(value, model.trainable_variables)]
-
-    return Evaluator(loss, model, scale, batch_size, measure, gradients)

@@ -44,7 +44,8 @@ class Manifest:
       metrics: the last evaluation.
       evaluated: the step that it was made at; None where there was none.
       changes: what has changed since the first start that bits depend on: after any, none of them can be claimed.
-      pending: sum and number of the losses since the last point in TensorBoard, so that the next point is whole.
+      pending: sum and number of the losses since the last point in TensorBoard, and the sums of their parts, so that
+        the next point is whole.
       seconds: of training so far.
       rollbacks: how often the run has gone back, after a divergence, to a lower learning rate.
       saved: when, in local time with its offset; for people.
@@ -59,7 +60,7 @@ class Manifest:
     numerics: dict[str, Any]
     metrics: dict[str, float]
     changes: list[str]
-    pending: tuple[float, int]
+    pending: tuple[float, ...]
     seconds: float
     files: dict[str, dict[str, Any]]
     evaluated: int | None = None

@@ -107,27 +107,61 @@ def _by_error(folder: pathlib.Path, among: Iterable[pathlib.Path]) -> list[Entry
     return sorted(known, key=lambda entry: (_error(entry), entry.step, entry.folder != folder / BEST))
 
 
-def find(path: pathlib.Path) -> Entry:
+def find(path: pathlib.Path, passed_over: list[str] | None = None) -> Entry:
     """The checkpoint that a person means: this one (`.../ckpt-N`), or the newest that verifies in a run's folder.
+
+    Args:
+      path: of one or the other.
+      passed_over: takes what is said of newer ones, which are damaged.
 
     Raises:
       CheckpointError: there is none, or it is damaged.
     """
     match = re.fullmatch(rf"{manifests.PREFIX}-(\d+)(\.(?:json|{manifests.ENDINGS}))?", path.name)
     if match and not path.is_dir():
-        folder = path.parent
-        entries = [look(folder, n, rehash=True) for n in manifests.steps_in(folder) if n == int(match[1])]
+        there = [(n, path.parent) for n in manifests.steps_in(path.parent) if n == int(match[1])]
     else:
-        folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-        entries = catalog(folder, rehash=True)
-    for entry in entries:
+        there = committed(path / "checkpoints" if (path / "checkpoints").is_dir() else path)
+    damaged: list[str] = []
+    for step, place in there:
+        try:
+            entry = look(place, step, rehash=True)
+        except OSError as error:
+            entry = Entry(step, place, None, f"{manifests.name_of(step)} cannot be used: {said(error)}")
         if entry.manifest:
+            if passed_over is not None:
+                passed_over += damaged
             return entry
+        damaged.append(entry.reason)
     raise CheckpointError(
-        f"there is no checkpoint to begin with in {path}",
-        found="; ".join(entry.reason for entry in entries) or "none is committed there",
+        f"there is no checkpoint that can be used in {path}",
+        found="; ".join(damaged) or "none is committed there",
         remedy="give a run's folder, or a checkpoint: .../checkpoints/ckpt-N",
     )
+
+
+def of_step(folder: pathlib.Path, step: int) -> Entry:
+    """The checkpoint of one step that verifies, wherever it is.
+
+    Raises:
+      UsageError: there is no such checkpoint.
+      CheckpointError: it is damaged.
+    """
+    everything = committed(folder)
+    here = [place for number, place in everything if number == step]
+    if not here:
+        known = ", ".join(f"{number:,}" for number in sorted({number for number, _ in everything})) or "none"
+        raise UsageError(
+            f"there is no checkpoint of step {step:,} in {folder}",
+            found=f"there are: {known}",
+            remedy="give one of these; --mode=checkpoints lists them",
+        )
+    found = [look(place, step, rehash=True) for place in here]
+    for entry in found:
+        if entry.manifest:
+            return entry
+    manifests.read(here[0], step)  # It raises, and says what is wrong.
+    return found[0]
 
 
 def fill(folder: pathlib.Path, keep_every: int) -> None:
@@ -233,18 +267,7 @@ def roll_back(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
       CheckpointError: it is damaged.
     """
     everything = committed(folder)
-    here = [place for number, place in everything if number == step]
-    if not here:
-        known = ", ".join(f"{number:,}" for number in sorted({number for number, _ in everything})) or "none"
-        raise UsageError(
-            f"there is no checkpoint of step {step:,} in {folder}",
-            found=f"there are: {known}",
-            remedy="give one of these; --mode=checkpoints lists them",
-        )
-    sound = [place for place in here if look(place, step, rehash=True).manifest]
-    if not sound:
-        manifests.read(here[0], step)  # It raises, and says what is wrong.
-    put(sound[0], step, folder)
+    put(of_step(folder, step).folder, step, folder)
     moved = [manifests.set_aside(place, number, ROLLED_BACK) for number, place in everything if number > step]
     for place in places(folder):
         manifests.write_state_file(place)

@@ -8,6 +8,7 @@ import pathlib
 import tempfile
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from trainer import files
@@ -17,6 +18,8 @@ from trainer.checkpoints.manifest import Manifest
 from trainer.errors import CheckpointError, StorageError, UsageError, said
 
 log = logging.getLogger("hourglass")
+
+MEAN = "model/mean/.ATTRIBUTES/VARIABLE_VALUE"  # what TensorFlow calls it in a checkpoint
 
 # What TensorFlow raises about a sound checkpoint of another structure.
 MISFITS = (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, ValueError, AssertionError, KeyError)
@@ -132,18 +135,8 @@ class Store:
           UsageError: its arrays have other shapes.
         """
         entry = shelves.find(source)
-        path = entry.folder / manifests.name_of(entry.step)
-        try:
-            with without_globs(entry.folder) as folder:
-                status = tf.train.Checkpoint(model=model).restore(os.path.join(folder, path.name))
-                status.expect_partial().assert_existing_objects_matched()
-        except MISFITS as error:
-            raise UsageError(
-                f"{path} is of another network",
-                found=str(error).split("\n")[0],
-                remedy="give the network's flags of that run, and data of the same shape",
-            ) from error
-        return str(path)
+        restore_weights(entry, model)
+        return str(entry.folder / manifests.name_of(entry.step))
 
     def save(self, manifest: Manifest) -> None:
         """Saves, reads back, commits, and only then removes the oldest. A step that is committed is not saved twice.
@@ -209,6 +202,39 @@ class Store:
     def close(self) -> None:
         """Removes what helped with odd paths."""
         self._cleanup.close()
+
+
+def restore_weights(entry: shelves.Entry, model: tf.Module) -> None:
+    """Takes a checkpoint's weights, and nothing else of it.
+
+    Args:
+      entry: whose files are known to be sound.
+      model: of the same network; a child of that name in the checkpoint.
+
+    Raises:
+      UsageError: its arrays have other shapes.
+    """
+    name = manifests.name_of(entry.step)
+    # Of a network, TensorFlow does not see layers in lists: of all trained weights it knows through the optimizer.
+    weights = tf.Module()
+    weights._trainable_variables = list(model.trainable_variables)
+    try:
+        with without_globs(entry.folder) as folder:
+            status = tf.train.Checkpoint(model=model, optimizer=weights).restore(os.path.join(folder, name))
+            status.expect_partial().assert_existing_objects_matched()
+    except MISFITS as error:
+        raise UsageError(
+            f"{entry.folder / name} is of another network",
+            found=str(error).split("\n")[0],
+            remedy="give the network's flags of that run, and data of the same shape",
+        ) from error
+
+
+def training_mean(entry: shelves.Entry) -> np.ndarray:
+    """The training mean that a checkpoint holds, the shape of one example: what a network is built around."""
+    with without_globs(entry.folder) as folder:
+        reader = tf.train.load_checkpoint(os.path.join(folder, manifests.name_of(entry.step)))
+        return reader.get_tensor(MEAN)
 
 
 @contextlib.contextmanager

@@ -3,20 +3,23 @@
 import dataclasses
 import math
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
+from trainer.config import checks
+from trainer.config.checks import USING
 from trainer.config.definitions import (
     ACTIVATIONS,
     DEFAULT_STEPS,
     DURATION,
+    LIKELIHOODS,
     LOSSES,
     MATHEMATICS,
-    MAX_TRACED,
-    MAX_WIDTH,
     NETWORK,
+    NOISES,
     NUMERICS,
     OPTIMIZERS,
     PLACE,
@@ -30,11 +33,14 @@ from trainer.errors import UsageError
 
 __all__ = [
     "ACTIVATIONS",
+    "ALWAYS_SHOWN",
     "DEFAULT_STEPS",
     "DURATION",
+    "LIKELIHOODS",
     "LOSSES",
     "MATHEMATICS",
     "NETWORK",
+    "NOISES",
     "NUMERICS",
     "OPTIMIZERS",
     "PLACE",
@@ -42,19 +48,32 @@ __all__ = [
     "PRESENTATION",
     "SCHEDULES",
     "STORED",
+    "USING",
     "Config",
     "adopt",
     "arguments",
+    "check_switches",
     "columns",
+    "completed",
     "define",
     "from_flagfile",
     "help_text",
     "mathematics",
     "names",
+    "network",
     "parse",
     "text_of",
     "to_flagfile",
 ]
+
+
+# What each of these is told by is idle without.
+SWITCHES = {"noise_level": "noise", "beta": "variational", "pretrain_steps": "pretrain"}
+# What tells runs apart in a table of them, whether it differs from the default or not.
+ALWAYS_SHOWN = frozenset(
+    "dataset classes model hidden activation code_activation output_activation loss optimizer learning_rate schedule"
+    " batch_size seed".split()
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,9 +92,20 @@ class Config:
     optimizer: str
     learning_rate: float
     schedule: str
+    warmup: int
     batch_size: int
     seed: int
     init_from: str | None
+    noise: str
+    noise_level: float
+    shift: int
+    binarise: bool
+    variational: bool
+    beta: float
+    sparsity: float
+    tied: bool
+    pretrain: str
+    pretrain_steps: int
     # Duration
     epochs: float | None
     steps: int | None
@@ -97,6 +127,10 @@ class Config:
     mode: str
     verify: bool
     rollback: int | None
+    input: str | None
+    code: str | None
+    at_step: int | None
+    output: str | None
     data_dir: str | None
     data_url: str | None
     run_dir: str | None
@@ -108,6 +142,12 @@ class Config:
     port: int
     profile: tuple[int, ...]
     debug: bool
+
+    @property
+    def stage_ends(self) -> tuple[int, ...]:
+        """The steps after which single layers' training ends, one layer after the other; none without pretraining."""
+        stages = len(self.hidden) if self.pretrain == "layerwise" else 0
+        return tuple(self.pretrain_steps * (stage + 1) for stage in range(stages))
 
     def total_steps(self, num_train: int) -> int:
         """Steps of the whole run for `num_train` training examples."""
@@ -193,7 +233,17 @@ def adopt(stored: Config, given: Config, given_names: Iterable[str], *, guarded:
         values["epochs"] = given.epochs
     if "epochs" in given_names:
         values["steps"] = given.steps
+    if values["variational"] != stored.variational and "loss" not in given_names:
+        # It begins again as another kind, whose default is another one; what was chosen stays, if it can.
+        fits = values["loss"] in LIKELIHOODS or not values["variational"]
+        values["loss"] = stored.loss if fits and stored.loss != default_loss(stored.variational) else given.loss
+    checks.together(values)
     return Config(**values)
+
+
+def default_loss(variational: bool) -> str:
+    """A likelihood, where one is needed."""
+    return "gaussian" if variational else "mse"
 
 
 def mathematics(config: Config) -> dict[str, Any]:
@@ -202,13 +252,40 @@ def mathematics(config: Config) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
 
+def completed(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Mathematical flags as a checkpoint knows them, those that are younger than it being at their defaults."""
+    return mathematics(parse([])[0]) | dict(flags)
+
+
+def network(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Of mathematical flags as a checkpoint knows them: what its weights are for."""
+    known = completed(flags)
+    found = {name: known[name] for name in NETWORK}
+    if found["output_activation"] == "auto":
+        found["output_activation"] = "sigmoid" if known["loss"] == "bernoulli" else "linear"
+    return found
+
+
+def check_switches(config: Config) -> None:
+    """Refuses flags that do nothing: they would be guarded for nothing.
+
+    Raises:
+      UsageError: there is one.
+    """
+    default = parse([])[0]
+    for name, switch in SWITCHES.items():
+        idle = getattr(config, switch) == getattr(default, switch)
+        if idle and getattr(config, name) != getattr(default, name):
+            raise UsageError(f"--{name} does nothing without --{switch}", remedy="give both, or neither")
+
+
 def arguments(config: Config, given: Iterable[str]) -> list[str]:
     """The flags that were given, as they are typed."""
     return [f"--{name}={text_of(config, name)}" for name in names() if name in set(given)]
 
 
 def columns(config: Config, total_steps: int) -> dict[str, str | float]:
-    """The stored flags as a table of runs has them: numbers as numbers, and of presentation and numerics what differs.
+    """The stored flags as a table of runs has them: numbers as numbers, and of most of them what differs.
 
     Args:
       config: of the run.
@@ -218,7 +295,7 @@ def columns(config: Config, total_steps: int) -> dict[str, str | float]:
     shown = [
         name
         for name in names()
-        if name in MATHEMATICS or (name in NUMERICS | PRESENTATION and getattr(config, name) != getattr(default, name))
+        if name in ALWAYS_SHOWN or (name in STORED - DURATION and getattr(config, name) != getattr(default, name))
     ]
     values = {name: getattr(config, name) for name in (*shown, "precision")}
     numbers = {name: value for name, value in values.items() if type(value) in (int, float)}
@@ -238,64 +315,26 @@ def _serialize(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _is_control(letter: str) -> bool:
+    """Whether it does something else than to be seen: control characters, breaks of lines, halves of characters."""
+    return unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
+
+
 def _freeze(values: Mapping[str, Any]) -> Config:
     """Checks what single flags cannot say, and freezes."""
     values = dict(values)
     values["classes"] = tuple(str(name).strip() for name in values["classes"])
-    values["hidden"] = tuple(_width(text) for text in values["hidden"])
+    values["hidden"] = tuple(checks.width(text) for text in values["hidden"])
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"--{name}={value} is not a finite number", remedy="give a number")
         texts = value if isinstance(value, tuple) else (value,)
-        if any(isinstance(text, str) and not text.isprintable() for text in texts):
+        if any(isinstance(text, str) and any(map(_is_control, text)) for text in texts):
             raise UsageError(f"--{name} holds a character that cannot be printed", remedy="give one line of text")
-    values["profile"] = _traced(values["profile"])
+    values["profile"] = checks.traced(values["profile"])
+    if values["loss"] == "auto":
+        values["loss"] = default_loss(values["variational"])
     if values["init_from"] is not None:  # Absolute: the same command may be typed elsewhere.
         values["init_from"] = os.path.abspath(os.path.expanduser(values["init_from"]))
-    _check_together(values)
+    checks.together(values)
     return Config(**values)
-
-
-def _check_together(values: Mapping[str, Any]) -> None:
-    if not values["hidden"]:
-        raise UsageError("--hidden is empty", remedy="give at least the width of the code: --hidden=100")
-    if values["learning_rate"] == 0 or values["epochs"] == 0:
-        name = "learning_rate" if values["learning_rate"] == 0 else "epochs"
-        raise UsageError(f"--{name}=0 trains nothing", remedy="give a positive number")
-    if values["steps"] is not None and values["epochs"] is not None:
-        raise UsageError("--steps and --epochs both say how long to train", remedy="give one of them")
-    for name in ("verify", "rollback"):
-        if values[name] not in (False, None) and values["mode"] != "checkpoints":
-            raise UsageError(f"--{name} belongs to --mode=checkpoints", remedy="give both, or neither")
-    if values["loss"] == "bernoulli" and values["output_activation"] not in ("auto", "sigmoid"):
-        raise UsageError(
-            f"--loss=bernoulli with --output_activation={values['output_activation']}",
-            found="a Bernoulli likelihood needs probabilities",
-            remedy="leave --output_activation out, or give sigmoid",
-        )
-
-
-def _traced(texts: Sequence[str]) -> tuple[int, ...]:
-    """--profile: nothing, or the first step and how many."""
-    numbers = tuple(int(text) for text in texts if text.strip().isdecimal() and len(text) <= 12)
-    if texts and (len(texts) != 2 or len(numbers) != 2 or 0 in numbers or numbers[1] > MAX_TRACED):
-        raise UsageError(
-            f"--profile={','.join(texts)}",
-            found=f"the first step to trace (from 1 on) and how many (at most {MAX_TRACED:,}) are expected",
-            remedy="give two whole numbers, such as --profile=100,20",
-        )
-    return numbers
-
-
-def _width(text: str) -> int:
-    try:
-        width = int(text)
-    except ValueError:
-        width = 0
-    if not 1 <= width <= MAX_WIDTH:
-        raise UsageError(
-            f"--hidden holds {text!r}",
-            found=f"a layer's width is a whole number from 1 to {MAX_WIDTH:,}",
-            remedy="give the encoder's widths, such as --hidden=256,128,32",
-        )
-    return width

@@ -14,7 +14,9 @@ from typing import Any
 from absl import flags
 
 ACTIVATIONS = ("elu", "gelu", "linear", "relu", "sigmoid", "softplus", "swish", "tanh")
-LOSSES = ("bernoulli", "mse", "rmse", "sse")
+LOSSES = ("bernoulli", "gaussian", "mse", "rmse", "sse")
+LIKELIHOODS = ("bernoulli", "gaussian")  # losses in nats, which a variational network weighs against others
+NOISES = ("none", "gaussian", "masking", "salt_and_pepper")
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -25,18 +27,19 @@ MAX_TRACED = 1_000  # steps: a trace is kept in memory
 
 MATHEMATICS = frozenset(
     "dataset classes model hidden activation code_activation output_activation loss optimizer learning_rate"
-    " schedule batch_size seed init_from".split()
+    " schedule warmup batch_size seed init_from noise noise_level shift binarise variational beta sparsity tied"
+    " pretrain pretrain_steps".split()
 )
 # Those of them that weights are for.
-NETWORK = ("model", "hidden", "activation", "code_activation", "output_activation")
+NETWORK = ("model", "hidden", "activation", "code_activation", "output_activation", "tied", "variational")
 DURATION = frozenset("epochs steps".split())
 NUMERICS = frozenset("precision jit threads deterministic".split())
 PRESENTATION = frozenset(
     "log_every eval_every image_every checkpoint_every keep keep_every export on_divergence".split()
 )
 PLACE = frozenset(
-    "mode verify rollback data_dir data_url run_dir mirror_dir restart device tensorboard host port profile"
-    " debug".split()
+    "mode verify rollback input code at_step output data_dir data_url run_dir mirror_dir restart device tensorboard"
+    " host port profile debug".split()
 )
 STORED = MATHEMATICS | DURATION | NUMERICS | PRESENTATION
 
@@ -45,6 +48,7 @@ def define(flag_values: flags.FlagValues) -> None:
     """Defines every flag of Hourglass in `flag_values`."""
     where: Any = {"flag_values": flag_values}
     _define_mathematics(where)
+    _define_kinds(where)
     _define_duration_and_numerics(where)
     _define_presentation(where)
     _define_place(where)
@@ -54,7 +58,12 @@ def _define_mathematics(where: Any) -> None:
     flags.DEFINE_string("dataset", "digits", "what to train on; an unknown name lists the known ones", **where)
     flags.DEFINE_list("classes", [], "labels or names to keep, such as 1,5,6; empty keeps all", **where)
     flags.DEFINE_string("model", "dense", "the network; an unknown name lists the known ones", **where)
-    flags.DEFINE_list("hidden", ["32"], "widths of the encoder's layers; the last is the code", **where)
+    flags.DEFINE_list(
+        "hidden",
+        ["32"],
+        "widths of the encoder's layers, the last is the code; conv: filters of each convolution, then the code",
+        **where,
+    )
     flags.DEFINE_enum("activation", "swish", ACTIVATIONS, "of the hidden layers", **where)
     flags.DEFINE_enum("code_activation", "linear", ACTIVATIONS, "of the code", **where)
     flags.DEFINE_enum(
@@ -66,20 +75,72 @@ def _define_mathematics(where: Any) -> None:
     )
     flags.DEFINE_enum(
         "loss",
-        "mse",
-        LOSSES,
-        "mse and rmse: over all pixels of the batch; sse and bernoulli: summed over pixels, mean over examples",
+        "auto",
+        ("auto", *LOSSES),
+        "of reconstruction. mse and rmse: over all pixels of the batch; sse, bernoulli and gaussian (the last two in"
+        " nats): summed over pixels, mean over examples; auto: mse, variational gaussian",
         **where,
     )
     flags.DEFINE_enum("optimizer", "adam", OPTIMIZERS, "as in Keras, with its defaults", **where)
-    flags.DEFINE_float("learning_rate", 2e-3, "at the start", lower_bound=0.0, upper_bound=1e6, **where)
+    flags.DEFINE_float("learning_rate", 2e-3, "the largest", lower_bound=0.0, upper_bound=1e6, **where)
     flags.DEFINE_enum("schedule", "cosine", SCHEDULES, "of the learning rate; cosine falls to 0 at the end", **where)
+    flags.DEFINE_integer(
+        "warmup",
+        0,
+        "steps in which the learning rate rises to its largest first; of each stage of pretraining too",
+        lower_bound=0,
+        upper_bound=10**12,
+        **where,
+    )
     flags.DEFINE_integer("batch_size", 64, "examples a step", lower_bound=1, upper_bound=10**9, **where)
     flags.DEFINE_integer(
         "seed", 0, "of the initial weights and the order of the data", lower_bound=0, upper_bound=2**31 - 1, **where
     )
     flags.DEFINE_string(
         "init_from", None, "begin with the weights of this run's folder, or of this checkpoint (.../ckpt-N)", **where
+    )
+
+
+def _define_kinds(where: Any) -> None:
+    """What kind of an autoencoder it is: all of these can be combined."""
+    flags.DEFINE_enum("noise", "none", NOISES, "denoising: what corrupts the input; the target stays clean", **where)
+    flags.DEFINE_float(
+        "noise_level",
+        0.25,
+        "gaussian: standard deviation, pictures being in [0, 1]; else: the share of the pixels",
+        lower_bound=0.0,
+        upper_bound=1e6,
+        **where,
+    )
+    flags.DEFINE_integer(
+        "shift",
+        0,
+        "move each training picture, input and target alike, by up to so many pixels",
+        lower_bound=0,
+        upper_bound=64,
+        **where,
+    )
+    flags.DEFINE_bool("binarise", False, "draw pixels anew as 0 or 1 at each step, their values being chances", **where)
+    flags.DEFINE_bool(
+        "variational", False, "codes are drawn, and their distribution is kept near a normal one", **where
+    )
+    flags.DEFINE_float(
+        "beta", 1.0, "variational: weight of the KL divergence", lower_bound=0.0, upper_bound=1e6, **where
+    )
+    flags.DEFINE_float(
+        "sparsity", 0.0, "weight of the sum of a code's absolute values", lower_bound=0.0, upper_bound=1e6, **where
+    )
+    flags.DEFINE_bool("tied", False, "the decoder's weights are the encoder's, transposed (dense only)", **where)
+    flags.DEFINE_enum(
+        "pretrain", "none", ("none", "layerwise"), "train one layer after the other before all (dense only)", **where
+    )
+    flags.DEFINE_integer(
+        "pretrain_steps",
+        1_000,
+        "steps for each layer, the first of the run's --steps",
+        lower_bound=1,
+        upper_bound=10**12,
+        **where,
     )
 
 
@@ -141,6 +202,25 @@ def _define_place(where: Any) -> None:
     flags.DEFINE_bool("verify", False, "with --mode=checkpoints: read all of every checkpoint again", **where)
     flags.DEFINE_integer(
         "rollback", None, "with --mode=checkpoints: make the checkpoint of this step the newest", lower_bound=0, **where
+    )
+    flags.DEFINE_string(
+        "input",
+        None,
+        "with --mode=reconstruct: a picture, a folder of pictures, an .npy file, or numbers such as 8,4,6,2",
+        **where,
+    )
+    flags.DEFINE_string(
+        "code", None, "with --mode=generate: the numbers of a code, such as 5,5; several: 5,5;0,1", **where
+    )
+    flags.DEFINE_integer(
+        "at_step",
+        None,
+        "with the modes that use a trained network: the checkpoint of this step (default: the newest)",
+        lower_bound=0,
+        **where,
+    )
+    flags.DEFINE_string(
+        "output", None, "with the same modes: the folder to write to (default: <mode>/<step> in the run's)", **where
     )
     flags.DEFINE_string("data_dir", None, "where data files are and go (default: Keras's own cache)", **where)
     flags.DEFINE_string("data_url", None, "download the data set's archive from here, not from the mirrors", **where)

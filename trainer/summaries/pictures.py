@@ -10,6 +10,8 @@ MIN_SIDE = 64  # smaller pictures are enlarged, so that a person sees something
 MAX_WEIGHTS = 100  # units whose weights are shown
 WEIGHTS_SIDE, MANIFOLD_SIDE, SAMPLE_SIDE, TRAVERSAL_SIDE = 32, 28, 32, 32
 MANIFOLD = 20  # codes a side
+BETWEEN = 8  # codes from one example to another
+NUM_SAMPLES = 64
 DEVIATIONS = np.linspace(-3, 3, 9, dtype=np.float32)  # of a traversal
 
 
@@ -53,11 +55,6 @@ def first_layer(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return grid(_square(tiles / np.maximum(largest, 1e-30) / 2 + 0.5), WEIGHTS_SIDE)
 
 
-def sample(examples: np.ndarray) -> np.ndarray:
-    """The first 64 of [N, H, W, C] pictures in [0, 1], as a square."""
-    return grid(_square(examples[:64]), SAMPLE_SIDE)
-
-
 def manifold_codes(codes: np.ndarray) -> np.ndarray:
     """[N, 2] codes -> [400, 2]: a grid over them, row by row as a picture: from top left to bottom right."""
     low, high = np.percentile(codes, (1, 99), axis=0)
@@ -83,6 +80,34 @@ def traversal_codes(codes: np.ndarray) -> np.ndarray:
 def traversal(reconstructions: np.ndarray) -> np.ndarray:
     """What the decoder made of `traversal_codes`, [rows * 9, H, W, C] in [0, 1] -> one picture."""
     return grid(reconstructions.reshape(-1, len(DEVIATIONS), *reconstructions.shape[1:]), TRAVERSAL_SIDE)
+
+
+def between(codes: np.ndarray) -> np.ndarray:
+    """[N, K] codes -> [N * 8, K]: from each to the next, and from the last to the first, in equal steps."""
+    share = np.linspace(0, 1, BETWEEN, dtype=np.float32)[:, np.newaxis]
+    ways = [first + share * (second - first) for first, second in zip(codes, np.roll(codes, -1, axis=0), strict=True)]
+    return np.concatenate(ways)
+
+
+def interpolation(originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """What the decoder made of `between`, with the originals at both ends, as one picture.
+
+    Args:
+      originals: [N, H, W, C] in [0, 1]; reconstructions: [N * 8, H, W, C].
+    """
+    rows = reconstructions.reshape(-1, BETWEEN, *originals.shape[1:])
+    ends = originals[:, np.newaxis], np.roll(originals, -1, axis=0)[:, np.newaxis]
+    return grid(np.concatenate([ends[0], rows, ends[1]], axis=1), TRAVERSAL_SIDE)
+
+
+def restored(corrupted: np.ndarray, restorations: np.ndarray, originals: np.ndarray) -> np.ndarray:
+    """Three rows of pictures, [N, H, W, C] each, in [0, 1]; what lies outside is clipped."""
+    return grid(np.stack([corrupted, restorations, originals]))
+
+
+def samples(reconstructions: np.ndarray) -> np.ndarray:
+    """Up to 64 of [N, H, W, C] pictures in [0, 1], as a square."""
+    return grid(_square(reconstructions[:NUM_SAMPLES]), SAMPLE_SIDE)
 
 
 def grid(tiles: np.ndarray, min_side: int = MIN_SIDE) -> np.ndarray:

@@ -1,11 +1,13 @@
 """Numbers that TensorBoard shows, computed with NumPy."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 ACTIVE_SHARE = 0.01  # of the widest unit's standard deviation
+ACTIVE_VARIANCE = 0.01  # of the means of a variational code's unit
 MAX_HEALTH_UNITS, MAX_HEALTH_EXAMPLES = 256, 500
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 SSIM_K1, SSIM_K2 = 0.01, 0.03
@@ -71,6 +73,17 @@ def latent_health(codes: np.ndarray) -> dict[str, float]:
         widest = active[np.argsort(-deviations[active], kind="stable")[:MAX_HEALTH_UNITS]]
         values["mean_correlation"] = _mean_correlation(centred[:, widest] / deviations[widest])
     return {f"latent/{name}": value for name, value in values.items()}
+
+
+def evidence(parts: Mapping[str, float], means: np.ndarray) -> dict[str, float]:
+    """Of a variational network: the evidence lower bound, and how many units are in use.
+
+    Args:
+      parts: `elbo/reconstruction` and `elbo/kl`, in nats an example.
+      means: [N, K] of the codes' distributions.
+    """
+    active = int((means.var(axis=0, dtype=np.float64) > ACTIVE_VARIANCE).sum())
+    return {"elbo/elbo": parts["elbo/reconstruction"] - parts["elbo/kl"], "elbo/active_units": float(active)}
 
 
 def _effective_rank(centred: np.ndarray) -> float:

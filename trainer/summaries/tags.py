@@ -32,13 +32,22 @@ def meaning_in(description: str) -> int:
     return int(match[1]) if match else 1
 
 
+NOISE_MULTIPLES = ("0.5", "1", "2")  # of the training level, at which denoising is measured; 0 is `reconstruction`
+
 _FLOORS = "The straight lines of the runs `floor/mean` and `floor/pca` are the errors of the training mean and of PCA"
 
 TAGS = {
     # Training, at every logged step.
     "loss": Tag(
-        "The loss: in `train` the mean over the steps since the last point, in `eval` over all evaluation examples. "
-        f"{_FLOORS}, where the loss is a squared error."
+        "The loss: in `train` the mean over the steps since the last point, in `eval` over all evaluation examples, "
+        "with noise and sampling, where there is any, as in training (shifts excepted). "
+        "Variational: the KL divergence times beta less "
+        "the likelihood, in nats; with beta 1 minus the ELBO. "
+        f"{_FLOORS}, where the loss is a squared error and nothing else."
+    ),
+    "pretrain": Tag(
+        "The loss of one layer, trained with the layer that mirrors it to reconstruct its own input: of the first "
+        "layer the loss of images, of the others the mean squared error of the layer below."
     ),
     "learning_rate": Tag("Learning rate of the step."),
     "loss_scale": Tag(
@@ -78,6 +87,37 @@ TAGS = {
     "error/p10": Tag("A tenth of the evaluation examples has at most this root mean squared error."),
     "error/p50": Tag("Half of the evaluation examples has at most this root mean squared error: the median."),
     "error/p90": Tag("Nine tenths of the evaluation examples have at most this root mean squared error."),
+    # What an objective has beside reconstruction.
+    "elbo/elbo": Tag(
+        "Evidence lower bound in nats an example (Kingma and Welling 2014, eq. 10): `elbo/reconstruction` less "
+        "`elbo/kl`, one sample of each code; more is better. A lower bound of the log-likelihood, where that is one: "
+        "of `bernoulli`, of pixels that are 0 or 1 (`--binarise`)."
+    ),
+    "elbo/reconstruction": Tag(
+        "Log-likelihood of the images in nats an example, their codes being drawn; under `--loss=gaussian` with the "
+        "variance that makes it greatest for just these images (in training, for the batch)."
+    ),
+    "elbo/kl": Tag(
+        "KL divergence in nats an example between the codes' distribution and the prior: what the codes say, at most. "
+        "0: the decoder has learnt to ignore them."
+    ),
+    "elbo/active_units": Tag(
+        "Code units whose mean varies over examples with a variance above 0.01 (Burda, Grosse and Salakhutdinov 2015, "
+        "section 5); the others are the prior, whatever the image is."
+    ),
+    "kl/units": Tag("`elbo/kl` of each code unit, in nats. At 0, a unit is not used."),
+    "sparsity/l1": Tag("Sum of a code's absolute values, mean over examples; the loss has it times `--sparsity`."),
+    "denoising/corrupted": Tag(
+        "Root mean squared error of the corrupted images themselves, at the training level: what doing nothing gives. "
+        "Of up to 2,000 evaluation examples."
+    ),
+    **{
+        f"denoising/rmse_{times}x": Tag(
+            f"Root mean squared error of restored images, corrupted at {times} times the training level, against the "
+            "clean ones; always the same noise, shares being at most 1. Of up to 2,000 evaluation examples."
+        )
+        for times in NOISE_MULTIPLES
+    },
     # Codes of up to 2,000 evaluation examples.
     "latent/active_units": Tag(
         "Code units that are in use: their standard deviation over examples is more than a hundredth of the widest "
@@ -109,10 +149,18 @@ TAGS = {
         "reconstructions, absolute difference times 2. What does the network not see?"
     ),
     "examples/best": Tag("Like `examples/worst`, those with the smallest error, the best first."),
-    "weights/first_layer": Tag(
-        "What the first units look at: each tile is one unit's weights, grey 0, white its largest, black the negative "
-        "of that. Noise is untrained, or useless."
+    "denoising/restored": Tag(
+        "Corrupted, restored, and original pictures, always of the same evaluation examples with the same noise."
     ),
+    "weights/first_layer": Tag(
+        "What the first units look at: each tile is one unit's (or one filter's) weights, grey 0, white its largest, "
+        "black the negative of that. Noise is untrained, or useless."
+    ),
+    "latent/interpolation": Tag(
+        "Between two evaluation examples: a row begins and ends with an original; between them, what the decoder makes "
+        "of codes on the straight line from the first's to the second's, both ends included."
+    ),
+    "prior/samples": Tag("What the decoder makes of 64 codes drawn from the prior, always the same ones."),
     "latent/scatter": Tag(
         "The codes of up to 2,000 evaluation examples; a colour is a class. After ten classes the colours come again."
     ),

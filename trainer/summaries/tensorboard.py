@@ -26,6 +26,8 @@ log = logging.getLogger("hourglass")
 
 FLUSH_MILLISECONDS = 10_000
 
+DENOISING, EVIDENCE = "Denoising", "Evidence"  # categories of some runs only
+
 # The Custom Scalars tab: {category: {chart: tags}}, and the margin chart (value, lower, upper).
 CHARTS = {
     "Training, evaluation and floors": {
@@ -33,6 +35,14 @@ CHARTS = {
         "root mean squared error": ["reconstruction/rmse"],
         "peak signal-to-noise ratio": ["reconstruction/psnr"],
     },
+    DENOISING: {
+        "root mean squared error at several levels of noise": [
+            "reconstruction/rmse",
+            *(f"denoising/rmse_{times}x" for times in tags.NOISE_MULTIPLES),
+            "denoising/corrupted",
+        ],
+    },
+    EVIDENCE: {"evidence lower bound and its parts": ["elbo/elbo", "elbo/reconstruction", "elbo/kl"]},
     "Speed": {
         "steps and examples a second": ["perf/steps_per_second", "perf/examples_per_second"],
         "share of time waiting for input": ["perf/input_wait"],
@@ -156,9 +166,9 @@ class Writer:
         """Writes a graph of operations."""
         self._write(step, lambda: tf.summary.graph(graph))
 
-    def layout(self, step: int) -> None:
-        """Writes how the Custom Scalars tab is laid out."""
-        self._write_summary(step, custom_scalar.pb(_layout()))
+    def layout(self, step: int, omitted: Collection[str] = ()) -> None:
+        """Writes how the Custom Scalars tab is laid out, without the categories that this run has no points of."""
+        self._write_summary(step, custom_scalar.pb(_layout(omitted)))
 
     def flush(self) -> None:
         """What was written is on the disk when this returns, unless it was dropped; writes anew where it can again."""
@@ -194,10 +204,11 @@ def _filter(picture_steps: Collection[int] | None) -> eventfiles.Filter:
     return stays
 
 
-def _layout() -> layout_pb2.Layout:
+def _layout(omitted: Collection[str]) -> layout_pb2.Layout:
     categories = [
         layout_pb2.Category(title=category, chart=[_multiline(title, names) for title, names in charts.items()])
         for category, charts in CHARTS.items()
+        if category not in omitted
     ]
     category, title, (value, lower, upper) = MARGIN
     series = layout_pb2.MarginChartContent.Series(value=value, lower=lower, upper=upper)

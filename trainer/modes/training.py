@@ -1,8 +1,8 @@
-"""What `--mode` can do. All that can be checked without TensorFlow is checked before it is imported."""
+"""`--mode=train`. All that can be checked without TensorFlow is checked before it is imported."""
 
+import itertools
 import logging
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 from trainer import config as configs
@@ -11,36 +11,19 @@ from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints import shelves
 from trainer.config import Config
 from trainer.datasets import Data
-from trainer.errors import DONE, CheckpointError, ServerError, UsageError
+from trainer.errors import DONE, CheckpointError, UsageError
 from trainer.mirror import Mirror
 from trainer.rundir import CHECKPOINTS, FLAGS_FILE, LOG_FILE, RESTORING, RESULT_FILE, RunDirectory
-from trainer.summaries import server as servers
 from trainer.summaries.server import Server, command, start_server
 
 log = logging.getLogger("hourglass")
-
-
-def start(config: Config, given: frozenset[str]) -> int:
-    """Does what `--mode` says.
-
-    Args:
-      config: as given on the command line.
-      given: the names of the flags that were given.
-
-    Returns:
-      The exit code.
-    """
-    if config.mode not in MODES:
-        known = ", ".join(MODES)
-        raise UsageError(f"--mode={config.mode} is unknown", found=f"known: {known}", remedy="give one of them")
-    return MODES[config.mode](config, given)
 
 
 def train(config: Config, given: frozenset[str]) -> int:
     """Trains, or goes on; says so and does nothing where the run is finished."""
     arguments = configs.arguments(config, given)
     datasets.check_name(config.dataset)
-    models.check_name(config.model)
+    models.check(config.model)  # With --hidden and the rest as soon as an existing run's are known.
     directory = RunDirectory(config)
     mirror = Mirror(config.mirror_dir, directory.path) if config.mirror_dir is not None else None
     with directory.locked():
@@ -51,6 +34,8 @@ def train(config: Config, given: frozenset[str]) -> int:
         if not config.restart:
             directory.check_ours()
         config = directory.adopt_flags(config, given)
+        _check_model(config)
+        configs.check_switches(config)
         data = datasets.load(
             config.dataset, datasets.Sources(config.data_dir, config.data_url, log.info), config.classes
         )
@@ -117,8 +102,9 @@ def _check_beginning(source: pathlib.Path, config: Config, directory: RunDirecto
             remedy="give another --run_dir for the new run",
         )
     entry = shelves.find(source)
-    theirs, ours = entry.manifest.flags if entry.manifest else {}, configs.mathematics(config)
-    changed = [f"--{n}: {theirs.get(n)} -> {ours[n]}" for n in configs.NETWORK if theirs.get(n) != ours[n]]
+    theirs = configs.network(entry.manifest.flags if entry.manifest else {})
+    ours = configs.network(configs.mathematics(config))
+    changed = [f"--{name}: {theirs[name]} -> {ours[name]}" for name in ours if theirs[name] != ours[name]]
     if changed:
         raise UsageError(
             f"{entry.folder / manifests.name_of(entry.step)} is of another network",
@@ -127,7 +113,49 @@ def _check_beginning(source: pathlib.Path, config: Config, directory: RunDirecto
         )
 
 
+def _check_model(config: Config) -> None:
+    models.check(config.model, hidden=config.hidden, tied=config.tied, layerwise=config.pretrain == "layerwise")
+
+
 def _check_fits(config: Config, data: Data) -> None:
+    """Refuses what cannot be done with these data.
+
+    Raises:
+      UsageError: it is so.
+    """
+    models.check_fits(config.model, data.shape)
+    for flag, is_wanted in ((f"--shift={config.shift}", config.shift), ("--binarise", config.binarise)):
+        if is_wanted and not data.is_pictures:
+            raise UsageError(f"{flag} with {data.name}", found="it is for pictures", remedy="leave it out")
+    if config.shift and config.shift >= min(data.shape[:2]):
+        raise UsageError(
+            f"--shift={config.shift} moves pictures out of sight",
+            found=f"{data.name} has pictures of {data.shape[0]}x{data.shape[1]}",
+            remedy="give a smaller one, such as --shift=1",
+        )
+    if config.loss == "bernoulli" and not data.is_pictures:
+        low, high = data.train.examples.min(), data.train.examples.max()
+        if low < 0 or high > 1:
+            raise UsageError(
+                f"--loss=bernoulli with {data.name}",
+                found=f"its values go from {low:g} to {high:g}; chances from 0 to 1 are expected",
+                remedy="give another --loss, or --loss=gaussian",
+            )
+    total = config.total_steps(len(data.train.examples))
+    ends = (0, *config.stage_ends, total)
+    if ends[-2] >= total:
+        raise UsageError(
+            f"--pretrain_steps={config.pretrain_steps} leaves no step for all layers together",
+            found=f"{len(config.hidden)} layers take {ends[-2]:,} steps; the run has {total:,}",
+            remedy="give a larger --steps or --epochs, or a smaller --pretrain_steps",
+        )
+    shortest = min(last - first for first, last in itertools.pairwise(ends))
+    if config.warmup >= shortest:
+        raise UsageError(
+            f"--warmup={config.warmup} leaves no step at the full learning rate",
+            found=f"the run, or its shortest stage, has {shortest:,} steps",
+            remedy="give a smaller one",
+        )
     count = len(data.train.examples)
     if config.batch_size > count:
         raise UsageError(
@@ -169,53 +197,3 @@ def _is_exported(directory: RunDirectory, config: Config, result: dict[str, Any]
         return True
     exported = directory / "export" / str(result.get("exported")) / "saved_model.pb"
     return result.get("export") == config.export and exported.exists()
-
-
-def checkpoints(config: Config, given: frozenset[str]) -> int:
-    """Lists a run's checkpoints; with `--rollback`, makes an older one the newest. Listing changes nothing."""
-    directory = RunDirectory(config)
-    folder = directory / CHECKPOINTS
-    if not folder.is_dir():
-        raise UsageError(
-            f"there are no checkpoints in {directory.path}",
-            remedy="give the --run_dir of a run, or the flags that it was started with",
-        )
-    if config.rollback is not None:
-        with directory.locked():
-            moved = shelves.roll_back(folder, config.rollback)
-            where = ", ".join(str(path.relative_to(directory.path)) for path in moved)
-            words = f"rolled back by hand; {f'set aside: {where}' if moved else 'nothing was newer'}"
-            directory.remember(config.rollback, words)
-            log.info(f"step {config.rollback:,} is the newest now; {words}")
-    entries = shelves.catalog(folder, rehash=config.verify)
-    for line in report.checkpoints(entries, folder, rehashed=config.verify):
-        log.info(line)
-    if entries and not any(entry.manifest for entry in entries):
-        raise CheckpointError(
-            f"no checkpoint in {folder} can be used",
-            found=f"{len(entries)} are damaged",
-            remedy="bring back a sound copy, or --restart to begin again (these are set aside)",
-        )
-    return DONE
-
-
-def serve(config: Config, given: frozenset[str]) -> int:
-    """Serves TensorBoard alone, until a signal. It takes no lock and writes nothing: runs may go on meanwhile."""
-    root = RunDirectory(config).root
-    if not root.is_dir():
-        raise UsageError(f"there is no folder {root}", remedy="train first, or give the --run_dir of runs to look at")
-    server = servers.serve(root, config.host, config.port)
-    if server is not None and (how := server.wait()) is not None:
-        raise ServerError(
-            "TensorBoard has ended by itself",
-            found=how,
-            remedy=f"see what it says: {command(root)}",
-        )
-    return DONE
-
-
-MODES: dict[str, Callable[[Config, frozenset[str]], int]] = {
-    "train": train,
-    "checkpoints": checkpoints,
-    "serve": serve,
-}

@@ -1,0 +1,164 @@
+"""Contracts that every kind of autoencoder keeps, in pairs of choices; `scripts/torture matrix` runs the product."""
+
+import dataclasses
+import functools
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from pairwise import cases
+
+from trainer import config, datasets, devices, export, gallery, models, parts, pipeline, steps
+from trainer.assessment import Assessment
+from trainer.datasets import Data, Split
+from trainer.noise import NOISES
+
+STEPS = 6
+
+
+@functools.cache
+def pictures(channels):
+    """A small data set of 8x8 pictures with some structure."""
+    rng = np.random.default_rng(channels)
+    rows, columns = np.mgrid[:8, :8]
+    centres = rng.uniform(1, 6, (48, 2, channels))
+    away = (rows[..., None] - centres[:, None, None, 0]) ** 2 + (columns[..., None] - centres[:, None, None, 1]) ** 2
+    images = (255 * np.exp(-away / 6)).astype(np.uint8)
+    split = Split(images, np.arange(48) % 3)
+    return Data(
+        name="blobs", train=split, evaluation=split, label_names=("a", "b", "c"), scale=255.0, source="arithmetic"
+    )
+
+
+DATA = {
+    "table": lambda: datasets.load("iris", datasets.Sources()),
+    "grey": lambda: pictures(1),
+    "colour": lambda: pictures(3),
+}
+CHOICES = {
+    "data": tuple(DATA),
+    "model": tuple(models.MODELS),
+    "noise": tuple(config.NOISES),
+    "variational": (False, True),
+    "precision": config.PRECISIONS,
+    "jit": (False, True),
+    "more": ("", "--shift=1 --sparsity=0.01 --binarise", "--tied --loss=bernoulli", "--pretrain=layerwise"),
+}
+
+
+def is_allowed(case):
+    """What is not refused; and no convolution with XLA, which takes long to compile: the product by command has it."""
+    if case["data"] == "table" and (case["model"] == "conv" or case["more"] not in ("", "--pretrain=layerwise")):
+        return False
+    return not (case["model"] == "conv" and (case["jit"] or "--tied" in case["more"] or "--pretrain" in case["more"]))
+
+
+CASES = cases(CHOICES, is_allowed)
+
+
+def flags(case):
+    given = [f"--{name}={case[name]}" for name in ("model", "noise", "variational", "precision")]
+    given += ["--hidden=6,5,3", "--batch_size=8", f"--steps={STEPS}", "--pretrain_steps=1", "--log_every=1"]
+    return config.parse([*given, *case["more"].split()])[0]
+
+
+def make(case, precision=None):
+    given, data = flags(case), DATA[case["data"]]()
+    network = parts.network(given, data, precision or given.precision)
+    return given, data, parts.state(given, network)
+
+
+def contents(state):
+    return b"".join(np.asarray(v).tobytes() for v in [*state.model.variables, *state.optimizer.variables, state.step])
+
+
+def is_close(case):
+    return {"rtol": 0.1, "atol": 0.1} if case["precision"] != "float32" else {"rtol": 1e-4, "atol": 1e-5}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(str(value) for value in case.values()))
+def test_every_kind_resumes_to_the_bit_is_measured_shown_and_exported(case, tmp_path):
+    given, data, state = make(case)
+    plan = parts.plan(given, data)
+    device = devices.Device("cpu", "/CPU:0", case["jit"], 2, "CPU")
+    block = parts.block(given, data, state, plan, device)
+
+    def train(first, last):
+        source = pipeline.blocks(data.train.examples, batch_size=8, steps_per_block=1, seed=0, start_step=first)
+        return np.concatenate([block(next(source), 0, 1).numpy() for _ in range(first, last)])
+
+    reports = train(0, 4)
+    state.checkpoint().save(str(tmp_path / "ckpt"))
+    reports = np.concatenate([reports, train(4, STEPS)])
+    assert np.isfinite(reports[:, steps.LOSS]).all()
+    assert reports.shape[1] == steps.NUM_REPORTED + len(plan.parts)
+    assert (reports[-1, [steps.GRADIENT_NORM, steps.UPDATE_NORM]] > 0).all()
+    whole = contents(state)
+
+    # What was drawn before is not needed to go on: from the checkpoint the same steps end with the same bits.
+    for variable in state.model.trainable_variables:
+        variable.assign(variable.value + 1)
+    state.checkpoint().restore(str(tmp_path / "ckpt-1")).assert_consumed()
+    again = train(4, STEPS)
+    assert again.tobytes() == reports[4:].tobytes()
+    assert contents(state) == whole
+
+    evaluator = parts.evaluator(given, data, state.model, dataclasses.replace(device, jit=False))
+    shown = gallery.Shown.of(data)
+    found, same = (evaluator.measure(data.evaluation.examples, shown.rows) for _ in range(2))
+    assert (found.loss, found.parts) == (same.loss, same.parts)
+    assert tuple(found.parts) == plan.parts
+    originals = data.evaluation.examples / np.float32(data.scale)
+    squares = np.square(originals - np.asarray(state.model(originals))).reshape(len(originals), -1).sum(axis=1)
+    np.testing.assert_allclose(found.squared_errors, squares, **is_close(case))
+    errors = np.sqrt(found.squared_errors / originals[0].size)
+    details = Assessment(data, shown, evaluator).details(errors, found)
+    assert np.isfinite([found.loss, *found.parts.values(), *details.values()]).all()
+    assert ("denoising/rmse_1x" in details) == (case["noise"] != "none")
+    assert ("elbo/elbo" in details) == case["variational"]
+    drawn = gallery.draw(gallery.Look(errors, found.codes, found.reconstructions), shown, evaluator, data.scale)
+    assert ("denoising/restored" in drawn) == (case["noise"] != "none" and data.is_pictures)
+    assert ("prior/samples" in drawn) == (case["variational"] and data.is_pictures)
+    assert ("latent/interpolation" in drawn) == data.is_pictures
+
+    _, _, plain = make(case, "float32")
+    plain.checkpoint().restore(str(tmp_path / "ckpt-1")).assert_consumed()
+    check_export(plain.model, originals, tmp_path)
+
+
+def check_export(model, images, folder):
+    exported = tf.saved_model.load(str(export.export(model, folder / "export", 4, input_name="images")))
+    served = {name: exported.signatures[name] for name in exported.signatures}
+    random = {"sample", "generate"} if model.is_variational else set()
+    assert set(served) == {"serving_default", "encode", "decode", *random}
+    x = tf.constant(images)
+    codes = served["encode"](images=x)["codes"]
+    np.testing.assert_allclose(codes, model.encode(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(served["decode"](codes=codes)["reconstructions"], model(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(served["serving_default"](images=x)["reconstructions"], model(x), rtol=1e-4, atol=1e-5)
+    if model.is_variational:
+        seeds = [tf.constant(seed, tf.int64) for seed in ([1, 2], [1, 2], [1, 3])]
+        first, same, other = (served["sample"](images=x, seed=seed)["codes"].numpy() for seed in seeds)
+        np.testing.assert_array_equal(first, same)
+        assert not np.array_equal(first, other)
+        deviation = np.exp(np.asarray(model.posterior(x).log_variance) / 2)
+        drawn = (first - np.asarray(codes)) / deviation
+        assert abs(drawn.mean()) < 0.5
+        assert 0.6 < drawn.std() < 1.4
+        made = served["generate"](count=tf.constant(5), seed=seeds[0])["reconstructions"]
+        assert made.shape == (5, *images.shape[1:])
+
+
+def test_every_pair_of_choices_that_is_allowed_meets():
+    def pairs(case):
+        items = sorted(case.items(), key=str)
+        return {(a, b) for a in items for b in items if str(a) < str(b)}
+
+    every = (dict(zip(CHOICES, values, strict=True)) for values in itertools.product(*CHOICES.values()))
+    wanted = set().union(*(pairs(case) for case in every if is_allowed(case)))
+    assert set().union(*map(pairs, CASES)) == wanted
+
+
+def test_every_noise_of_the_flags_exists():
+    assert {"none", *NOISES} == set(config.NOISES)

@@ -1,0 +1,158 @@
+"""Objectives and stages, by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer import losses, models, objective, pretraining, randomness, steps
+from trainer.noise import Noise
+from trainer.objective import Objective
+
+IMAGES = np.random.default_rng(0).random((6, 4, 4, 1)).astype(np.float32)
+
+
+def key():
+    return randomness.of_step(1, tf.constant(9, tf.int64))
+
+
+def network(**changes):
+    flags = {"hidden": (6, 3), "activation": "tanh", "code_activation": "linear", "output_activation": "linear"}
+    flags |= {"precision": "float32", "seed": 2, **changes}
+    return models.build("dense", mean=IMAGES.mean(axis=0), **flags)
+
+
+def make(loss="mse", **changes):
+    return Objective(loss=losses.LOSSES[loss], num_pixels=16, **changes)
+
+
+def of_batch(wanted, model):
+    value, parts = wanted.of_batch(model, tf.constant(IMAGES), key())
+    return float(value), [float(part) for part in parts]
+
+
+def test_a_variational_objective_is_the_negative_evidence_lower_bound():
+    model = network(variational=True, output_activation="sigmoid")
+    mean, log_variance = (np.asarray(values, np.float64) for values in model.posterior(IMAGES))
+    assert np.abs(log_variance).max() > 0.1
+    noise = randomness.normal(randomness.for_purpose(key(), randomness.SAMPLE), [6, 3]).numpy()
+    logits = np.asarray(model.logits(np.float32(mean + np.exp(log_variance / 2) * noise)), np.float64)
+    p = 1 / (1 + np.exp(-logits))
+    log_likelihood = (IMAGES * np.log(p) + (1 - IMAGES) * np.log(1 - p)).sum(axis=(1, 2, 3)).mean()
+    kl = 0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1).sum(axis=1).mean()
+    for beta in (1.0, 4.0):
+        value, parts = of_batch(make("bernoulli", beta=beta), model)
+        assert value == pytest.approx(-log_likelihood + beta * kl, rel=1e-5)
+        assert parts == pytest.approx([log_likelihood, kl], rel=1e-5)
+    assert objective.part_tags(variational=True, sparsity=0) == ("elbo/reconstruction", "elbo/kl")
+
+
+def test_a_denoising_objective_compares_with_the_clean_image():
+    model, noise = network(), Noise("masking", 0.5, np.float32(0), np.float32(1))
+    seen = noise(tf.constant(IMAGES), key())
+    expected = np.square(np.asarray(model(seen)) - IMAGES).mean()
+    assert of_batch(make(noise=noise), model)[0] == pytest.approx(expected, rel=1e-5)
+    assert not np.array_equal(seen, IMAGES)
+
+
+def test_a_sparse_objective_adds_the_codes_absolute_values():
+    model = network()
+    plain, size = of_batch(make(), model)[0], np.abs(np.asarray(model.encode(IMAGES))).sum(axis=1).mean()
+    assert of_batch(make(sparsity=0.3), model) == (pytest.approx(plain + 0.3 * size), [pytest.approx(size)])
+
+
+def test_shifts_and_binary_pixels_are_of_input_and_target_alike():
+    wanted, model = make(binarise=True, shift=1), network()
+    drawn = wanted.drawn(tf.constant(IMAGES), key()).numpy()
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    value, _ = wanted.of_step(model, tf.constant(IMAGES), tf.constant(9), seed=1)
+    assert float(value) == pytest.approx(np.square(np.asarray(model(drawn)) - drawn).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "variational", "is_plain"),
+    [({}, False, True), ({"sparsity": 0.1}, False, False), ({}, True, False), ({"binarise": True}, False, False)],
+)
+def test_a_plain_objective_is_reconstruction_and_nothing_else(changes, variational, is_plain):
+    assert make(**changes).is_plain(network(variational=variational)) == is_plain
+
+
+# Layer by layer.
+
+
+def staged(stage, loss="mse", **changes):
+    model = network(hidden=(6, 5, 3))
+    return model, pretraining.make_loss(model, make(loss, **changes), stage, seed=1, num_parts=0)
+
+
+def test_a_stage_trains_one_layer_and_its_mirror():
+    model = network(hidden=(6, 5, 3))
+    names = [[v.path.removeprefix("autoencoder/") for v in pretraining.variables(model, n)] for n in range(3)]
+    assert names == [
+        ["encoder/hidden_1/kernel", "encoder/hidden_1/bias", "decoder/pixels/kernel", "decoder/bias"],
+        *(
+            [f"encoder/{layer}/kernel", f"encoder/{layer}/bias", f"decoder/{mirror}/kernel", f"decoder/{mirror}/bias"]
+            for layer, mirror in (("hidden_2", "hidden_2"), ("code", "hidden_1"))
+        ),
+    ]
+
+
+def test_the_first_stage_reconstructs_images_and_the_others_features():
+    model, loss = staged(0)
+    w, v = model.encoder.layers[0], model.decoder.pixels
+    features = np.tanh((IMAGES - IMAGES.mean(axis=0)).reshape(6, 16) @ np.asarray(w.kernel))
+    pixels = (features @ np.asarray(v.kernel)).reshape(IMAGES.shape) + IMAGES.mean(axis=0)
+    assert float(loss(tf.constant(IMAGES), tf.constant(0))[0]) == pytest.approx(np.square(pixels - IMAGES).mean(), 1e-5)
+    model, loss = staged(1)
+    code = np.tanh(features @ np.asarray(model.encoder.layers[1].kernel))
+    again = np.tanh(code @ np.asarray(model.decoder.layers[1].kernel))
+    assert float(loss(tf.constant(IMAGES), tf.constant(0))[0]) == pytest.approx(
+        np.square(again - features).mean(), 1e-5
+    )
+
+
+def test_with_noise_each_layers_own_input_is_corrupted_and_its_clean_one_is_the_target():
+    noise = Noise("salt_and_pepper", 0.5, np.float32(0), np.float32(1))
+    model, loss = staged(1, noise=noise)
+    first, second, mirror = (model.encoder.layers[0], model.encoder.layers[1], model.decoder.layers[1])
+    features = np.asarray(first(tf.reshape(model.centred(IMAGES), [6, 16])))
+    extremes = features.min(axis=0), features.max(axis=0)
+    seen = Noise("salt_and_pepper", 0.5, *extremes)(tf.constant(features), randomness.of_step(1, tf.constant(3)))
+    assert (np.asarray(seen) == extremes[1]).sum() > 6  # Each has its own largest, and the noise more.
+    expected = np.square(np.asarray(mirror(second(seen))) - features).mean()
+    assert float(loss(tf.constant(IMAGES), tf.constant(3))[0]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_stages_follow_each_other_and_each_begins_with_an_optimizer_that_knows_nothing():
+    model = network(hidden=(6, 5, 3))
+    state = steps.make_state(model, "adam", precision="float32")
+
+    def step_of(stage):
+        trained = pretraining.variables(model, stage) if stage < 3 else None
+        wanted = make()
+        every = lambda images, step: wanted.of_batch(model, images, key())  # noqa: E731
+        loss = pretraining.make_loss(model, wanted, stage, seed=1, num_parts=0) if stage < 3 else every
+        schedule = steps.make_schedule("constant", 1e-3, 9)
+        return steps.make_step(state, loss, schedule, scale=1.0, is_logged=None, variables=trained)
+
+    block = steps.in_stages([steps.make_block(step_of(n), jit=False) for n in range(4)], (2, 4, 6), state)
+    data, moved = tf.constant(np.repeat(IMAGES[np.newaxis], 2, axis=0)), []
+    for stage in range(4):
+        before = [np.asarray(v).copy() for v in model.trainable_variables]
+        report = block(data, 0, 1).numpy()[0]
+        assert int(state.optimizer.iterations) == 1
+        assert report[steps.UPDATE_NORM] > 0
+        block(data, 1, 2)
+        assert int(state.optimizer.iterations) == 2
+        changed = [not np.array_equal(a, b) for a, b in zip(before, model.trainable_variables, strict=True)]
+        moved.append({v.path for v, is_changed in zip(model.trainable_variables, changed, strict=True) if is_changed})
+        # Adam's first step is the learning rate, in every number whose gradient is not 0.
+        assert report[steps.UPDATE_NORM] == pytest.approx(1e-3 * math.sqrt(sum_of_sizes(model, stage)), rel=0.05)
+    assert [len(names) for names in moved] == [4, 4, 4, len(model.trainable_variables)]
+    assert moved[3] == set.union(*moved[:3])
+
+
+def sum_of_sizes(model, stage):
+    trained = pretraining.variables(model, stage) if stage < 3 else model.trainable_variables
+    return sum(np.asarray(v).size for v in trained)
