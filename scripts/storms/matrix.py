@@ -12,7 +12,7 @@ from storms.nursery import Nursery
 from trainer import config, models
 
 FLAGS = ("--hidden=16,4", "--batch_size=50", "--checkpoint_every=20", "--log_every=7", "--seed=3")
-STEPS = ("--steps=200", "--eval_every=60", "--export=none", "--pretrain_steps=25")
+STEPS = ("--steps=200", "--eval_every=60", "--export=none")
 SECONDS = 300.0
 
 CHOICES = {
@@ -22,7 +22,13 @@ CHOICES = {
     "variational": ("false", "true"),
     "precision": config.PRECISIONS,
     "jit": ("on", "off"),
-    "more": ("", "--shift=1 --sparsity=0.01", "--binarise --loss=bernoulli", "--tied", "--pretrain=layerwise --tied"),
+    "more": (
+        "",
+        "--shift=1 --sparsity=0.01",
+        "--binarise --loss=bernoulli",
+        "--tied",
+        "--pretrain=layerwise --pretrain_steps=25",
+    ),
 }
 
 
