@@ -41,6 +41,18 @@ def test_very_wide_data_have_a_mean_floor_only():
     assert found.mean == pytest.approx((rows.var(axis=0).mean(),) * 2, rel=1e-5)
 
 
+def test_nothing_is_computed_before_it_is_told_to_start(tmp_path, monkeypatch):
+    rows, calls = np.random.default_rng(0).random((9, 3)), []
+    found = floors.Floors(mean=(1.0, 1.0), pca=(0.5, 0.5))
+    monkeypatch.setattr(floors, "compute", lambda *arguments: calls.append(1) or found)
+    background = floors.Background(rows, rows, code_size=1, scale=1.0, fingerprint="a", cache=tmp_path / "floors.json")
+    assert not calls
+    background.start()
+    background.start()
+    assert background.wait() == found
+    assert len(calls) == 1
+
+
 def test_the_cache_counts_for_the_same_data_and_code_only(tmp_path):
     rows = np.random.default_rng(0).random((9, 3))
 

@@ -17,7 +17,7 @@ class Fakes:
     """Counts steps instead of training; the loss of step s (from 1 on) is s, or as `losses` says."""
 
     def __init__(self, losses=None, on_step=None, ruined_at=(), scales=None, full_at=(), parts=None):
-        self.events, self.logged, self.saved, self.profiled = [], {}, {}, []
+        self.events, self.logged, self.saved, self.profiled, self.begun = [], {}, {}, [], []
         self.losses, self.on_step = losses or {}, on_step or (lambda step: None)
         self.step = 0
         self.ruined_at, self.scales, self.full_at = ruined_at, scales or {}, full_at
@@ -38,6 +38,7 @@ class Fakes:
         plan = {"log_every": 0, "eval_every": 0, "checkpoint_every": 0, **plan}
         plan["pictures"] = progress.picture_steps(plan["total_steps"], plan.pop("image_every", 0), 1_000)
         actions = loop.Actions(
+            begun=lambda: self.begun.append(self.step),
             log=lambda step, values: self.logged.update({step: dict(values)}),
             evaluate=self.evaluate,
             picture=lambda step: self.events.append(("picture", step)),
@@ -82,6 +83,13 @@ def test_everything_happens_when_it_is_due_and_at_both_ends():
     assert fakes.when("picture") == [0, 10, 20, 25]
     assert fakes.when("save") == [7, 14, 21, 25]
     assert list(fakes.logged) == [4, 8, 12, 16, 20, 24, 25]
+
+
+def test_what_can_wait_comes_once_after_the_first_call_whenever_a_run_begins():
+    for start, first in ((None, 1), (10, 11)):
+        fakes = Fakes()
+        fakes.run(start=start, total_steps=25, log_every=1, eval_every=5)
+        assert fakes.begun == [first]
 
 
 def test_an_interval_of_zero_leaves_the_ends():

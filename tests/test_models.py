@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from formats import binary_batch, cifar_folder, idx_folder, mnist_arrays
 
-from trainer import config, datasets, models
+from trainer import config, datasets, models, optimizers
 from trainer.datasets import cifar, mnist
 from trainer.errors import UsageError
 
@@ -161,7 +161,5 @@ def test_the_reconstruction_is_the_formula():
 def test_every_activation_and_optimizer_of_the_flags_exists():
     import keras
 
-    from trainer import steps
-
     assert all(callable(keras.activations.get(name)) for name in config.ACTIVATIONS)
-    assert set(steps.OPTIMIZERS) == set(config.OPTIMIZERS)
+    assert set(optimizers.OPTIMIZERS) == set(config.OPTIMIZERS)

@@ -55,18 +55,28 @@ def test_the_order_of_a_seed_never_changes():
     assert stream(21, seed=0) == ORDER_OF_SEED_0
 
 
+@pytest.mark.parametrize("resident_on", [None, "/CPU:0"])
 @pytest.mark.parametrize("steps_per_block", [1, 2, 5, 16])
 @pytest.mark.parametrize("start_step", [0, 1, 4])
-def test_blocks_hold_the_examples_of_their_steps_and_batches_straddle_epochs(steps_per_block, start_step):
-    blocks = pipeline.blocks(ROWS, batch_size=3, steps_per_block=steps_per_block, seed=3, start_step=start_step)
+def test_blocks_hold_the_examples_of_their_steps_and_batches_straddle_epochs(steps_per_block, start_step, resident_on):
+    blocks = pipeline.blocks(
+        ROWS,
+        batch_size=3,
+        steps_per_block=steps_per_block,
+        seed=3,
+        start_step=start_step,
+        resident_on=resident_on,
+    )
     found = np.concatenate([next(blocks).numpy() for _ in range(-(-16 // steps_per_block))])[:16]
     expected = ROWS[stream(16 * 3, start=start_step * 3)].reshape(16, 3, 2)
     np.testing.assert_array_equal(found, expected)
 
 
-def test_pictures_stay_as_they_are_stored():
+@pytest.mark.parametrize("resident_on", [None, "/CPU:0"])
+def test_pictures_stay_as_they_are_stored(resident_on):
     images = np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)
-    block = next(pipeline.blocks(images, batch_size=2, steps_per_block=3, seed=0, start_step=0))
+    options = {"batch_size": 2, "steps_per_block": 3, "seed": 0, "start_step": 0}
+    block = next(pipeline.blocks(images, **options, resident_on=resident_on))
     assert block.shape == (3, 2, 2, 2, 3)
     assert block.dtype == "uint8"
 

@@ -4,7 +4,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import config, devices, evaluation, losses, models, noise, objective, pipeline, randomness, steps
+from trainer import (
+    config,
+    devices,
+    evaluation,
+    losses,
+    models,
+    noise,
+    objective,
+    optimizers,
+    pipeline,
+    randomness,
+    steps,
+)
+from trainer.models import products
 
 ROWS = np.random.default_rng(0).random((40, 6)).astype(np.float32)
 STEPS, BATCH = 24, 8
@@ -19,7 +32,16 @@ def batch_loss(model, loss):
 
 
 def build(
-    *, precision="float32", optimizer="adam", loss="mse", rate=0.01, schedule="constant", jit=True, hidden=(5, 3)
+    *,
+    precision="float32",
+    optimizer="adam",
+    loss="mse",
+    rate=0.01,
+    schedule="constant",
+    jit=True,
+    hidden=(5, 3),
+    by_kernels=False,
+    skinny=False,
 ):
     model = models.build(
         "dense",
@@ -38,8 +60,9 @@ def build(
         steps.make_schedule(schedule, rate, STEPS),
         scale=1.0,
         is_logged=lambda step: step % 4 == 0,
+        by_kernels=by_kernels,
     )
-    return state, steps.make_block(step, jit=jit)
+    return state, steps.make_block(products.with_skinny_products(step) if skinny else step, jit=jit)
 
 
 def data(steps_per_block=STEPS):
@@ -77,6 +100,44 @@ def test_one_trace_serves_every_length(jit):
     state.model.decode = lambda codes: traced.append(1) or original(codes)
     for first, last in ((0, 1), (1, 9), (9, 24)):
         block(block_data, first, last)
+    assert len(traced) == 1
+
+
+@pytest.mark.parametrize(
+    ("usual", "other", "precision"),
+    [
+        ({}, {"skinny": True}, "float32"),
+        ({}, {"skinny": True}, "mixed_float16"),
+        ({"jit": False}, {"jit": False, "by_kernels": True}, "float32"),
+        ({"jit": False}, {"jit": False, "by_kernels": True}, "mixed_bfloat16"),
+    ],
+)
+def test_faster_forms_of_a_step_compute_the_same_but_for_rounding(usual, other, precision):
+    found = []
+    for options in (usual, other):
+        state, block = build(precision=precision, **options)
+        reports = block(data(), 0, STEPS).numpy()
+        found.append([reports, *(np.asarray(v) for v in (*state.model.variables, *state.optimizer.variables))])
+    tolerance = {"float32": 2e-5, "mixed_float16": 5e-3, "mixed_bfloat16": 5e-2}[precision]
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance / 10)
+    if precision == "float32":  # It was another form.
+        assert any(a.tobytes() != b.tobytes() for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_compiling_ahead_runs_no_step_and_traces_once(jit):
+    (state, block), (other, plain) = build(jit=jit), build(jit=jit)
+    traced, original = [], state.model.decode
+    state.model.decode = lambda codes: traced.append(1) or original(codes)
+    before = contents(state)
+    examples = data()
+    ahead = steps.compiled_ahead(block, tf.TensorSpec(examples.shape, examples.dtype), "/CPU:0")
+    with tf.device("/CPU:0"):
+        ahead(examples, 0, 0)
+        assert contents(state) == before
+        assert ahead(examples, 0, STEPS).numpy().tobytes() == plain(examples, 0, STEPS).numpy().tobytes()
+    assert contents(state) == contents(other)
     assert len(traced) == 1
 
 
@@ -242,7 +303,7 @@ def test_the_names_of_weights_do_not_depend_on_how_many_networks_there_have_been
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "precision"), [*((name, "float32") for name in steps.OPTIMIZERS), ("rmsprop", "mixed_float16")]
+    ("optimizer", "precision"), [*((name, "float32") for name in optimizers.OPTIMIZERS), ("rmsprop", "mixed_float16")]
 )
 def test_the_update_and_weight_norms_are_of_what_the_step_has_done(optimizer, precision):
     state, block = build(optimizer=optimizer, precision=precision)

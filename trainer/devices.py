@@ -8,20 +8,26 @@ import tensorflow as tf
 
 from trainer.errors import DeviceError
 
-# Where XLA pays, by device and precision, for dense networks: microseconds a step with and without on two cores with
-# AVX-512 and AMX. Batch 10 x 1024-100: 292 with, 1,099 a call without. bfloat16 of 784-1000-500-250-30: 66,575 with
-# XLA's kernels, 33,841 with oneDNN's, which use AMX. float16 on a CPU is 40 times slower without XLA.
+# Where XLA pays, by device and precision, for dense networks: microseconds a step with and without, on two cores with
+# AVX-512 and bfloat16 products, of which oneDNN has faster ones. Of a GPU nothing was measured.
 XLA_PAYS = {
-    ("cpu", "float32"): True,
-    ("cpu", "mixed_float16"): True,
-    ("cpu", "mixed_bfloat16"): False,
+    ("cpu", "float32"): True,  # 10 x 1024-100: 208, 640; 784-500-300-2: 17,000, 19,000; to -1000-...-30: 80,000, 81,000
+    ("cpu", "mixed_float16"): True,  # 40 times faster (on another machine)
+    ("cpu", "mixed_bfloat16"): False,  # 1000 x 784-1000-500-250-30: 84,500, 46,600
     ("gpu", "float32"): True,
     ("gpu", "mixed_float16"): True,
     ("gpu", "mixed_bfloat16"): True,
 }
+# Up to so many rows XLA's products on a CPU are faster in other forms, by 1.3 at 10, 1.1 at 32, not at 64 or 256.
+SKINNY_BATCH = 32
+# What XLA is told by the version of TensorFlow: one that does not know a flag would end the process. This one saves
+# copies of weights that are read and then changed in a step: a tenth of the time at batch 10 x 1024-100.
+CPU_XLA = {"2.21": "--xla_cpu_copy_insertion_use_region_analysis=true"}
+# As much of a GPU's memory may be taken by the data set: of any GPU in use it is a small part.
+RESIDENT_BYTES = 1 << 30
 # No atomic additions, and no kernels chosen by timing them, which another start may choose otherwise.
 DETERMINISTIC_XLA = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
-# Convolutions on a CPU: 355 ms a step with XLA, 12 ms without.
+# Convolutions on a CPU: 355 ms a step with XLA, 12 ms without (on another machine).
 WITHOUT_XLA_ON_CPU = ("conv",)
 
 
@@ -35,6 +41,7 @@ class Device:
       jit: whether steps are compiled with XLA.
       threads: CPU threads.
       description: for people.
+      tf32: whether products of float32 numbers are of shortened ones.
     """
 
     kind: str
@@ -42,10 +49,30 @@ class Device:
     jit: bool
     threads: int
     description: str
+    tf32: bool = False
+
+    def holds(self, data_bytes: int) -> bool:
+        """Whether the training examples are to lie in the memory of a GPU, and not to be sent there block by block."""
+        return self.kind == "gpu" and data_bytes <= RESIDENT_BYTES
+
+    def has_skinny_products(self, batch_size: int) -> bool:
+        """Whether `models.products.skinny_product` is the faster one."""
+        return self.kind == "cpu" and self.jit and batch_size <= SKINNY_BATCH
 
 
-def prepare(device: str, *, precision: str, jit: str, threads: int, deterministic: bool, model: str) -> Device:
+def prepare(
+    device: str, *, precision: str, jit: str, threads: int, deterministic: bool, model: str, tf32: bool = False
+) -> Device:
     """Configures TensorFlow; to be called before anything else of it runs.
+
+    Args:
+      device: auto, cpu or gpu.
+      precision: a Keras dtype policy.
+      jit: auto, on or off.
+      threads: of the CPU; 0: one a core.
+      deterministic: kernels that always give the same bits.
+      model: dense or conv.
+      tf32: let a GPU multiply float32 numbers with 10 of their 23 bits.
 
     Raises:
       DeviceError: a GPU was asked for and TensorFlow finds none.
@@ -65,17 +92,20 @@ def prepare(device: str, *, precision: str, jit: str, threads: int, deterministi
     threads = threads or _available_cores()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    # Float32 means float32: TF32 keeps 10 of its 23 bits, and is on by default.
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    # TensorFlow has it on by default; here float32 means float32.
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-        if gpus:  # XLA reads this when it compiles for the first time.
-            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC_XLA}".strip()
+    if gpus and deterministic:
+        _tell_xla(DETERMINISTIC_XLA)
+    if not gpus:
+        _tell_xla(CPU_XLA.get(".".join(tf.__version__.split(".")[:2]), ""))
     kind = "gpu" if gpus else "cpu"
     return Device(
         kind=kind,
         name="/GPU:0" if gpus else "/CPU:0",
         jit=uses_jit(jit, kind=kind, precision=precision, model=model),
+        tf32=tf32 and kind == "gpu",
         threads=threads,
         description=_describe(gpus[0]) if gpus else f"CPU ({platform.machine()}, {threads} threads)",
     )
@@ -88,6 +118,13 @@ def uses_jit(jit: str, *, kind: str, precision: str, model: str) -> bool:
     if kind == "cpu" and model in WITHOUT_XLA_ON_CPU:
         return False
     return XLA_PAYS[kind, precision]
+
+
+def _tell_xla(flags: str) -> None:
+    """XLA reads it when it compiles for the first time; what the user has set comes last, and wins."""
+    known = os.environ.get("XLA_FLAGS", "")
+    if flags not in known:
+        os.environ["XLA_FLAGS"] = f"{flags} {known}".strip()
 
 
 def _available_cores() -> int:

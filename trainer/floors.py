@@ -93,7 +93,7 @@ def _projection_error(examples: np.ndarray, mean: np.ndarray, vectors: np.ndarra
 
 
 class Background:
-    """Computes the floors while training goes on, and keeps them in a file for the next start.
+    """Computes the floors while training goes on, once started, and keeps them in a file for the next start.
 
     Args:
       train: [N, ...] examples; evaluation: [M, ...].
@@ -119,7 +119,10 @@ class Background:
         self._found = self._stored()
         # A daemon: a run that ends early does not wait for it, and it touches no file.
         self._thread = threading.Thread(target=self._compute, args=(train, evaluation, code_size, scale), daemon=True)
-        if self._found is None:
+
+    def start(self) -> None:
+        """Begins, unless the file has them, or it has begun."""
+        if self._found is None and self._thread.ident is None:
             self._thread.start()
 
     def _stored(self) -> Floors | None:
@@ -158,6 +161,7 @@ class Background:
 
     def wait(self) -> Floors | None:
         """The floors, as soon as they are known; None where computing them failed."""
+        self.start()
         if self._found is None:
             self._thread.join()
         return self._found

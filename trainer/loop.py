@@ -134,6 +134,7 @@ class Actions:
     """What the loop does between blocks; most are told the steps done.
 
     Attributes:
+      begun: the first call of the block is over: now is the time for what has not to be done before training.
       log: (step, values): writes scalars of training.
       evaluate: evaluates, writes it, and returns words for the person.
       picture: writes the pictures.
@@ -143,6 +144,7 @@ class Actions:
       batch: says which examples a step was trained on.
     """
 
+    begun: Callable[[], None]
     log: Callable[[int, Mapping[str, float]], None]
     evaluate: Callable[[int], str]
     picture: Callable[[int], None]
@@ -291,6 +293,8 @@ def _diverged(what: str, saved_step: int | None, remedy: str = SLOWER) -> Diverg
 
 def _log(actions: Actions, plan: Plan, reports: np.ndarray, before: int, pending: Pending, pace: "_Pace") -> None:
     """Writes a point for every logged step among those reported; `pending` keeps the losses of no point yet."""
+    if pace.is_first:
+        actions.begun()
     for row, report in enumerate(reports):
         step = before + row + 1
         pending.add(float(report[LOSS]), [float(value) for value in report[NUM_REPORTED:]])
@@ -326,8 +330,14 @@ class _Pace:
         self.steps = 1
         self.steps_per_second = 0.0
         self.input_wait = 0.0
+        self._calls = 0
         self._waited = 0.0
         self._is_new = True
+
+    @property
+    def is_first(self) -> bool:
+        """Whether there was one call so far."""
+        return self._calls == 1
 
     def new_stage(self) -> None:
         """The next call is the first of another block."""
@@ -340,6 +350,7 @@ class _Pace:
     def took(self, steps: int, seconds: float) -> None:
         """Learns from a call. The first of a block traces and compiles, so its time says nothing."""
         waited, self._waited = self._waited, 0.0
+        self._calls += 1
         if self._is_new:
             self._is_new = False
             return

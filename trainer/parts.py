@@ -15,13 +15,16 @@ from trainer.config import Config
 from trainer.datasets import Data
 from trainer.loop import Plan
 from trainer.models.autoencoder import Autoencoder
+from trainer.models.products import with_skinny_products
 from trainer.noise import Noise
 from trainer.objective import Objective, part_tags
 from trainer.summaries.server import PICTURES_KEPT
 
 POINTS, EVALUATIONS, CHECKPOINTS = 250, 20, 5  # about so many of each in a run, by default
 EVALUATION_BATCH = 1_000
-MAX_BLOCK_BYTES = 32 << 20
+EVALUATION_SHARE = 0.02  # of a long run's work, at most, unless that is fewer evaluations than checkpoints
+LONG = 1.5e11  # examples x pixels x widest layer: about a minute on two cores
+MAX_BLOCK_BYTES = 16 << 20
 MAX_BLOCK_STEPS = 1_000
 
 
@@ -35,6 +38,7 @@ def device(config: Config, checkpoints: pathlib.Path) -> devices.Device:
         threads=config.threads or (newest.numerics.get("threads", 0) if newest else 0),
         deterministic=config.deterministic,
         model=config.model,
+        tf32=config.tf32,
     )
 
 
@@ -46,7 +50,7 @@ def plan(config: Config, data: Data) -> Plan:
         return progress.sensible_interval(total, times) if given is None else given
 
     checkpoint_every = interval(config.checkpoint_every, CHECKPOINTS)
-    eval_every = interval(config.eval_every, EVALUATIONS)
+    eval_every = interval(config.eval_every, _evaluations(config, data, total))
     if config.eval_every is None and 0 < checkpoint_every < total:
         eval_every = progress.aligned(eval_every, checkpoint_every)  # So checkpoints know their own error.
     batch_bytes = config.batch_size * data.train.examples[0].nbytes
@@ -66,6 +70,16 @@ def plan(config: Config, data: Data) -> Plan:
         # There is always something to go back to; and old weights are needed only once.
         save_first=config.on_divergence == "rollback" or config.init_from is not None,
     )
+
+
+def _evaluations(config: Config, data: Data, total_steps: int) -> int:
+    """How many are made by default: in a long run with many evaluation examples fewer, so that they cost little."""
+    trained = total_steps * config.batch_size
+    if trained * math.prod(data.shape) * max(config.hidden) < LONG:
+        return EVALUATIONS
+    # Training an example is three times the work of looking at it: forward, and back to inputs and to weights.
+    affordable = EVALUATION_SHARE * 3 * trained / len(data.evaluation.examples)
+    return min(EVALUATIONS, max(CHECKPOINTS, int(affordable)))
 
 
 def network(config: Config, data: Data, precision: str) -> Autoencoder:
@@ -121,6 +135,8 @@ def step(
     state: steps.TrainState,
     plan: Plan,
     is_logged: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    *,
+    by_kernels: bool = False,
 ) -> steps.Step:
     """One training step of all layers together, to be compiled."""
     first = plan.stage_ends[-1] if plan.stage_ends else 0
@@ -130,6 +146,7 @@ def step(
         _schedule(config, first, plan.total_steps - first),
         scale=data.scale,
         is_logged=is_logged,
+        by_kernels=by_kernels,
     )
 
 
@@ -145,6 +162,8 @@ def _pretraining_step(
     plan: Plan,
     stage: int,
     is_logged: Callable[[tf.Tensor], tf.Tensor],
+    *,
+    by_kernels: bool,
 ) -> steps.Step:
     """One step of one layer's training, to be compiled."""
     length = config.pretrain_steps
@@ -155,6 +174,7 @@ def _pretraining_step(
         scale=data.scale,
         is_logged=is_logged,
         variables=pretraining.variables(state.model, stage),
+        by_kernels=by_kernels,
     )
 
 
@@ -166,11 +186,16 @@ def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, devic
     def is_logged(done: tf.Tensor) -> tf.Tensor:
         return (done % every == 0) | tf.reduce_any(done == tf.constant(always, tf.int64))
 
-    stages = [_pretraining_step(config, data, state, plan, stage, is_logged) for stage in range(len(plan.stage_ends))]
-    made = [
-        steps.make_block(one, jit=device.jit, num_parts=len(plan.parts))
-        for one in (*stages, step(config, data, state, plan, is_logged))
+    # What XLA compiles it also fuses.
+    kernels = {"by_kernels": not device.jit}
+    stages = [
+        _pretraining_step(config, data, state, plan, stage, is_logged, **kernels)
+        for stage in range(len(plan.stage_ends))
     ]
+    every_stage = [*stages, step(config, data, state, plan, is_logged, **kernels)]
+    if device.has_skinny_products(config.batch_size):
+        every_stage = [with_skinny_products(one) for one in every_stage]
+    made = [steps.make_block(one, jit=device.jit, num_parts=len(plan.parts)) for one in every_stage]
     return steps.in_stages(made, plan.stage_ends, state) if stages else made[0]
 
 
@@ -201,8 +226,14 @@ def description(config: Config, data: Data, device: devices.Device, plan: Plan, 
         f" {'x'.join(map(str, data.shape))}, {data.source}",
         "network": f"{' '.join([*kinds, config.model])} {model.summary_of_shapes()}, {weights:,} weights",
         "training": ", ".join([f"{plan.total_steps:,} steps of {config.batch_size}", *_task(config)]),
-        "device": f"{device.description}, {config.precision}, XLA {'on' if device.jit else 'off'}",
+        "device": f"{device.description}, {_arithmetic(config, device)}, XLA {'on' if device.jit else 'off'}",
     }
+
+
+def _arithmetic(config: Config, device: devices.Device) -> str:
+    if device.kind == "cpu" or config.precision != "float32":
+        return config.precision
+    return "float32 with TF32 products" if device.tf32 else "float32 without TF32"
 
 
 def _task(config: Config) -> list[str]:

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 PREFETCHED_BLOCKS = 2
 
+_as_it_is = tf.autograph.experimental.do_not_convert  # There is nothing to convert, and looking for it takes long.
+
 
 def epoch_order(seed: int | tf.Tensor, epoch: int | tf.Tensor, num_examples: int) -> tf.Tensor:
     """The order of one epoch: a permutation of range(num_examples), [N] int32."""
@@ -27,7 +29,7 @@ def order(num_examples: int, *, seed: int, start: int) -> tf.data.Dataset:
     def numbers(epoch: tf.Tensor) -> tf.Tensor:
         return epoch_order(seed, epoch, num_examples)[tf.where(epoch == first, offset, 0) :]
 
-    return tf.data.Dataset.range(first, np.iinfo(np.int64).max).map(numbers)
+    return tf.data.Dataset.range(first, np.iinfo(np.int64).max).map(_as_it_is(numbers))
 
 
 def batch(num_examples: int, *, batch_size: int, seed: int, step: int) -> np.ndarray:
@@ -38,7 +40,13 @@ def batch(num_examples: int, *, batch_size: int, seed: int, step: int) -> np.nda
 
 
 def blocks(
-    examples: np.ndarray, *, batch_size: int, steps_per_block: int, seed: int, start_step: int
+    examples: np.ndarray,
+    *,
+    batch_size: int,
+    steps_per_block: int,
+    seed: int,
+    start_step: int,
+    resident_on: str | None = None,
 ) -> Iterator[tf.Tensor]:
     """Endless blocks of training steps, the first of which begins with `start_step`.
 
@@ -48,20 +56,34 @@ def blocks(
       steps_per_block: steps a block.
       seed: of the order.
       start_step: steps that have been done.
+      resident_on: TensorFlow's name of a device in whose memory all examples are to lie: blocks are put together
+        there, and nothing but numbers of examples is sent. None: they are put together by the CPU, ahead of time.
 
     Yields:
       [steps_per_block, batch_size, ...], of the type of `examples`.
     """
+    shape = steps_per_block, batch_size
     with tf.device("/CPU:0"):
-        array = tf.constant(examples)
-        dataset = (
-            order(len(examples), seed=seed, start=start_step * batch_size)
-            .rebatch(steps_per_block * batch_size)
-            .map(lambda chosen: _block(array, chosen, steps_per_block, batch_size))
-            .prefetch(PREFETCHED_BLOCKS)
-        )
-        return iter(dataset)
+        numbers = order(len(examples), seed=seed, start=start_step * batch_size).rebatch(steps_per_block * batch_size)
+        if resident_on is None:
+            array = tf.constant(examples)
+            dataset = numbers.map(_as_it_is(lambda chosen: _block(array, chosen, shape)))
+            return iter(dataset.prefetch(PREFETCHED_BLOCKS))
+        return _picked(examples, iter(numbers.prefetch(PREFETCHED_BLOCKS)), shape, resident_on)
 
 
-def _block(array: tf.Tensor, chosen: tf.Tensor, steps: int, batch_size: int) -> tf.Tensor:
-    return tf.reshape(tf.gather(array, chosen), [steps, batch_size, *array.shape[1:]])
+def _picked(
+    examples: np.ndarray, numbers: Iterator[tf.Tensor], shape: tuple[int, int], device: str
+) -> Iterator[tf.Tensor]:
+    # By XLA, since not every type of numbers has a kernel for this on a GPU.
+    block = tf.function(lambda array, chosen: _block(array, chosen, shape), jit_compile=True, autograph=False)
+    with tf.device(device):
+        array = tf.identity(tf.constant(examples))
+    for chosen in numbers:
+        with tf.device(device):
+            picked = block(array, chosen)
+        yield picked
+
+
+def _block(array: tf.Tensor, chosen: tf.Tensor, shape: tuple[int, int]) -> tf.Tensor:
+    return tf.reshape(tf.gather(array, chosen), [*shape, *array.shape[1:]])

@@ -50,6 +50,7 @@ class Provenance:
         numerics = {
             "device": device.description,
             "precision": config.precision,
+            "tf32": device.tf32,
             "jit": device.jit,
             "threads": device.threads,
             "deterministic": config.deterministic,

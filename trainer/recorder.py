@@ -81,7 +81,6 @@ class Recorder:
         name: str,
         flags: Mapping[str, str | float],
         pages: Callable[[], Mapping[str, str]],
-        graph: Callable[[], tf.compat.v1.GraphDef],
     ) -> None:
         """Writes what a run is, and what is missing of what it has written before.
 
@@ -89,16 +88,12 @@ class Recorder:
           name: its own, in HParams.
           flags: for HParams.
           pages: Markdown texts by tag.
-          graph: of one training step.
         """
         with self._telling("the run's row in HParams"):
             hparams.start(self._folder / "eval", name, flags)
         with self._telling("texts"):
             for tag, text in pages().items():
                 self._train.text(self._next_step, tag, text)
-        with self._telling("the graph"):
-            if "graph_def" not in self._train.older:
-                self._train.graph(0, graph())
         if "custom_scalars__config__" not in self._eval.older:
             kinds = {DENOISING: self._evaluator.objective.noise, EVIDENCE: self._evaluator.is_variational}
             self._eval.layout(0, omitted=[category for category, applies in kinds.items() if not applies])
@@ -108,6 +103,12 @@ class Recorder:
         with self._telling("the projector's files"):
             if self._next_step and not projector.is_of(self._folder / "eval", self._next_step - 1):
                 self._project(self._next_step - 1)  # The kill came between the checkpoint and this.
+
+    def graph(self, traced: Callable[[], tf.compat.v1.GraphDef]) -> None:
+        """Writes the graph of one training step, if it is missing."""
+        with self._telling("the graph"):
+            if "graph_def" not in self._train.older:
+                self._train.graph(0, traced())
 
     def end(self, *, succeeded: bool) -> None:
         """Says in HParams that the run is finished, or has failed."""

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import trainer
 from trainer import config as configs
-from trainer import export, floors, pages, parts, pipeline, progress, report
+from trainer import export, floors, pages, parts, pipeline, progress, report, steps
 from trainer import loop as loops
 from trainer.checkpoints import shelves
 from trainer.checkpoints.manifest import Manifest
@@ -132,6 +132,7 @@ class Run:
             )
             stack.callback(self.store.close)
             restored = self._restore()
+            self.block = steps.compiled_ahead(self.block, self._block_of_data(), self.device.name)
             self.directory.write_flags(config)  # Now that they are known to be this run's.
             self.words = self._say_header(restored)
             self.recorder = self._record_from(restored)
@@ -248,6 +249,7 @@ class Run:
             steps_per_block=self.plan.steps_per_block,
             seed=config.seed,
             start_step=restored.step if restored else 0,
+            resident_on=self.device.name if self.device.holds(examples.nbytes) else None,
         )
         self.clock = progress.Clock(restored.seconds if restored else 0.0)
         with progress.Bar(self.plan.total_steps) as bar, contextlib.closing(self.profiler):
@@ -256,6 +258,7 @@ class Run:
                 blocks,
                 self.plan,
                 loops.Actions(
+                    begun=self._begun,
                     log=self.recorder.log,
                     evaluate=self.recorder.evaluate,
                     picture=self.recorder.picture,
@@ -273,6 +276,10 @@ class Run:
             )
         self.seconds = self.clock.seconds
         return step
+
+    def _block_of_data(self) -> tf.TensorSpec:
+        shape = self.plan.steps_per_block, self.config.batch_size, *self.data.shape
+        return tf.TensorSpec(shape, self.data.train.examples.dtype)
 
     def _batch(self, step: int) -> str:
         """Which examples a step was trained on, in words."""
@@ -346,8 +353,12 @@ class Run:
             f"{self.directory.path.name} {self.provenance.run_id[:4]}",
             configs.columns(self.config, self.plan.total_steps),
             lambda: pages.pages(*parts_of_it, run=self.directory.path, arguments=self.arguments),
-            lambda: parts.graph(self.config, self.data, self.state, self.plan),
         )
+
+    def _begun(self) -> None:
+        """What takes time, and is not needed for the first step."""
+        self.floors.start()
+        self.recorder.graph(lambda: parts.graph(self.config, self.data, self.state, self.plan))
 
     def _tell_beginning(self, restored: Manifest | None) -> None:
         if restored:

@@ -1,21 +1,18 @@
 """What is trained, and the compiled functions that train it."""
 
 import bisect
+import contextlib
 import dataclasses
 import re
+import threading
 from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer import optimizers
 from trainer.models.autoencoder import Autoencoder
-
-OPTIMIZERS = {
-    "adam": keras.optimizers.Adam,
-    "rmsprop": keras.optimizers.RMSprop,
-    "sgd": keras.optimizers.SGD,
-}
 
 # What a block reports of each step, in this order; then the objective's parts.
 LOSS, LEARNING_RATE, LOSS_SCALE, GRADIENT_NORM, UPDATE_NORM, WEIGHT_NORM = range(6)
@@ -79,7 +76,7 @@ class TrainState:
 
 def make_state(model: Autoencoder, optimizer: str, *, precision: str) -> TrainState:
     """A state at step 0."""
-    inner = OPTIMIZERS[optimizer]()
+    inner = optimizers.OPTIMIZERS[optimizer]()
     # Before the first trace and before any restore: slots that do not exist yet cannot be restored strictly.
     inner.build(model.trainable_variables)
     step = tf.Variable(0, dtype=tf.int64, name="step")
@@ -123,6 +120,7 @@ def make_step(
     scale: float,
     is_logged: Callable[[tf.Tensor], tf.Tensor] | None,
     variables: Sequence[keras.Variable] | None = None,
+    by_kernels: bool = False,
 ) -> Step:
     """One training step, to be compiled.
 
@@ -133,6 +131,7 @@ def make_step(
       scale: what examples are divided by.
       is_logged: steps done (int64 scalar) -> whether its norms are wanted, else they are reported as 0; None: always.
       variables: those that are trained; None: all.
+      by_kernels: update each weight in one kernel where there is one: faster, unless XLA makes one.
 
     Returns:
       examples [B, ...] -> [6 + P] float32: the step's loss, its learning rate, the loss scale after it, the Euclidean
@@ -154,14 +153,14 @@ def make_step(
         unscale = 1.0 if state.scaler is state.optimizer else 1.0 / state.loss_scale
         with tf.name_scope("optimizer"):
             state.step.assign_add(1)
-            state.scaler.apply(gradients, trained)
+            optimizers.apply(state.scaler, gradients, trained, by_kernels=by_kernels)
 
         def norms() -> tf.Tensor:
-            unscaled = _flat(gradients) * unscale
-            norm, update = tf.norm(unscaled), tf.norm(_update(state.optimizer, unscaled, trained))
+            unscaled = optimizers.flat(gradients) * unscale
+            norm, update = tf.norm(unscaled), tf.norm(optimizers.update(state.optimizer, unscaled, trained))
             # What is not finite was not applied, under float16.
             update = tf.where(tf.math.is_finite(norm), update, 0.0)
-            return tf.stack([norm, update, tf.norm(_flat(state.model.trainable_variables))])
+            return tf.stack([norm, update, tf.norm(optimizers.flat(state.model.trainable_variables))])
 
         with tf.name_scope("norms"):
             found = norms() if is_logged is None else tf.cond(is_logged(state.step), norms, lambda: tf.zeros([3]))
@@ -170,32 +169,6 @@ def make_step(
             )
 
     return step
-
-
-def _flat(tensors: Sequence[tf.Tensor | keras.Variable]) -> tf.Tensor:
-    """All in one vector: one reduction instead of many, each of which XLA would have to compile."""
-    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
-
-
-def _update(
-    optimizer: keras.optimizers.Optimizer, gradients: tf.Tensor, variables: Sequence[keras.Variable]
-) -> tf.Tensor:
-    """What the last `apply` has subtracted from the variables, from the optimizer's slots as they are now; flat.
-
-    Keeping the weights of before it to take the difference would cost every step a copy of them, not only logged ones.
-    """
-    rate = optimizer.learning_rate.value
-
-    def slots(every: Sequence[keras.Variable]) -> tf.Tensor:
-        return _flat([every[optimizer._get_variable_index(variable)] for variable in variables])
-
-    if isinstance(optimizer, keras.optimizers.Adam):  # Kingma and Ba 2015, section 2, with their epsilon hat
-        steps = tf.cast(optimizer.iterations.value, tf.float32)
-        rate = rate * tf.sqrt(1 - tf.pow(optimizer.beta_2, steps)) / (1 - tf.pow(optimizer.beta_1, steps))
-        return rate * slots(optimizer._momentums) / (tf.sqrt(slots(optimizer._velocities)) + optimizer.epsilon)
-    if isinstance(optimizer, keras.optimizers.RMSprop):
-        return rate * gradients * tf.math.rsqrt(slots(optimizer._velocities) + optimizer.epsilon)
-    return rate * gradients
 
 
 def make_block(step: Step, *, jit: bool, num_parts: int = 0) -> Block:
@@ -237,11 +210,38 @@ def in_stages(blocks: Sequence[Block], ends: Sequence[int], state: TrainState) -
 
     def block(examples: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
         done = int(state.step)
-        if done in ends:  # Here, and not when a stage ends, so that it does not matter whether a run stopped there.
+        # Here, and not when a stage ends, so that it does not matter whether a run stopped there.
+        if done in ends and first < last:
             state.forget()
         return blocks[bisect.bisect_right(ends, done)](examples, first, last)
 
     return block
+
+
+def compiled_ahead(block: Block, examples: tf.TensorSpec, device: str) -> Block:
+    """The same block, which is traced and compiled from now on, beside whatever else is done until its first call.
+
+    That is by a call that runs no step, but writes back what steps change: until the first call nobody else may.
+
+    Args:
+      block: as `make_block` gives it.
+      examples: [S, B, ...], what it will be called with.
+      device: TensorFlow's name of it; threads do not inherit it.
+    """
+
+    def run() -> None:
+        # What goes wrong here goes wrong again in the first call, and is told there.
+        with contextlib.suppress(Exception), tf.device(device):
+            block(tf.zeros(examples.shape, examples.dtype), 0, 0)
+
+    thread = threading.Thread(target=run, name="compiling")
+    thread.start()
+
+    def compiled(examples: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        thread.join()
+        return block(examples, first, last)
+
+    return compiled
 
 
 def graph_of(step: Step, examples: tf.TensorSpec, model: Autoencoder) -> tf.compat.v1.GraphDef:

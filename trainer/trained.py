@@ -48,6 +48,7 @@ class Trained:
             threads=config.threads,
             deterministic=config.deterministic,
             model=config.model,
+            tf32=config.tf32,
         )
         with tf.device(device.name):
             model = parts.network_around(training_mean(entry), config, "float32")

@@ -111,6 +111,7 @@ class Config:
     steps: int | None
     # Numerics
     precision: str
+    tf32: bool
     jit: str
     threads: int
     deterministic: bool

@@ -33,7 +33,7 @@ MATHEMATICS = frozenset(
 # Those of them that weights are for.
 NETWORK = ("model", "hidden", "activation", "code_activation", "output_activation", "tied", "variational")
 DURATION = frozenset("epochs steps".split())
-NUMERICS = frozenset("precision jit threads deterministic".split())
+NUMERICS = frozenset("precision tf32 jit threads deterministic".split())
 PRESENTATION = frozenset(
     "log_every eval_every image_every checkpoint_every keep keep_every export on_divergence".split()
 )
@@ -157,6 +157,7 @@ def _define_duration_and_numerics(where: Any) -> None:
         **where,
     )
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "of the arithmetic; weights stay float32", **where)
+    flags.DEFINE_bool("tf32", False, "let a GPU round float32 numbers to 10 bits before it multiplies them", **where)
     flags.DEFINE_enum("jit", "auto", ("auto", "on", "off"), "compile steps with XLA; auto: where it pays", **where)
     flags.DEFINE_integer(
         "threads", 0, "CPU threads; 0: as the run began, at first all", lower_bound=0, upper_bound=4096, **where
@@ -167,7 +168,7 @@ def _define_duration_and_numerics(where: Any) -> None:
 def _define_presentation(where: Any) -> None:
     for name, meaning in {
         "log_every": "steps between scalars (default: about 250 points a run)",
-        "eval_every": "steps between evaluations (default: about 20 a run)",
+        "eval_every": "steps between evaluations (default: about 20 a run, in long ones fewer)",
         "image_every": "steps between pictures (default: 1, 2, 5, 10, 20, ...: ten in all, fewer as it goes on)",
         "checkpoint_every": "steps between checkpoints (default: about 5 a run; besides, every 5 minutes)",
     }.items():

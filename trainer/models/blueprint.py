@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.models import products
+
 ENCODER, DECODER, LOG_VARIANCE = range(3)  # which part a layer's initial weights belong to
 
 
@@ -15,6 +17,13 @@ class Dense(keras.layers.Dense):
     """Keras's, for values of any shape: they are flattened."""
 
     takes_vectors = True
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        """activation(values W + b)."""
+        if not products.are_skinny():
+            return super().call(values)
+        outputs = products.skinny_product(values, tf.convert_to_tensor(self.kernel))
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
 
 
 class TiedDense(keras.layers.Layer):
@@ -60,8 +69,8 @@ class TiedDense(keras.layers.Layer):
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
         """activation(values W' + b)."""
-        products = tf.matmul(values, tf.cast(self._kernel_of_source(), values.dtype), transpose_b=True)
-        return self._activation(products + self.bias if self._use_bias else products)
+        outputs = tf.matmul(values, tf.cast(self._kernel_of_source(), values.dtype), transpose_b=True)
+        return self._activation(outputs + self.bias if self._use_bias else outputs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

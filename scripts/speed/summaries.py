@@ -1,21 +1,16 @@
-"""Times a whole run against the bare compiled block, call by call, and prints the median ratio of several runs.
+"""What TensorBoard costs: the time spent on what it is given, and run about run, with it and without.
 
-The run's time goes from the end of its first call to its last checkpoint, with everything in between: input, scalars,
-evaluation, pictures, saving. `summaries [flags]` times instead what of it is TensorBoard's, evaluation included: the
-time spent on it, and, run about run, the whole time with all of it and with none.
+    scripts/benchmark summaries --dataset=cifar_horse --hidden=100 --steps=50000
+
+Flags as for training; without any: 5,000 grey pictures of 32x32, --hidden=100.
 """
 
 import contextlib
-import os
 import pathlib
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import numpy as np
 import tensorflow as tf
@@ -37,37 +32,6 @@ def pictures() -> datasets.Data:
     return datasets.Data(
         name="random", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="made here"
     )
-
-
-def ratio(run: runs.Run) -> float:
-    """Seconds of the bare block for the run's steps, by seconds of the run for them.
-
-    After each call of the block that the run makes, the bare block does as many steps, its data at hand. So both see
-    the same machine at the same time; on a shared one, timing them one after the other tells little.
-    """
-    plan, block, save = run.plan, run.block, run._save
-    at_hand = tf.constant(
-        np.resize(run.data.train.examples, (plan.steps_per_block, run.config.batch_size, *run.data.shape))
-    )
-    alone, times = [], []
-
-    def timed_block(data: tf.Tensor, first: int, last: int) -> tf.Tensor:
-        reports = block(data, first, last)
-        reports.numpy()
-        began = time.perf_counter()
-        block(at_hand, 0, last - first).numpy()
-        if times:  # The first call traces and compiles.
-            alone.append(time.perf_counter() - began)
-        times.append(time.perf_counter())
-        return reports
-
-    def timed_save(step: int, pending: loops.Pending) -> None:
-        save(step, pending)
-        times.append(time.perf_counter())
-
-    run.block, run._save, run._finish = timed_block, timed_save, lambda step: None
-    run.train()
-    return sum(alone) / (times[-1] - times[0] - sum(alone))
 
 
 # What the recorder does between the first step and the last.
@@ -121,7 +85,8 @@ def summaries(run: runs.Run, *, wanted: bool) -> tuple[float, float]:
     return ended - began[0], spent
 
 
-def compare_summaries(arguments: list[str]) -> None:
+def compare(arguments: list[str]) -> None:
+    arguments = arguments or ["--hidden=100"]
     shares, differences = [], []
     for number in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
@@ -157,19 +122,3 @@ def made(folder: str, arguments: list[str]) -> Iterator[runs.Run]:
         run = runs.Run(config, data, directory)
         run.floors.wait()
         yield run
-
-
-def main() -> None:
-    if sys.argv[1:2] == ["summaries"]:
-        compare_summaries(sys.argv[2:] or ["--hidden=100"])
-        return
-    ratios = []
-    for number in range(ROUNDS):
-        with tempfile.TemporaryDirectory() as folder, made(f"{folder}/run", sys.argv[1:] or ["--hidden=100"]) as run:
-            ratios.append(ratio(run))
-        print(f"round {number + 1}: {ratios[-1]:.1%}", flush=True)
-    print(f"median: a whole run keeps {statistics.median(ratios):.1%} of the bare block's speed")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,84 @@
+"""What a run computes on, in so far as it can be seen without a GPU."""
+
+import os
+
+import numpy as np
+import pytest
+
+from trainer import config, datasets, devices, parts
+
+
+def prepare(**changed):
+    given = {"precision": "float32", "jit": "auto", "threads": 0, "deterministic": False, "model": "dense"}
+    return devices.prepare("cpu", **{**given, **changed})
+
+
+def test_xla_is_told_its_flags_once_and_the_users_own_come_last(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_of_the_user=1")
+    prepare()
+    prepare()
+    (flags,) = devices.CPU_XLA.values()
+    assert os.environ["XLA_FLAGS"] == f"{flags} --xla_of_the_user=1"
+
+
+def test_another_version_of_tensorflow_is_told_no_flags_that_it_may_not_know(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setattr(devices.tf, "__version__", "2.99.1")
+    prepare()
+    assert os.environ["XLA_FLAGS"] == ""
+
+
+@pytest.mark.parametrize(
+    ("precision", "model", "expected"),
+    [
+        ("float32", "dense", True),
+        ("mixed_float16", "dense", True),
+        ("mixed_bfloat16", "dense", False),
+        ("float32", "conv", False),
+    ],
+)
+def test_xla_is_used_where_it_pays_unless_told_otherwise(precision, model, expected):
+    assert devices.uses_jit("auto", kind="cpu", precision=precision, model=model) is expected
+    assert devices.uses_jit("on", kind="cpu", precision=precision, model=model)
+    assert not devices.uses_jit("off", kind="gpu", precision=precision, model=model)
+
+
+def test_data_lie_on_a_gpu_where_they_fit_and_never_twice_in_a_computers_memory():
+    gpu, cpu = (devices.Device(kind, "", True, 1, "") for kind in ("gpu", "cpu"))
+    assert gpu.holds(devices.RESIDENT_BYTES)
+    assert not gpu.holds(devices.RESIDENT_BYTES + 1)
+    assert not cpu.holds(1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "words"),
+    [
+        ("cpu", [], "float32, XLA on"),
+        ("gpu", [], "float32 without TF32, XLA on"),
+        ("gpu", ["--tf32"], "float32 with TF32 products, XLA on"),
+        ("gpu", ["--tf32", "--precision=mixed_float16"], "mixed_float16, XLA on"),
+    ],
+)
+def test_the_header_tells_what_float32_means(kind, flags, words):
+    given, _ = config.parse([*flags, "--hidden=3", "--steps=5"])
+    device = devices.Device(kind, "/CPU:0", True, 1, "X", tf32=given.tf32)
+    data = datasets.load("iris", datasets.Sources(None, None), ())
+    model = parts.network(given, data, "float32")
+    assert parts.description(given, data, device, parts.plan(given, data), model)["device"] == f"X, {words}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "evaluations"),
+    [
+        (["--steps=700", "--batch_size=1000", "--hidden=1000,30"], 4),  # a minute: at 200, 400, 600 and 700
+        (["--steps=10000", "--batch_size=64", "--hidden=32"], 20),  # some seconds
+        (["--steps=100000", "--batch_size=500", "--hidden=1000,30"], 20),  # hours
+    ],
+)
+def test_long_runs_that_see_little_data_evaluate_less_often(flags, evaluations):
+    given, _ = config.parse(["--dataset=mnist", *flags])
+    split = datasets.Split(np.zeros((10_000, 28, 28, 1), np.uint8), np.zeros(10_000, np.int64))
+    data = datasets.Data(name="x", train=split, evaluation=split, label_names=("x",), scale=255.0, source="")
+    plan = parts.plan(given, data)
+    due = [step for step in range(1, plan.total_steps + 1) if step % plan.eval_every == 0 or step == plan.total_steps]
+    assert len(due) == evaluations
