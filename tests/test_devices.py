@@ -82,3 +82,27 @@ def test_long_runs_that_see_little_data_evaluate_less_often(flags, evaluations):
     plan = parts.plan(given, data)
     due = [step for step in range(1, plan.total_steps + 1) if step % plan.eval_every == 0 or step == plan.total_steps]
     assert len(due) == evaluations
+
+
+@pytest.mark.parametrize(
+    ("flags", "looked_at"),
+    [
+        (["--steps=700", "--batch_size=1000", "--hidden=1000,30"], 10_500),  # a minute: 0.5 % of 3 x 700,000
+        (["--steps=100", "--batch_size=64", "--hidden=32"], 60_000),  # a second
+        (
+            ["--steps=2000", "--batch_size=64", "--hidden=9999"],
+            10_000,
+        ),  # a minute and a wide network: as many as evaluate
+        (["--steps=100000", "--batch_size=500", "--hidden=1000,30"], 60_000),  # hours
+    ],
+)
+def test_the_last_look_at_training_examples_is_a_small_part_of_a_long_run(flags, looked_at):
+    given, _ = config.parse(["--dataset=mnist", *flags])
+    train, evaluation = (
+        datasets.Split(np.broadcast_to(np.uint8(0), (count, 28, 28, 1)), np.zeros(count, np.int64))
+        for count in (60_000, 10_000)
+    )
+    data = datasets.Data(name="x", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="")
+    rows = parts.last_look(given, data, given.steps)
+    assert len(set(rows)) == len(rows) == looked_at
+    assert (rows[0], rows[-1]) == (0, 59_999)

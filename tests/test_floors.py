@@ -41,6 +41,18 @@ def test_very_wide_data_have_a_mean_floor_only():
     assert found.mean == pytest.approx((rows.var(axis=0).mean(),) * 2, rel=1e-5)
 
 
+def test_training_errors_of_some_examples_are_beside_the_floors_of_these_alone():
+    data = datasets.load("digits", datasets.Sources())
+    train, evaluation, some = data.train.examples, data.evaluation.examples, np.arange(0, 1_500, 7)
+    found = floors.compute(train, evaluation, 10, data.scale, some)
+    rows = train.reshape(-1, 64) / 16
+    pca = PCA(10).fit(rows)
+    restored = pca.inverse_transform(pca.transform(rows[some]))
+    assert found.pca[0] == pytest.approx(np.mean((restored - rows[some]) ** 2), rel=1e-9)
+    assert found.mean[0] == pytest.approx(np.mean((rows.mean(axis=0) - rows[some]) ** 2), rel=1e-9)
+    assert found.pca[1] == pytest.approx(floors.compute(train, evaluation, 10, data.scale).pca[1], rel=1e-12)
+
+
 def test_nothing_is_computed_before_it_is_told_to_start(tmp_path, monkeypatch):
     rows, calls = np.random.default_rng(0).random((9, 3)), []
     found = floors.Floors(mean=(1.0, 1.0), pca=(0.5, 0.5))
@@ -56,9 +68,10 @@ def test_nothing_is_computed_before_it_is_told_to_start(tmp_path, monkeypatch):
 def test_the_cache_counts_for_the_same_data_and_code_only(tmp_path):
     rows = np.random.default_rng(0).random((9, 3))
 
-    def found(fingerprint, code_size=1):
+    def found(fingerprint, code_size=1, some=None):
         arguments = {
             "code_size": code_size,
+            "rows": some,
             "scale": 1.0,
             "fingerprint": fingerprint,
             "cache": tmp_path / "floors.json",
@@ -72,6 +85,9 @@ def test_the_cache_counts_for_the_same_data_and_code_only(tmp_path):
     (tmp_path / "floors.json").write_text(json.dumps({**stored, "mean": [8.0, 9.0]}))
     assert found("a") == floors.Floors(mean=(8.0, 9.0), pca=first.pca)
     assert found("a", code_size=2).mean == first.mean
+    assert found("a", some=np.arange(9)) == first
+    assert found("a", some=np.arange(4)).mean[0] != first.mean[0]
+    assert found("a") == first
     for damaged in ("torn", "[]", json.dumps({"key": stored["key"]}), json.dumps({**stored, "pca": ["x", None]})):
         (tmp_path / "floors.json").write_text(damaged)
         assert found("a") == first

@@ -6,6 +6,7 @@ import logging
 import pathlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,9 @@ class Floors:
     pca: tuple[float, float] | None
 
 
-def compute(train: np.ndarray, evaluation: np.ndarray, code_size: int, scale: float) -> Floors:
+def compute(
+    train: np.ndarray, evaluation: np.ndarray, code_size: int, scale: float, rows: np.ndarray | None = None
+) -> Floors:
     """The floors of a code of `code_size` numbers.
 
     The first `code_size` principal components, fitted on the training examples, are the linear code with the least
@@ -40,17 +43,24 @@ def compute(train: np.ndarray, evaluation: np.ndarray, code_size: int, scale: fl
       train: [N, ...] examples, any shape; evaluation: [M, ...].
       code_size: numbers in a code, at least 1.
       scale: what stored values are divided by.
+      rows: numbers of the training examples that the training error is of; None: of all.
     """
     mean, covariance = moments(train, scale)
     # The total variance comes from the diagonal, so that it and the eigenvalues agree to the last digit.
     columns = len(mean)
-    mean_train = float(np.trace(covariance)) / columns if columns <= MAX_COLUMNS else _mean_error(train, mean, scale)
+    if rows is None and columns <= MAX_COLUMNS:
+        mean_train = float(np.trace(covariance)) / columns
+    else:
+        mean_train = _mean_error(train if rows is None else train[rows], mean, scale)
     mean_floor = (mean_train, _mean_error(evaluation, mean, scale))
     if columns > MAX_COLUMNS:
         return Floors(mean=mean_floor, pca=None)
     eigenvalues, vectors = np.linalg.eigh(covariance)  # ascending
     kept = vectors[:, max(columns - code_size, 0) :]
-    pca_train = float(np.clip(eigenvalues[: columns - kept.shape[1]], 0, None).sum()) / columns
+    if rows is None:
+        pca_train = float(np.clip(eigenvalues[: columns - kept.shape[1]], 0, None).sum()) / columns
+    else:
+        pca_train = _projection_error(train[rows], mean, kept, scale)
     return Floors(mean=mean_floor, pca=(pca_train, _projection_error(evaluation, mean, kept, scale)))
 
 
@@ -101,6 +111,7 @@ class Background:
       scale: what stored values are divided by.
       fingerprint: of the data: the file counts for these only.
       cache: the file.
+      rows: numbers of the training examples that the training errors are of.
     """
 
     def __init__(
@@ -112,13 +123,18 @@ class Background:
         scale: float,
         fingerprint: str,
         cache: pathlib.Path,
+        rows: np.ndarray | None = None,
     ) -> None:
-        self._key = {"data": fingerprint, "code": code_size}
+        if rows is not None and len(rows) == len(train):
+            rows = None
+        self._key = {"data": fingerprint, "code": code_size} | ({} if rows is None else {"train": len(rows)})
         self._cache = cache
         self._taken = False
         self._found = self._stored()
         # A daemon: a run that ends early does not wait for it, and it touches no file.
-        self._thread = threading.Thread(target=self._compute, args=(train, evaluation, code_size, scale), daemon=True)
+        self._thread = threading.Thread(
+            target=self._compute, args=(train, evaluation, code_size, scale, rows), daemon=True
+        )
 
     def start(self) -> None:
         """Begins, unless the file has them, or it has begun."""
@@ -135,9 +151,9 @@ class Background:
         except (KeyError, TypeError, ValueError, IndexError):
             return None
 
-    def _compute(self, train: np.ndarray, evaluation: np.ndarray, code_size: int, scale: float) -> None:
+    def _compute(self, *arguments: Any) -> None:
         try:
-            found = compute(train, evaluation, code_size, scale)
+            found = compute(*arguments)
         except (np.linalg.LinAlgError, MemoryError) as error:
             log.warning(f"no floors: {error}")
             return

@@ -18,11 +18,13 @@ from trainer.models.autoencoder import Autoencoder
 from trainer.models.products import with_skinny_products
 from trainer.noise import Noise
 from trainer.objective import Objective, part_tags
+from trainer.summaries import statistics
 from trainer.summaries.server import PICTURES_KEPT
 
 POINTS, EVALUATIONS, CHECKPOINTS = 250, 20, 5  # about so many of each in a run, by default
 EVALUATION_BATCH = 1_000
 EVALUATION_SHARE = 0.02  # of a long run's work, at most, unless that is fewer evaluations than checkpoints
+LAST_LOOK_SHARE = 0.005  # and of the look at training examples in its end, unless that is fewer than evaluate
 LONG = 1.5e11  # examples x pixels x widest layer: about a minute on two cores
 MAX_BLOCK_BYTES = 16 << 20
 MAX_BLOCK_STEPS = 1_000
@@ -74,12 +76,28 @@ def plan(config: Config, data: Data) -> Plan:
 
 def _evaluations(config: Config, data: Data, total_steps: int) -> int:
     """How many are made by default: in a long run with many evaluation examples fewer, so that they cost little."""
-    trained = total_steps * config.batch_size
-    if trained * math.prod(data.shape) * max(config.hidden) < LONG:
+    if not _is_long(config, data, total_steps):
         return EVALUATIONS
-    # Training an example is three times the work of looking at it: forward, and back to inputs and to weights.
-    affordable = EVALUATION_SHARE * 3 * trained / len(data.evaluation.examples)
+    affordable = EVALUATION_SHARE * _looks(config, total_steps) / len(data.evaluation.examples)
     return min(EVALUATIONS, max(CHECKPOINTS, int(affordable)))
+
+
+def last_look(config: Config, data: Data, total_steps: int) -> np.ndarray:
+    """The numbers of the training examples that are looked at in the end, ascending: in a long run not always all."""
+    count = len(data.train.examples)
+    if not _is_long(config, data, total_steps):
+        return np.arange(count)
+    affordable = int(LAST_LOOK_SHARE * _looks(config, total_steps))
+    return statistics.spread(count, max(affordable, len(data.evaluation.examples)))
+
+
+def _is_long(config: Config, data: Data, total_steps: int) -> bool:
+    return total_steps * config.batch_size * math.prod(data.shape) * max(config.hidden) >= LONG
+
+
+def _looks(config: Config, total_steps: int) -> int:
+    """So many examples could be looked at instead of training: forward only, not back to inputs and to weights."""
+    return 3 * total_steps * config.batch_size
 
 
 def network(config: Config, data: Data, precision: str) -> Autoencoder:

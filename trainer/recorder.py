@@ -38,6 +38,7 @@ class Recorder:
       batch_size: examples a step.
       next_step: the first to come; what is there of it, or later, is removed.
       picture_steps: when pictures are due.
+      last_look: numbers of the training examples that are evaluated in the end, ascending.
       metrics: of the last evaluation before it.
       evaluated: the step of that evaluation.
 
@@ -57,12 +58,13 @@ class Recorder:
         batch_size: int,
         next_step: int,
         picture_steps: Collection[int],
+        last_look: np.ndarray,
         metrics: Mapping[str, float],
         evaluated: int | None,
     ) -> None:
         self.metrics, self.evaluated = dict(metrics), evaluated
         self._folder, self._data, self._evaluator, self._background = folder, data, evaluator, background
-        self._total_steps, self._next_step = total_steps, next_step
+        self._total_steps, self._next_step, self._last_look = total_steps, next_step, last_look
         self._num_pixels = int(np.prod(data.shape))
         train = data.train.examples
         # The examples that are looked at in detail, and the batch whose gradients are: always the same.
@@ -149,7 +151,9 @@ class Recorder:
         self._last = step, look
         self.metrics, self.evaluated = {f"eval/{tag}": value for tag, value in values.items()}, step
         if step == self._total_steps:
-            trained = self._assessment.essentials(self._evaluator.measure(self._data.train.examples))
+            train = self._data.train.examples
+            some = train if len(self._last_look) == len(train) else train[self._last_look]
+            trained = self._assessment.essentials(self._evaluator.measure(some))
             trained = {tag: value for tag, value in trained.items() if tag.startswith("reconstruction/")}
             self._train.scalars(step, trained)
             self.metrics |= {f"train/{tag}": value for tag, value in trained.items()}

@@ -24,6 +24,9 @@ def summary(result: Mapping[str, Any], directory: pathlib.Path, look: str) -> li
         ratio = f"{trained / pca:.4f}" if pca and pca > 1e-6 else "-"
         floor = f"{pca:.5f}" if pca is not None else "-"
         lines.append(f"{split:12}{trained:>10.5f}{floor:>10}{ratio:>10}{mean:>10.5f}")
+    looked_at, count = result.get("train/examples", (0, 0))
+    if looked_at < count:
+        lines.append(f"train       of {looked_at:,} of the {count:,} examples, spread evenly")
     lines.append(f"checkpoint  {directory / 'checkpoints'}/ckpt-{result['step']}")
     if result["best"] not in (None, result["step"]):
         lines.append(f"best        {directory / 'checkpoints/best'}/ckpt-{result['best']}: lower evaluation error")

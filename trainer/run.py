@@ -105,6 +105,7 @@ class Run:
         self.plan = parts.plan(config, data)
         self.profiler = Profiler(directory / "train", self.plan.traced)
         self.provenance = Provenance.of(config, data, self.device, self.plan.total_steps, directory)
+        self.last_look = parts.last_look(config, data, self.plan.total_steps)
         self.floors = floors.Background(
             data.train.examples,
             data.evaluation.examples,
@@ -112,6 +113,7 @@ class Run:
             scale=data.scale,
             fingerprint=data.fingerprint,
             cache=directory / "floors.json",
+            rows=self.last_look,
         )
         self.rollbacks = 0
         self.changes: list[str] = []
@@ -183,6 +185,7 @@ class Run:
             total_steps=self.plan.total_steps,
             batch_size=self.config.batch_size,
             picture_steps=self.plan.pictures,
+            last_look=self.last_look,
             next_step=restored.step + 1 if restored else 0,
             metrics=self._metrics_of(restored) if restored else {},
             evaluated=restored.evaluated if restored else None,
@@ -373,6 +376,7 @@ class Run:
         result = {
             "step": step,
             "seconds": self.seconds,
+            "train/examples": [len(self.last_look), len(self.data.train.examples)],
             **self.recorder.metrics,
             **self.recorder.finish_floors(),
             "best": best.step if best else None,

@@ -146,6 +146,7 @@ def _prepare(folder: pathlib.Path, step: int) -> None:
             batch_size=1,
             next_step=0,
             picture_steps=(),
+            last_look=np.arange(1),
             metrics={},
             evaluated=None,
         )
