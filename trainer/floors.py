@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import math
 import pathlib
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from trainer import files
 log = logging.getLogger("hourglass")
 
 MAX_COLUMNS = 4_096
-ROWS_A_CHUNK = 4_096
+CHUNK_BYTES = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +84,10 @@ def training_mean(examples: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _chunks(examples: np.ndarray, scale: float) -> Iterator[np.ndarray]:
-    """Flattened, scaled float64 rows, a few thousand at a time."""
-    for start in range(0, len(examples), ROWS_A_CHUNK):
-        rows = examples[start : start + ROWS_A_CHUNK]
+    """Flattened, scaled float64 rows, some megabytes at a time."""
+    size = max(1, CHUNK_BYTES // (8 * math.prod(examples.shape[1:])))
+    for start in range(0, len(examples), size):
+        rows = examples[start : start + size]
         yield rows.reshape(len(rows), -1).astype(np.float64) / scale
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-PREFETCHED_BLOCKS = 2
+PREFETCHED_BLOCKS = 1  # It is put together much faster than it is trained on.
 
 _as_it_is = tf.autograph.experimental.do_not_convert  # There is nothing to convert, and looking for it takes long.
 

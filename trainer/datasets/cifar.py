@@ -49,6 +49,7 @@ PYTHON_BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 BINARY_BATCHES = tuple(f"{name}.bin" for name in PYTHON_BATCHES)
 
 Batch = tuple[np.ndarray, np.ndarray]  # [N, 3072] uint8 rows, [N] int64 labels
+Reader = Callable[[bytes, str], Batch]
 
 
 def colour(sources: Sources) -> Data:
@@ -67,9 +68,9 @@ def colour(sources: Sources) -> Data:
 
 def grey(name: str, sources: Sources) -> Data:
     """One class of CIFAR-10, 5,000 pictures to train and 1,000 to evaluate, 32x32x1: the mean of R, G and B."""
-    batches, source = _find(sources)
     wanted = CLASSES.index(name)
-    rows = [pixels[labels == wanted] for pixels, labels in batches]
+    batches, source = _find(sources, lambda pixels, labels: (pixels[labels == wanted], labels[labels == wanted]))
+    rows = [pixels for pixels, _ in batches]
     train = grey_pictures(_pictures(np.concatenate(rows[:-1])))
     evaluation = grey_pictures(_pictures(rows[-1]))
     return Data(
@@ -91,18 +92,37 @@ def _pictures(rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rows.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
 
 
-def _find(sources: Sources) -> tuple[list[Batch], str]:
-    """Five training batches and the test batch, from wherever they are, and where that was."""
+def _all(pixels: np.ndarray, labels: np.ndarray) -> Batch:
+    return pixels, labels
+
+
+def _find(sources: Sources, keep: Callable[[np.ndarray, np.ndarray], Batch] = _all) -> tuple[list[Batch], str]:
+    """Five training batches and the test batch, from wherever they are, and where that was.
+
+    Args:
+      sources: where to look.
+      keep: of each batch as soon as it is read, so that no more than one is in memory whole.
+    """
+
+    def folder(names: tuple[str, ...], read: Reader) -> Callable[[pathlib.Path], list[Batch]]:
+        return lambda path: _read_folder(path, names, lambda *content: keep(*read(*content)))
+
+    def archive(published: Archive, names: tuple[str, ...], read: Reader) -> Callable[[pathlib.Path], list[Batch]]:
+        return lambda path: read_archive(path, published, names, lambda *content: keep(*read(*content)))
+
+    binary_folder, python_folder = folder(BINARY_BATCHES, read_binary), folder(PYTHON_BATCHES, read_python)
+    binary_archive = archive(BINARY, BINARY_BATCHES, read_binary)
+    python_archive = archive(PYTHON, PYTHON_BATCHES, read_python)
     places: dict[str, Callable[[pathlib.Path], list[Batch]]] = {
-        "cifar-10-batches-bin": _binary_folder,
-        "cifar-10-batches-py": _python_folder,
-        "cifar-10-batches-py-target/cifar-10-batches-py": _python_folder,  # where Keras 3 unpacks
-        f"./{BINARY_BATCHES[0]}": lambda path: _binary_folder(path.parent),
-        f"./{PYTHON_BATCHES[0]}": lambda path: _python_folder(path.parent),
-        BINARY.name: _binary_archive,
-        PYTHON.name: _python_archive,
-        "cifar-10-batches-py-target_archive": _python_archive,  # where Keras 3 leaves the archive
-        "cifar-10-batches-py.tar.gz": _python_archive,  # where Keras 2 left it
+        "cifar-10-batches-bin": binary_folder,
+        "cifar-10-batches-py": python_folder,
+        "cifar-10-batches-py-target/cifar-10-batches-py": python_folder,  # where Keras 3 unpacks
+        f"./{BINARY_BATCHES[0]}": lambda path: binary_folder(path.parent),
+        f"./{PYTHON_BATCHES[0]}": lambda path: python_folder(path.parent),
+        BINARY.name: binary_archive,
+        PYTHON.name: python_archive,
+        "cifar-10-batches-py-target_archive": python_archive,  # where Keras 3 leaves the archive
+        "cifar-10-batches-py.tar.gz": python_archive,  # where Keras 2 left it
     }
     for place, read in places.items():
         path = sources.find([place])
@@ -110,25 +130,6 @@ def _find(sources: Sources) -> tuple[list[Batch], str]:
             return read(path), str(path)
     path = sources.download(MIRRORS)
     return places[path.name](path), str(path)
-
-
-def _binary_folder(folder: pathlib.Path) -> list[Batch]:
-    return _read_folder(folder, BINARY_BATCHES, read_binary)
-
-
-def _python_folder(folder: pathlib.Path) -> list[Batch]:
-    return _read_folder(folder, PYTHON_BATCHES, read_python)
-
-
-def _binary_archive(path: pathlib.Path) -> list[Batch]:
-    return read_archive(path, BINARY, BINARY_BATCHES, read_binary)
-
-
-def _python_archive(path: pathlib.Path) -> list[Batch]:
-    return read_archive(path, PYTHON, PYTHON_BATCHES, read_python)
-
-
-Reader = Callable[[bytes, str], Batch]
 
 
 def _read_folder(folder: pathlib.Path, names: tuple[str, ...], read: Reader) -> list[Batch]:
