@@ -367,3 +367,13 @@ def test_the_fingerprint_changes_with_a_single_pixel():
     changed = data.train.examples.copy()
     changed[7, 1, 2, 0] ^= 1
     assert data.with_splits(datasets.Split(changed, data.train.labels), data.evaluation).fingerprint != data.fingerprint
+
+
+def test_examples_lie_where_tensorflow_can_use_them_without_a_copy():
+    data = datasets.load("digits", datasets.Sources(), ["1", "7"])
+    for split in (data.train, data.evaluation):
+        assert split.examples.ctypes.data % 64 == 0
+        assert split.aligned() is split
+    moved = datasets.Split(data.train.examples.reshape(-1)[1:65].reshape(1, 8, 8, 1), data.train.labels[:1])
+    assert moved.examples.ctypes.data % 64
+    np.testing.assert_array_equal(moved.aligned().examples, moved.examples)

@@ -87,3 +87,15 @@ def test_the_batch_of_a_step_is_told_as_the_blocks_have_it():
     for step in range(1, 11):
         numbers = pipeline.batch(7, batch_size=3, seed=3, step=step)
         np.testing.assert_array_equal(ROWS[numbers], trained[step - 1])
+
+
+@pytest.mark.parametrize("offset", [0, 16])
+def test_examples_of_a_mapped_file_and_of_any_place_in_memory_are_those_of_an_array(offset, tmp_path):
+    examples = np.random.default_rng(0).integers(0, 256, (50, 6, 6, 1), np.uint8)
+    path = tmp_path / "examples"
+    path.write_bytes(bytes(offset) + examples.tobytes())
+    mapped = np.memmap(path, np.uint8, "c", offset, examples.shape)
+    options = {"batch_size": 7, "steps_per_block": 3, "seed": 1, "start_step": 2}
+    of_array, of_file = (pipeline.blocks(some, **options) for some in (examples, mapped))
+    for _ in range(4):
+        np.testing.assert_array_equal(next(of_array), next(of_file))

@@ -16,7 +16,7 @@ from trainer import files
 log = logging.getLogger("hourglass")
 
 MAX_COLUMNS = 4_096
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 2 << 20
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+ALIGNMENT = 64  # bytes: TensorFlow ends the process over a tensor that begins elsewhere
 PREFETCHED_BLOCKS = 1  # It is put together much faster than it is trained on.
 
 _as_it_is = tf.autograph.experimental.do_not_convert  # There is nothing to convert, and looking for it takes long.
@@ -51,7 +52,8 @@ def blocks(
     """Endless blocks of training steps, the first of which begins with `start_step`.
 
     Args:
-      examples: [N, ...], uint8 or float32; stays as it is, casting is the step's work.
+      examples: [N, ...], uint8 or float32, in memory or in a file that is mapped into it; stays as it is, casting is
+        the step's work.
       batch_size: examples a step; at most N.
       steps_per_block: steps a block.
       seed: of the order.
@@ -66,10 +68,19 @@ def blocks(
     with tf.device("/CPU:0"):
         numbers = order(len(examples), seed=seed, start=start_step * batch_size).rebatch(steps_per_block * batch_size)
         if resident_on is None:
-            array = tf.constant(examples)
+            array, options = _shared(examples), tf.data.Options()
+            # Its optimisations of so short a pipeline do nothing but copy what it refers to: all examples.
+            options.experimental_optimization.apply_default_optimizations = False
             dataset = numbers.map(_as_it_is(lambda chosen: _block(array, chosen, shape)))
-            return iter(dataset.prefetch(PREFETCHED_BLOCKS))
+            return iter(dataset.prefetch(PREFETCHED_BLOCKS).with_options(options))
         return _picked(examples, iter(numbers.prefetch(PREFETCHED_BLOCKS)), shape, resident_on)
+
+
+def _shared(examples: np.ndarray) -> tf.Tensor:
+    """An array as a tensor: the same memory, and where that is a file's, the file, if TensorFlow can work with it."""
+    if examples.ctypes.data % ALIGNMENT or not (examples.flags.writeable and examples.flags.c_contiguous):
+        return tf.constant(examples)
+    return tf.experimental.dlpack.from_dlpack(examples.view(np.ndarray).__dlpack__())
 
 
 def _picked(

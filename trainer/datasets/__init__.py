@@ -49,7 +49,9 @@ def load(name: str, sources: Sources, classes: Sequence[str] = ()) -> Data:
         raise DataError(
             f"{name} cannot be read", found=str(error), remedy="mend the permissions or the disk"
         ) from error
-    return keep_classes(data, classes) if classes else data
+    data = keep_classes(data, classes) if classes else data
+    train = data.train.aligned()
+    return data.with_splits(train, train if data.evaluation is data.train else data.evaluation.aligned())
 
 
 def keep_classes(data: Data, classes: Sequence[str]) -> Data:
