@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import inputs
+from trainer import imaging, inputs
 from trainer.datasets import cifar
 from trainer.errors import DataError, UsageError
 from trainer.inputs import pictures
@@ -339,10 +339,10 @@ def test_damaged_files_are_data_errors_or_pictures_and_nothing_else(name, tmp_pa
             assert inputs.read(str(path), COLOUR).examples.shape == (1, *COLOUR)
 
 
-@pytest.mark.parametrize("limit", [20, 5], ids=["a warning of Pillow's", "an error of Pillow's"])
-def test_a_decompression_bomb_is_not_unpacked(limit, tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", [(imaging, "MAX_PIXELS"), (Image, "MAX_IMAGE_PIXELS")], ids=["ours", "Pillow's"])
+def test_a_decompression_bomb_is_not_unpacked(place, tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", PIXELS)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    monkeypatch.setattr(*place, 5)
     assert "too large" in refused(DataError, path, COLOUR)
 
 

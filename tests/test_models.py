@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from formats import binary_batch, cifar_folder, idx_folder, mnist_arrays
+from PIL import Image
 
 from trainer import config, datasets, models, optimizers
 from trainer.datasets import cifar, mnist
@@ -12,13 +13,20 @@ from trainer.errors import UsageError
 
 @pytest.fixture
 def everything(tmp_path, monkeypatch):
-    """A folder in which every data set finds its files, small ones."""
+    """Where a data set finds its files, small ones: `everything(name)`."""
     monkeypatch.setattr(cifar, "ROWS_A_BATCH", 20)
     monkeypatch.setattr(mnist, "NUM_TRAIN", 30)
     monkeypatch.setattr(mnist, "NUM_EVALUATION", 10)
     cifar_folder(tmp_path / "cifar-10-batches-bin", cifar.BINARY_BATCHES, binary_batch, 20)
     idx_folder(tmp_path, mnist.IDX_FILES, mnist_arrays(30, 10), packed=False)
-    return datasets.Sources(str(tmp_path))
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 8, 6, 3), np.uint8)
+    own = {"images": tmp_path / "pictures", "array": tmp_path / "a.npy", "table": tmp_path / "t.csv"}
+    own["images"].mkdir()
+    for number, pixels in enumerate(pictures):
+        Image.fromarray(pixels).save(own["images"] / f"{number}.png")
+    np.save(own["array"], pictures)
+    np.savetxt(own["table"], pictures[:, 0, :, 0], delimiter=",")
+    return lambda name: datasets.Sources(str(own.get(name, tmp_path)), cache_dir=str(tmp_path / "cache"))
 
 
 def build(name="dense", mean=None, **changes):
@@ -36,7 +44,7 @@ def build(name="dense", mean=None, **changes):
 
 @pytest.mark.parametrize("name", datasets.LOADERS)
 def test_every_data_set_keeps_the_contract(name, everything):
-    data = datasets.load(name, everything)
+    data = datasets.load(name, everything(name))
     assert data.name == name
     for split in (data.train, data.evaluation):
         assert len(split.examples) == len(split.labels) > 0
@@ -49,7 +57,7 @@ def test_every_data_set_keeps_the_contract(name, everything):
         else:
             assert split.examples.dtype == np.float32
     assert len(data.fingerprint) == 64
-    assert datasets.load(name, everything).fingerprint == data.fingerprint
+    assert datasets.load(name, everything(name)).fingerprint == data.fingerprint
 
 
 # Every network sees every data set; the other choices take turns.
@@ -64,7 +72,7 @@ PAIRS = [
 def test_every_network_takes_every_data_set_or_says_why_not(
     dataset, model, precision, activation, variational, everything
 ):
-    data = datasets.load(dataset, everything)
+    data = datasets.load(dataset, everything(dataset))
     if not data.is_pictures and model in models.FOR_PICTURES:
         with pytest.raises(UsageError, match="pictures are expected"):
             models.check_fits(model, data.shape)

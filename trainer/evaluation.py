@@ -48,7 +48,7 @@ class Evaluator:
 
     objective: Objective
     _model: Autoencoder
-    _scale: float
+    _scale: float | np.ndarray
     _seed: int
     _batch_size: int
     _compiled: Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
@@ -155,12 +155,12 @@ def _name(variable: keras.Variable) -> str:
     return variable.path.removeprefix("autoencoder/")
 
 
-def _scaled(examples: tf.Tensor, scale: float) -> tf.Tensor:
+def _scaled(examples: tf.Tensor, scale: float | np.ndarray) -> tf.Tensor:
     return tf.cast(examples, tf.float32) * np.float32(1 / scale)
 
 
 def make_evaluator(
-    model: Autoencoder, objective: Objective, *, scale: float, seed: int, batch_size: int, jit: bool
+    model: Autoencoder, objective: Objective, *, scale: float | np.ndarray, seed: int, batch_size: int, jit: bool
 ) -> Evaluator:
     """An evaluator; `jit` compiles what is done to whole data sets with XLA."""
     is_plain = objective.is_plain(model)

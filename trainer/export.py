@@ -48,17 +48,21 @@ def _servable(
     codes = tf.TensorSpec([None, model.code_size], tf.float32, name="codes")
     module = tf.Module(name="autoencoder")
     module.weights = [variable.value for variable in model.variables]
-    module.reconstruct = tf.function(lambda x: {"reconstructions": model(x)}, input_signature=[examples])
-    module.encode = tf.function(lambda x: {"codes": model.encode(x)}, input_signature=[examples])
-    module.decode = tf.function(lambda x: {"reconstructions": model.decode(x)}, input_signature=[codes])
+    module.reconstruct = tf.function(
+        lambda x: {"reconstructions": model.unseen(model(model.seen(x)))}, input_signature=[examples]
+    )
+    module.encode = tf.function(lambda x: {"codes": model.encode(model.seen(x))}, input_signature=[examples])
+    module.decode = tf.function(lambda x: {"reconstructions": model.unseen(model.decode(x))}, input_signature=[codes])
     signatures = {"serving_default": module.reconstruct, "encode": module.encode, "decode": module.decode}
     if model.is_variational:
         seed, count = tf.TensorSpec([2], tf.int64, name="seed"), tf.TensorSpec([], tf.int32, name="count")
         module.sample = tf.function(
-            lambda x, key: {"codes": sample(model.posterior(x), key)}, input_signature=[examples, seed]
+            lambda x, key: {"codes": sample(model.posterior(model.seen(x)), key)}, input_signature=[examples, seed]
         )
         module.generate = tf.function(
-            lambda n, key: {"reconstructions": model.decode(randomness.normal(key, [n, model.code_size]))},
+            lambda n, key: {
+                "reconstructions": model.unseen(model.decode(randomness.normal(key, [n, model.code_size])))
+            },
             input_signature=[count, seed],
         )
         signatures |= {"sample": module.sample, "generate": module.generate}

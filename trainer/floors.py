@@ -17,6 +17,7 @@ log = logging.getLogger("hourglass")
 
 MAX_COLUMNS = 4_096
 CHUNK_BYTES = 2 << 20
+MAX_PRODUCTS = 1e12  # of two numbers, for the covariance: some ten seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,12 @@ class Floors:
 
 
 def compute(
-    train: np.ndarray, evaluation: np.ndarray, code_size: int, scale: float, rows: np.ndarray | None = None
+    train: np.ndarray,
+    evaluation: np.ndarray,
+    code_size: int,
+    scale: float | np.ndarray,
+    rows: np.ndarray | None = None,
+    mean: np.ndarray | None = None,
 ) -> Floors:
     """The floors of a code of `code_size` numbers.
 
@@ -45,10 +51,16 @@ def compute(
       code_size: numbers in a code, at least 1.
       scale: what stored values are divided by.
       rows: numbers of the training examples that the training error is of; None: of all.
+      mean: of the training examples, [D] float64; None: it is computed.
     """
-    mean, covariance = moments(train, scale)
+    if mean is None:
+        mean = training_mean(train, scale)
+    fitted_on = _fitted_on(train)
+    _, covariance = moments(fitted_on, scale, mean)
     # The total variance comes from the diagonal, so that it and the eigenvalues agree to the last digit.
     columns = len(mean)
+    if rows is None and len(fitted_on) < len(train):
+        rows = np.arange(len(train))
     if rows is None and columns <= MAX_COLUMNS:
         mean_train = float(np.trace(covariance)) / columns
     else:
@@ -65,10 +77,29 @@ def compute(
     return Floors(mean=mean_floor, pca=(pca_train, _projection_error(evaluation, mean, kept, scale)))
 
 
-def moments(examples: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [D] and covariance [D, D] in float64; the covariance is empty above `MAX_COLUMNS` columns."""
+def _fitted_on(train: np.ndarray) -> np.ndarray:
+    """What the components are of: of so many examples that it would take minutes, some, spread evenly."""
+    columns = math.prod(train.shape[1:])
+    most = int(MAX_PRODUCTS // columns**2)
+    return (
+        train
+        if len(train) <= most or columns > MAX_COLUMNS
+        else train[np.linspace(0, len(train) - 1, max(1, most)).astype(np.int64)]
+    )
+
+
+def moments(
+    examples: np.ndarray, scale: float | np.ndarray, mean: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [D] and covariance [D, D] in float64; the covariance is empty above `MAX_COLUMNS` columns.
+
+    Args:
+      examples: [N, ...].
+      scale: what stored values are divided by.
+      mean: where it is known.
+    """
     total = len(examples)
-    mean = training_mean(examples, scale)
+    mean = training_mean(examples, scale) if mean is None else mean
     columns = len(mean)
     covariance = np.zeros((columns, columns) if columns <= MAX_COLUMNS else (0, 0))
     if columns <= MAX_COLUMNS:
@@ -78,12 +109,12 @@ def moments(examples: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]
     return mean, covariance / total
 
 
-def training_mean(examples: np.ndarray, scale: float) -> np.ndarray:
+def training_mean(examples: np.ndarray, scale: float | np.ndarray) -> np.ndarray:
     """Mean of the flattened examples, [D] float64."""
     return sum((rows.sum(axis=0) for rows in _chunks(examples, scale)), np.zeros(())) / len(examples)
 
 
-def _chunks(examples: np.ndarray, scale: float) -> Iterator[np.ndarray]:
+def _chunks(examples: np.ndarray, scale: float | np.ndarray) -> Iterator[np.ndarray]:
     """Flattened, scaled float64 rows, some megabytes at a time."""
     size = max(1, CHUNK_BYTES // (8 * math.prod(examples.shape[1:])))
     for start in range(0, len(examples), size):
@@ -91,11 +122,11 @@ def _chunks(examples: np.ndarray, scale: float) -> Iterator[np.ndarray]:
         yield rows.reshape(len(rows), -1).astype(np.float64) / scale
 
 
-def _mean_error(examples: np.ndarray, mean: np.ndarray, scale: float) -> float:
+def _mean_error(examples: np.ndarray, mean: np.ndarray, scale: float | np.ndarray) -> float:
     return sum(float(np.square(rows - mean).sum()) for rows in _chunks(examples, scale)) / examples.size
 
 
-def _projection_error(examples: np.ndarray, mean: np.ndarray, vectors: np.ndarray, scale: float) -> float:
+def _projection_error(examples: np.ndarray, mean: np.ndarray, vectors: np.ndarray, scale: float | np.ndarray) -> float:
     """Squared distance to the span of orthonormal `vectors` [D, K], a mean over pixels."""
     total = 0.0
     for rows in _chunks(examples, scale):
@@ -114,6 +145,7 @@ class Background:
       fingerprint: of the data: the file counts for these only.
       cache: the file.
       rows: numbers of the training examples that the training errors are of.
+      mean: of the training examples, as the network sees them; None: it is computed.
     """
 
     def __init__(
@@ -122,10 +154,11 @@ class Background:
         evaluation: np.ndarray,
         *,
         code_size: int,
-        scale: float,
+        scale: float | np.ndarray,
         fingerprint: str,
         cache: pathlib.Path,
         rows: np.ndarray | None = None,
+        mean: np.ndarray | None = None,
     ) -> None:
         if rows is not None and len(rows) == len(train):
             rows = None
@@ -135,7 +168,7 @@ class Background:
         self._found = self._stored()
         # A daemon: a run that ends early does not wait for it, and it touches no file.
         self._thread = threading.Thread(
-            target=self._compute, args=(train, evaluation, code_size, scale, rows), daemon=True
+            target=self._compute, args=(train, evaluation, code_size, scale, rows, mean), daemon=True
         )
 
     def start(self) -> None:

@@ -67,7 +67,7 @@ class Look:
         return all(bool(np.isfinite(values).all()) for values in (self.errors, self.codes, self.reconstructions))
 
 
-def draw(look: Look, shown: Shown, evaluator: Evaluator, scale: float) -> dict[str, np.ndarray]:
+def draw(look: Look, shown: Shown, evaluator: Evaluator, scale: float | np.ndarray) -> dict[str, np.ndarray]:
     """Every picture that there can be of this data and this network, by tag, [H, W, C] uint8."""
     drawn: dict[str, np.ndarray] = {}
     if len(shown.fixed):

@@ -102,7 +102,7 @@ def _data(data: Data, words: str) -> str:
     facts = [
         words,
         f"fingerprint (SHA-256) `{data.fingerprint}`",
-        f"values {values.min():g} to {values.max():g}, divided by {data.scale:g}",
+        f"values {data.value_range[0]:g} to {data.value_range[1]:g}, divided by {_scale(data)}",
         f"{values.nbytes / 1e6:,.1f} MB of training examples as {values.dtype}",
         "classes: " + ", ".join(f"{name}: {n:,}" for name, n in zip(map(data.class_name, labels), counts, strict=True)),
     ]
@@ -112,6 +112,10 @@ def _data(data: Data, words: str) -> str:
     columns = [f"column {number + 1}" for number in range(data.shape[0])][:20]
     rows = [[f"{value:g}" for value in row[:20]] for row in values[:SAMPLE_ROWS]]
     return f"{text}\n\n{_table(columns, rows)}"
+
+
+def _scale(data: Data) -> str:
+    return f"{data.scale:g}" if isinstance(data.scale, float) else "the standard deviations of their columns"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -92,7 +92,9 @@ def last_look(config: Config, data: Data, total_steps: int) -> np.ndarray:
 
 
 def _is_long(config: Config, data: Data, total_steps: int) -> bool:
-    return total_steps * config.batch_size * math.prod(data.shape) * max(config.hidden) >= LONG
+    # A convolution's weights are used at many places.
+    times = 2 if config.model == "conv" else 1
+    return total_steps * config.batch_size * math.prod(data.shape) * max(config.hidden) * times >= LONG
 
 
 def _looks(config: Config, total_steps: int) -> int:
@@ -102,12 +104,19 @@ def _looks(config: Config, total_steps: int) -> int:
 
 def network(config: Config, data: Data, precision: str) -> Autoencoder:
     """The network, with its initial weights."""
-    mean = floors.training_mean(data.train.examples, data.scale).reshape(data.shape)
-    return network_around(mean, config, precision)
+    unit = data.scale if isinstance(data.scale, np.ndarray) else None
+    return network_around(training_mean(data), config, precision, unit)
 
 
-def network_around(mean: np.ndarray, config: Config, precision: str) -> Autoencoder:
-    """The network with its initial weights, its training mean being known."""
+def training_mean(data: Data) -> np.ndarray:
+    """As the network sees it, the shape of one example, float64."""
+    if data.known is not None:
+        return data.known.total / len(data.train.examples) / data.scale
+    return floors.training_mean(data.train.examples, data.scale).reshape(data.shape)
+
+
+def network_around(mean: np.ndarray, config: Config, precision: str, unit: np.ndarray | None = None) -> Autoencoder:
+    """The network with its initial weights, its training mean, and the unit of a standardised table, being known."""
     return models.build(
         config.model,
         mean=mean,
@@ -119,6 +128,7 @@ def network_around(mean: np.ndarray, config: Config, precision: str) -> Autoenco
         seed=config.seed,
         tied=config.tied,
         variational=config.variational,
+        unit=unit,
     )
 
 
@@ -144,7 +154,8 @@ def _range(data: Data) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and highest values of an example's numbers, as the network sees them."""
     if data.is_pictures:
         return np.zeros((), np.float32), np.ones((), np.float32)
-    return data.train.examples.min(axis=0), data.train.examples.max(axis=0)
+    scale = np.float32(data.scale)
+    return data.train.examples.min(axis=0) / scale, data.train.examples.max(axis=0) / scale
 
 
 def step(

@@ -114,6 +114,7 @@ class Run:
             fingerprint=data.fingerprint,
             cache=directory / "floors.json",
             rows=self.last_look,
+            mean=parts.training_mean(data).reshape(-1),
         )
         self.rollbacks = 0
         self.changes: list[str] = []

@@ -217,6 +217,14 @@ def set_aside(run: pathlib.Path) -> pathlib.Path | None:
     return target
 
 
+def _data_name(config: Config) -> str:
+    """The data set; of a person's own data, what their folder or file is called too."""
+    if config.dataset not in configs.OWN or config.data_dir is None:
+        return config.dataset.replace(":", "-").replace("/", "-")
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", pathlib.Path(config.data_dir).stem)
+    return f"{config.dataset}-{stem}" if stem.strip("._-") else config.dataset
+
+
 def name_of(config: Config) -> str:
     """<dataset>-<model>-<hidden>, then 8 hex digits of the other mathematical flags if any is not its default."""
     default = configs.parse([])[0]
@@ -226,7 +234,7 @@ def name_of(config: Config) -> str:
         for name in sorted(configs.MATHEMATICS)
         if name not in named and getattr(config, name) != getattr(default, name)
     }
-    name = f"{config.dataset}-{config.model}-{'-'.join(map(str, config.hidden))}"
+    name = f"{_data_name(config)}-{config.model}-{'-'.join(map(str, config.hidden))}"
     if len(name) > 100:
         others["hidden"] = config.hidden
         name = name[:100]

@@ -117,7 +117,7 @@ def make_step(
     loss: BatchLoss,
     schedule: Schedule,
     *,
-    scale: float,
+    scale: float | np.ndarray,
     is_logged: Callable[[tf.Tensor], tf.Tensor] | None,
     variables: Sequence[keras.Variable] | None = None,
     by_kernels: bool = False,

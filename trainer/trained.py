@@ -51,7 +51,8 @@ class Trained:
             tf32=config.tf32,
         )
         with tf.device(device.name):
-            model = parts.network_around(training_mean(entry), config, "float32")
+            mean, unit = training_mean(entry)
+            model = parts.network_around(mean, config, "float32", unit)
             restore_weights(entry, model)
         return cls(config, device, model)
 
@@ -60,24 +61,35 @@ class Trained:
         """Of one example: (H, W, C) of a picture, (D,) of a row."""
         return tuple(self.model.mean.shape)
 
-    def encode(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """[N, ...] float32 as the network sees them -> `codes` [N, K]; where random, `log_variances` [N, K] too."""
+    def encode(self, examples: np.ndarray, scale: float = 1.0) -> dict[str, np.ndarray]:
+        """Codes of examples.
+
+        Args:
+          examples: [N, ...] pictures, that lie in [0, 1] when they are divided by `scale`, or rows in their own units.
+          scale: of pictures.
+
+        Returns:
+          `codes` [N, K]; where they are random, `log_variances` [N, K] too.
+        """
 
         @tf.function(autograph=False, reduce_retracing=True)
         def encode(some: tf.Tensor) -> dict[str, tf.Tensor]:
-            posterior = self.model.posterior(some)
+            posterior = self.model.posterior(self.model.seen(some))
             variances = {} if posterior.log_variance is None else {"log_variances": posterior.log_variance}
             return {"codes": posterior.mean, **variances}
 
         with tf.device(self.device.name):
-            found = [encode(tf.constant(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
+            parts_of_it = (examples[i : i + BATCH] for i in range(0, len(examples), BATCH))
+            found = [encode(tf.constant(some.astype(np.float32) / np.float32(scale))) for some in parts_of_it]
         return {name: np.concatenate([one[name].numpy() for one in found]) for name in found[0]}
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """[N, K] codes -> [N, ...] float32, pictures in [0, 1]."""
+        """[N, K] codes -> [N, ...] float32, pictures in [0, 1], rows in their own units."""
         with tf.device(self.device.name):
             some = (codes[i : i + BATCH] for i in range(0, len(codes), BATCH))
-            return np.concatenate([self.model.decode(tf.constant(one, tf.float32)).numpy() for one in some])
+            return np.concatenate(
+                [self.model.unseen(self.model.decode(tf.constant(one, tf.float32))).numpy() for one in some]
+            )
 
     def assess(self, data: Data) -> dict[str, float]:
         """Errors on both splits by `<train or eval>/<tag>`; of the evaluation examples all that training tells."""

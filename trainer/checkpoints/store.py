@@ -19,7 +19,8 @@ from trainer.errors import CheckpointError, StorageError, UsageError, said
 
 log = logging.getLogger("hourglass")
 
-MEAN = "model/mean/.ATTRIBUTES/VARIABLE_VALUE"  # what TensorFlow calls it in a checkpoint
+# What TensorFlow calls these in a checkpoint.
+MEAN, UNIT = (f"model/{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in ("mean", "unit"))
 
 # What TensorFlow raises about a sound checkpoint of another structure.
 MISFITS = (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, ValueError, AssertionError, KeyError)
@@ -230,11 +231,15 @@ def restore_weights(entry: shelves.Entry, model: tf.Module) -> None:
         ) from error
 
 
-def training_mean(entry: shelves.Entry) -> np.ndarray:
-    """The training mean that a checkpoint holds, the shape of one example: what a network is built around."""
+def training_mean(entry: shelves.Entry) -> tuple[np.ndarray, np.ndarray | None]:
+    """What a network is built around, as a checkpoint holds it.
+
+    Returns:
+      The training mean, the shape of one example; the unit of a standardised table, [D], or None.
+    """
     with without_globs(entry.folder) as folder:
         reader = tf.train.load_checkpoint(os.path.join(folder, manifests.name_of(entry.step)))
-        return reader.get_tensor(MEAN)
+        return reader.get_tensor(MEAN), reader.get_tensor(UNIT) if reader.has_tensor(UNIT) else None
 
 
 @contextlib.contextmanager

@@ -43,6 +43,7 @@ __all__ = [
     "NOISES",
     "NUMERICS",
     "OPTIMIZERS",
+    "OWN",
     "PLACE",
     "PRECISIONS",
     "PRESENTATION",
@@ -68,6 +69,13 @@ __all__ = [
 
 
 # What each of these is told by is idle without.
+OWN = ("images", "array", "table")  # data sets that a person gives
+FOR_DATASETS = {
+    **dict.fromkeys(("image_size", "color", "fit"), ("images", "tfds")),
+    "label_column": ("table",),
+    "standardise": ("table", "array", "iris"),
+    "eval_fraction": (*OWN, "tfds"),
+}
 SWITCHES = {"noise_level": "noise", "beta": "variational", "pretrain_steps": "pretrain"}
 # What tells runs apart in a table of them, whether it differs from the default or not.
 ALWAYS_SHOWN = frozenset(
@@ -106,6 +114,12 @@ class Config:
     tied: bool
     pretrain: str
     pretrain_steps: int
+    image_size: tuple[int, int]
+    color: str
+    fit: str
+    label_column: str | None
+    standardise: bool
+    eval_fraction: float
     # Duration
     epochs: float | None
     steps: int | None
@@ -124,6 +138,7 @@ class Config:
     keep_every: int
     export: str
     on_divergence: str
+    on_bad_file: str
     # Place
     mode: str
     verify: bool
@@ -134,6 +149,7 @@ class Config:
     output: str | None
     data_dir: str | None
     data_url: str | None
+    cache_dir: str | None
     run_dir: str | None
     mirror_dir: str | None
     restart: bool
@@ -197,7 +213,7 @@ def to_flagfile(config: Config) -> str:
     for name in names():
         value = getattr(config, name)
         if name in STORED and value is not None:
-            lines.append(f"--{name}={_serialize(value)}")
+            lines.append(f"--{name}={_serialize(name, value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -221,7 +237,7 @@ def adopt(stored: Config, given: Config, given_names: Iterable[str], *, guarded:
     changed = [n for n in names() if n in MATHEMATICS & given_names and getattr(given, n) != getattr(stored, n)]
     if changed and guarded:
         table = "; ".join(
-            f"--{n}: {_serialize(getattr(stored, n))} -> {_serialize(getattr(given, n))}" for n in changed
+            f"--{n}: {_serialize(n, getattr(stored, n))} -> {_serialize(n, getattr(given, n))}" for n in changed
         )
         raise UsageError(
             f"this run was started with other flags: {table} (stored -> given)",
@@ -274,6 +290,13 @@ def check_switches(config: Config) -> None:
       UsageError: there is one.
     """
     default = parse([])[0]
+    for name, kinds in FOR_DATASETS.items():
+        if getattr(config, name) != getattr(default, name) and config.dataset.partition(":")[0] not in kinds:
+            raise UsageError(
+                f"--{name} does nothing with --dataset={config.dataset}",
+                found=f"it is for {', '.join(kinds)}",
+                remedy="leave it out",
+            )
     for name, switch in SWITCHES.items():
         idle = getattr(config, switch) == getattr(default, switch)
         if idle and getattr(config, name) != getattr(default, name):
@@ -307,12 +330,12 @@ def columns(config: Config, total_steps: int) -> dict[str, str | float]:
 def text_of(config: Config, name: str) -> str:
     """One flag's value as it is typed; empty where it is left to a default that depends on other things."""
     value = getattr(config, name)
-    return "" if value is None else _serialize(value)
+    return "" if value is None else _serialize(name, value)
 
 
-def _serialize(value: Any) -> str:
+def _serialize(name: str, value: Any) -> str:
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ("x" if name == "image_size" else ",").join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -332,6 +355,7 @@ def _freeze(values: Mapping[str, Any]) -> Config:
         texts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(text, str) and any(map(_is_control, text)) for text in texts):
             raise UsageError(f"--{name} holds a character that cannot be printed", remedy="give one line of text")
+    values["image_size"] = checks.size(values["image_size"])
     values["profile"] = checks.traced(values["profile"])
     if values["loss"] == "auto":
         values["loss"] = default_loss(values["variational"])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.config.definitions import LIKELIHOODS, MAX_TRACED, MAX_WIDTH
+from trainer.config.definitions import LIKELIHOODS, MAX_SIDE, MAX_TRACED, MAX_WIDTH
 from trainer.errors import UsageError
 
 USING = ("reconstruct", "generate", "encode", "evaluate")  # the modes that use a trained network
@@ -72,6 +72,23 @@ def traced(texts: Sequence[str]) -> tuple[int, ...]:
             remedy="give two whole numbers, such as --profile=100,20",
         )
     return numbers
+
+
+def size(text: str) -> tuple[int, int]:
+    """--image_size: a side, or height x width.
+
+    Raises:
+      UsageError: something else.
+    """
+    sides = text.lower().split("x")
+    numbers = [int(side) for side in sides if side.strip().isdecimal() and len(side) <= 6]
+    if len(sides) > 2 or len(numbers) != len(sides) or not all(1 <= number <= MAX_SIDE for number in numbers):
+        raise UsageError(
+            f"--image_size={text}",
+            found=f"a side in pixels is expected, or height x width, each from 1 to {MAX_SIDE:,}",
+            remedy="give one, such as --image_size=32 or --image_size=48x64",
+        )
+    return numbers[0], numbers[-1]
 
 
 def width(text: str) -> int:

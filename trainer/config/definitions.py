@@ -23,23 +23,24 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 DEFAULT_STEPS = 10_000
 MAX_WIDTH = 1_000_000
+MAX_SIDE = 4_096  # of a picture
 MAX_TRACED = 1_000  # steps: a trace is kept in memory
 
 MATHEMATICS = frozenset(
     "dataset classes model hidden activation code_activation output_activation loss optimizer learning_rate"
     " schedule warmup batch_size seed init_from noise noise_level shift binarise variational beta sparsity tied"
-    " pretrain pretrain_steps".split()
+    " pretrain pretrain_steps image_size color fit label_column standardise eval_fraction".split()
 )
 # Those of them that weights are for.
 NETWORK = ("model", "hidden", "activation", "code_activation", "output_activation", "tied", "variational")
 DURATION = frozenset("epochs steps".split())
 NUMERICS = frozenset("precision tf32 jit threads deterministic".split())
 PRESENTATION = frozenset(
-    "log_every eval_every image_every checkpoint_every keep keep_every export on_divergence".split()
+    "log_every eval_every image_every checkpoint_every keep keep_every export on_divergence on_bad_file".split()
 )
 PLACE = frozenset(
-    "mode verify rollback input code at_step output data_dir data_url run_dir mirror_dir restart device tensorboard"
-    " host port profile debug".split()
+    "mode verify rollback input code at_step output data_dir data_url cache_dir run_dir mirror_dir restart device"
+    " tensorboard host port profile debug".split()
 )
 STORED = MATHEMATICS | DURATION | NUMERICS | PRESENTATION
 
@@ -48,6 +49,7 @@ def define(flag_values: flags.FlagValues) -> None:
     """Defines every flag of Hourglass in `flag_values`."""
     where: Any = {"flag_values": flag_values}
     _define_mathematics(where)
+    _define_own_data(where)
     _define_kinds(where)
     _define_duration_and_numerics(where)
     _define_presentation(where)
@@ -98,6 +100,38 @@ def _define_mathematics(where: Any) -> None:
     )
     flags.DEFINE_string(
         "init_from", None, "begin with the weights of this run's folder, or of this checkpoint (.../ckpt-N)", **where
+    )
+
+
+def _define_own_data(where: Any) -> None:
+    """What is made of a person's own data."""
+    flags.DEFINE_string(
+        "image_size",
+        "32",
+        "of pictures of one's own: the side in pixels, or height x width, such as 48x64",
+        **where,
+    )
+    flags.DEFINE_enum("color", "rgb", ("grey", "rgb"), "of the same; grey: the mean of red, green and blue", **where)
+    flags.DEFINE_enum(
+        "fit",
+        "crop",
+        ("crop", "pad", "resize"),
+        "of pictures of other proportions: cropped to their middle, padded with black, or pressed into shape",
+        **where,
+    )
+    flags.DEFINE_string(
+        "label_column", None, "of --dataset=table: the column that labels the rows: its name, or number", **where
+    )
+    flags.DEFINE_bool(
+        "standardise", False, "divide each column of a table by its standard deviation, within the network", **where
+    )
+    flags.DEFINE_float(
+        "eval_fraction",
+        0.1,
+        "of one's own data that evaluates, where they have no split; 0: all of them do both",
+        lower_bound=0.0,
+        upper_bound=0.9,
+        **where,
     )
 
 
@@ -196,6 +230,9 @@ def _define_presentation(where: Any) -> None:
         "rollback: back to the last checkpoint with a quarter of the learning rate, at most three times",
         **where,
     )
+    flags.DEFINE_enum(
+        "on_bad_file", "error", ("error", "skip"), "files and rows of one's own data that cannot be used", **where
+    )
 
 
 def _define_place(where: Any) -> None:
@@ -223,7 +260,12 @@ def _define_place(where: Any) -> None:
     flags.DEFINE_string(
         "output", None, "with the same modes: the folder to write to (default: <mode>/<step> in the run's)", **where
     )
-    flags.DEFINE_string("data_dir", None, "where data files are and go (default: Keras's own cache)", **where)
+    flags.DEFINE_string(
+        "data_dir", None, "where data files are, and go (default: Keras's cache); or one's own folder, or file", **where
+    )
+    flags.DEFINE_string(
+        "cache_dir", None, "where decoded data are kept (default: hourglass in the folder of Keras's cache)", **where
+    )
     flags.DEFINE_string("data_url", None, "download the data set's archive from here, not from the mirrors", **where)
     flags.DEFINE_string("run_dir", None, "the run's folder (default: runs/<dataset>-<model>-<hidden>)", **where)
     flags.DEFINE_string(

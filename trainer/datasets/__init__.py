@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from trainer.datasets import cifar, embedded, mnist
+from trainer.datasets import arrays, cifar, embedded, mnist, pictures, tables, tfds
 from trainer.datasets.data import Data, Split
-from trainer.datasets.sources import Sources
+from trainer.datasets.sources import Sources, Wanted
 from trainer.errors import DataError, UsageError
 
-__all__ = ["LOADERS", "Data", "Sources", "Split", "check_name", "load"]
+__all__ = ["LOADERS", "Data", "Sources", "Split", "Wanted", "check_name", "load"]
 
 LOADERS: dict[str, Callable[[Sources], Data]] = {
     "digits": embedded.digits,
@@ -18,15 +18,20 @@ LOADERS: dict[str, Callable[[Sources], Data]] = {
     "mnist": mnist.mnist,
     "fashion_mnist": mnist.fashion_mnist,
     "cifar10": cifar.colour,
+    "images": pictures.images,
+    "array": arrays.array,
+    "table": tables.table,
     **{f"cifar_{name}": functools.partial(cifar.grey, name) for name in cifar.CLASSES},
 }
 
 
 def check_name(name: str) -> None:
     """Raises `UsageError` for a data set that does not exist."""
-    if name not in LOADERS:
+    if name not in LOADERS and not name.startswith(tfds.PREFIX):
         raise UsageError(
-            f"--dataset={name} is unknown", found=f"known: {', '.join(LOADERS)}", remedy="give one of them"
+            f"--dataset={name} is unknown",
+            found=f"known: {', '.join(LOADERS)}, {tfds.PREFIX}NAME",
+            remedy="give one of them",
         )
 
 
@@ -44,14 +49,17 @@ def load(name: str, sources: Sources, classes: Sequence[str] = ()) -> Data:
     """
     check_name(name)
     try:
-        data = LOADERS[name](sources)
+        own = name.startswith(tfds.PREFIX)
+        data = tfds.images(name.removeprefix(tfds.PREFIX), sources) if own else LOADERS[name](sources)
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"{name} cannot be read", found=str(error), remedy="mend the permissions or the disk"
         ) from error
-    data = keep_classes(data, classes) if classes else data
-    train = data.train.aligned()
-    return data.with_splits(train, train if data.evaluation is data.train else data.evaluation.aligned())
+    if classes and name != "images":  # Of pictures only the wanted ones are decoded.
+        data = keep_classes(data, classes)
+    if sources.wanted.standardise:
+        data = data.standardised()
+    return data.aligned()
 
 
 def keep_classes(data: Data, classes: Sequence[str]) -> Data:

@@ -6,9 +6,10 @@ import hashlib
 
 import numpy as np
 
-from trainer.errors import DataError
+from trainer.errors import DataError, UsageError
 
 ALIGNMENT = 64  # bytes
+OWN = ("images", "array", "table", "tfds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,22 @@ class Split:
         return Split(examples, self.labels)
 
 
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What was computed of data when they were stored, so that not every start has to read all of them.
+
+    Attributes:
+      fingerprint: as `Data.fingerprint`.
+      low, high: of the training examples, as stored.
+      total: the sum of the training examples, as stored; the shape of one, float64.
+    """
+
+    fingerprint: str
+    low: float
+    high: float
+    total: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Data:
     """A data set.
@@ -43,25 +60,36 @@ class Data:
       train: what the network learns from.
       evaluation: what it is judged by.
       label_names: the meaning of each label.
-      scale: what one stored unit is divided by: 255 for uint8 pictures, so that the model sees [0, 1]; 1 for tables.
+      scale: what one stored unit is divided by: 255 for uint8 pictures, so that the model sees [0, 1]; 1 for tables, or
+        [D] float32, the standard deviations of their columns.
       source: where it was found, for people.
+      notes: what a person should know of how it was read, a line each.
+      known: what need not be computed again; None: nothing.
     """
 
     name: str
     train: Split
     evaluation: Split
     label_names: tuple[str, ...]
-    scale: float
+    scale: float | np.ndarray
     source: str
+    notes: tuple[str, ...] = ()
+    known: Known | None = None
 
     def __post_init__(self) -> None:
-        for split in (self.train, self.evaluation):
-            _check(self.name, split)
+        if self.known is None:
+            for split in (self.train, self.evaluation):
+                _check(self.name, split)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one example: (H, W, C) of a picture, (D,) of a row."""
         return self.train.examples.shape[1:]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a person's own, of which nobody else tells what is in it."""
+        return self.name.partition(":")[0] in OWN
 
     @property
     def is_pictures(self) -> bool:
@@ -75,14 +103,45 @@ class Data:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256, in hex, of everything that training and evaluation depend on."""
-        digest = hashlib.sha256(f"{self.scale}".encode())
+        if self.known is not None:
+            return self.known.fingerprint
+        scale = self.scale.tobytes() if isinstance(self.scale, np.ndarray) else f"{self.scale}".encode()
+        digest = hashlib.sha256(scale)
         for split in (self.train, self.evaluation):
             digest.update(f"{split.examples.dtype} {split.examples.shape}".encode())
             digest.update(np.ascontiguousarray(split.examples).data)
         return digest.hexdigest()
 
+    @functools.cached_property
+    def value_range(self) -> tuple[float, float]:
+        """The lowest and the highest number of the training examples, as stored."""
+        if self.known is not None:
+            return self.known.low, self.known.high
+        return float(self.train.examples.min()), float(self.train.examples.max())
+
     def with_splits(self, train: Split, evaluation: Split) -> "Data":
         """The same data set with other examples."""
+        return dataclasses.replace(self, train=train, evaluation=evaluation, known=None)
+
+    def standardised(self) -> "Data":
+        """The same, each column of its rows being seen in standard deviations of the training examples.
+
+        Raises:
+          UsageError: they are pictures.
+        """
+        if self.is_pictures:
+            raise UsageError(
+                f"--standardise with {self.name} in {self.source}",
+                found="they are pictures, which the network sees in [0, 1]",
+                remedy="leave it out",
+            )
+        deviations = self.train.examples.std(axis=0, dtype=np.float64).astype(np.float32)
+        return dataclasses.replace(self, scale=np.where(deviations > 0, deviations, np.float32(1)), known=None)
+
+    def aligned(self) -> "Data":
+        """The same, where TensorFlow can use the examples' memory, and needs no copy of them."""
+        train = self.train.aligned()
+        evaluation = train if self.evaluation is self.train else self.evaluation.aligned()
         return dataclasses.replace(self, train=train, evaluation=evaluation)
 
 

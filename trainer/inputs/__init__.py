@@ -12,17 +12,18 @@ from trainer.inputs.wording import ARRAY, brief, example, numbers_of, shapes_of,
 __all__ = ["MAX_PICTURES", "Inputs", "read"]
 
 
-def read(text: str, shape: tuple[int, ...]) -> Inputs:
+def read(text: str, shape: tuple[int, ...], fit: str = "crop") -> Inputs:
     """Reads what a person gave as `--input`: whatever exists under that name, otherwise numbers.
 
-    A picture of another size is cropped around its middle and resized, on white where it is transparent, upright as
-    its EXIF says, the first frame if it moves, and grey for grey runs. Arrays and numbers must fit as they are.
+    A picture of another size is cropped around its middle and resized, or as `fit` says; `imaging.decode` tells what
+    becomes of all kinds of them. Arrays and numbers must fit as they are.
 
     Args:
       text: a picture's file, a folder of pictures, an .npy file (one example, or [N, ...] of them; of grey pictures
         [H, W] or [N, H, W] too), or numbers such as `8,4,6,2;5,3,1,0`: rows of a table in their own units, or pictures
         in [0, 1], row by row with channels last.
       shape: of one example of the run: (H, W, C) of a picture, C being 1 or 3, or (D,) of a row.
+      fit: of pictures of other proportions, as in `imaging.Target`.
 
     Raises:
       UsageError: neither a path nor as many numbers as an example has, in range; pictures for a table; a folder of
@@ -42,7 +43,7 @@ def read(text: str, shape: tuple[int, ...]) -> Inputs:
             remedy=f"give an {ARRAY} file of shape {shapes_of(shape)}, or {example(shape)}",
         )
     if path.is_dir():
-        return from_folder(path, shape)
+        return from_folder(path, shape, fit)
     if not path.is_file():
         raise UsageError(f"--input={brief(text)} is neither a file nor a folder", remedy=f"give {wanted(shape)}")
-    return from_pictures([path], shape)
+    return from_pictures([path], shape, fit)

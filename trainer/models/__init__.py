@@ -73,6 +73,7 @@ def build(
     seed: int,
     tied: bool = False,
     variational: bool = False,
+    unit: np.ndarray | None = None,
 ) -> "Autoencoder":
     """Builds a network, its variables made and initialised.
 
@@ -85,6 +86,7 @@ def build(
       seed: of the initial weights.
       tied: the decoder uses the encoder's weights.
       variational: the encoder gives a distribution of codes.
+      unit: as in `Autoencoder`.
     """
     from trainer.models import blueprint as blueprints
     from trainer.models.autoencoder import Autoencoder, Decoder, Encoder
@@ -106,7 +108,7 @@ def build(
     log_variance = blueprints.dense("log_variance", size, None, precision, key) if variational else None
     encoder = Encoder(chain.encoder, code, log_variance)
     decoder = Decoder(chain.decoder, chain.pixels, _bias_for(mean, output_activation))
-    model = Autoencoder(encoder, decoder, output_activation, mean)
+    model = Autoencoder(encoder, decoder, output_activation, mean, unit)
     model.build((None, *mean.shape))
     return model
 

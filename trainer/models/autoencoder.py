@@ -122,9 +122,17 @@ class Autoencoder(keras.Model):
       decoder: [N, K] codes -> [N, ...] float32 logits.
       output_activation: a Keras activation's name.
       mean: the training mean, the shape of one example.
+      unit: of a standardised table, [D]: what its own units are divided by before the network sees them; None: 1.
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, output_activation: str, mean: np.ndarray) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        output_activation: str,
+        mean: np.ndarray,
+        unit: np.ndarray | None = None,
+    ) -> None:
         # Float32 here and in the encoder's and decoder's shells: only the layers inside follow the precision.
         super().__init__(name="autoencoder", dtype="float32")
         self.encoder = encoder
@@ -133,6 +141,11 @@ class Autoencoder(keras.Model):
         self.mean = self.add_weight(
             name="mean", shape=mean.shape, initializer=constant(mean), trainable=False, dtype="float32"
         )
+        self.unit: keras.Variable | None = None
+        if unit is not None:
+            self.unit = self.add_weight(
+                name="unit", shape=unit.shape, initializer=constant(unit), trainable=False, dtype="float32"
+            )
 
     @property
     def code_size(self) -> int:
@@ -156,6 +169,14 @@ class Autoencoder(keras.Model):
         shapes += _shapes(self.decoder.layers, (self.code_size,))[1:]
         words = ["x".join(map(str, shape)) for shape in shapes]
         return " -> ".join(word for word, last in zip(words, [None, *words], strict=False) if word != last)
+
+    def seen(self, examples: tf.Tensor) -> tf.Tensor:
+        """[N, ...] float32 in their own units (pictures: [0, 1]) -> as the network sees them."""
+        return examples if self.unit is None else examples / self.unit
+
+    def unseen(self, examples: tf.Tensor) -> tf.Tensor:
+        """The inverse of `seen`."""
+        return examples if self.unit is None else examples * self.unit
 
     def posterior(self, images: tf.Tensor) -> Posterior:
         """[N, ...] float32, pictures in [0, 1] -> their codes, or the distribution of them."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from trainer.config import Config
 from trainer.errors import UsageError
+from trainer.modes.inspecting import inspect
 from trainer.modes.listing import checkpoints
 from trainer.modes.serving import serve
 from trainer.modes.training import train
@@ -15,6 +16,7 @@ MODES: dict[str, Callable[[Config, frozenset[str]], int]] = {
     "train": train,
     "checkpoints": checkpoints,
     "serve": serve,
+    "inspect": inspect,
     "evaluate": evaluate,
     "encode": encode,
     "reconstruct": reconstruct,

@@ -5,14 +5,17 @@ import logging
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from trainer import config as configs
 from trainer import console, datasets, files, models, native, report, rundir
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints import shelves
 from trainer.config import Config
-from trainer.datasets import Data
+from trainer.datasets import Data, findings
 from trainer.errors import DONE, CheckpointError, UsageError
 from trainer.mirror import Mirror
+from trainer.modes.loading import load
 from trainer.rundir import CHECKPOINTS, FLAGS_FILE, LOG_FILE, RESTORING, RESULT_FILE, RunDirectory
 from trainer.summaries.server import Server, command, start_server
 
@@ -36,9 +39,7 @@ def train(config: Config, given: frozenset[str]) -> int:
         config = directory.adopt_flags(config, given)
         _check_model(config)
         configs.check_switches(config)
-        data = datasets.load(
-            config.dataset, datasets.Sources(config.data_dir, config.data_url, log.info), config.classes
-        )
+        data = _load(config)
         _check_fits(config, data)
         if config.init_from is not None and (config.restart or not shelves.committed(directory / CHECKPOINTS)):
             _check_beginning(pathlib.Path(config.init_from), config, directory)
@@ -60,6 +61,14 @@ def train(config: Config, given: frozenset[str]) -> int:
     if server is not None:
         _serve_on(server)
     return DONE
+
+
+def _load(config: Config) -> Data:
+    data = load(config)
+    if data.is_own:
+        for line in findings.lines(data):
+            log.info(line)
+    return data
 
 
 def _serve_on(server: Server) -> None:
@@ -134,7 +143,8 @@ def _check_fits(config: Config, data: Data) -> None:
             remedy="give a smaller one, such as --shift=1",
         )
     if config.loss == "bernoulli" and not data.is_pictures:
-        low, high = data.train.examples.min(), data.train.examples.max()
+        seen = data.train.examples / np.float32(data.scale)
+        low, high = seen.min(), seen.max()
         if low < 0 or high > 1:
             raise UsageError(
                 f"--loss=bernoulli with {data.name}",

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer import datasets, files, inputs, models, native
+from trainer import files, inputs, models, native
 from trainer.checkpoints import shelves
 from trainer.config import Config
 from trainer.datasets import Data
 from trainer.errors import DONE, CheckpointError, DataError, StorageError, UsageError
+from trainer.modes.loading import load
 from trainer.rundir import CHECKPOINTS, FLAGS_FILE, LOG_FILE, RunDirectory
 
 if TYPE_CHECKING:
@@ -106,8 +107,7 @@ class _Use:
         Raises:
           DataError: they are not the same any more.
         """
-        sources = datasets.Sources(self.config.data_dir, self.config.data_url, log.info)
-        data = datasets.load(self.config.dataset, sources, self.config.classes)
+        data = load(self.config)
         trained_on = self.entry.manifest.data if self.entry.manifest else data.fingerprint
         if data.fingerprint != trained_on:
             raise DataError(
@@ -165,7 +165,7 @@ def encode(config: Config, given: frozenset[str]) -> int:
     trained = use.load()
     arrays = {"label_names": np.array(data.label_names)}
     for name, split in (("train", data.train), ("eval", data.evaluation)):
-        found = trained.encode(split.examples.astype(np.float32) / np.float32(data.scale))
+        found = trained.encode(split.examples, data.scale if isinstance(data.scale, float) else 1.0)
         arrays |= {f"{name}_{kind}": values for kind, values in found.items()} | {f"{name}_labels": split.labels}
     for name, values in arrays.items():
         log.info(f"{name:20}{' x '.join(map(str, values.shape))} {values.dtype}")
@@ -183,7 +183,7 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
         )
     use = _Use(config, given)
     trained = use.load()
-    read = inputs.read(config.input, trained.shape)
+    read = inputs.read(config.input, trained.shape, use.config.fit)
     for note in read.notes:
         log.info(note)
     originals = read.images

@@ -1,0 +1,222 @@
+"""Tables of one's own: .csv files, read by Python's csv module, one number after the other looked at."""
+
+import codecs
+import csv
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from trainer.datasets import splitting
+from trainer.datasets.data import Data, Split
+from trainer.datasets.sources import Sources, printable
+from trainer.errors import DataError, UsageError, said
+
+SUFFIXES = (".csv", ".tsv", ".txt")
+DELIMITERS = (",", ";", "\t", "|")
+MAX_COLUMNS = 100_000
+SAMPLED_LINES = 50  # by which delimiter, heading and kinds of columns are told
+NO_LABEL = "all"
+
+
+def table(sources: Sources) -> Data:
+    """A table of one's own: `--data_dir` is a .csv file; its columns of numbers are the examples' numbers.
+
+    Delimited by commas, semicolons, tabs or bars, quoted as in RFC 4180, UTF-8 with or without a byte order mark; the
+    first line may be a heading. Columns of which no line among the first has a number are left out, which is told; in
+    the others every line must have a finite number. `--label_column` names one that labels the rows.
+
+    Raises:
+      UsageError: no file was given; no such column.
+      DataError: a row of another length, a cell that is no finite number (by row and column), no rows or no numbers.
+    """
+    path = sources.own_file("table", SUFFIXES)
+    lines = _Lines(path)
+    try:
+        return _read(path, lines, sources)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{printable(path)} is not UTF-8", found=said(error), remedy="save it as UTF-8 text") from error
+    except csv.Error as error:
+        raise DataError(
+            f"{printable(path)}: line {lines.number:,} is no row of a table",
+            found=said(error),
+            remedy="mend its quotes, or whatever stands there instead of a number",
+        ) from error
+
+
+class _Lines:
+    """A file's rows; knows the number of the line that the last one ended with."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        with open(path, "rb") as file:
+            beginning = file.read(1 << 16)
+        text = beginning.decode("utf-8-sig" if beginning.startswith(codecs.BOM_UTF8) else "utf-8", errors="replace")
+        self._delimiter = _delimiter(text.splitlines()[:SAMPLED_LINES])
+        self.number = 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        with open(self._path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=self._delimiter, strict=True)
+            while True:
+                self.number = reader.line_num + 1
+                row = next(reader, None)
+                if row is None:
+                    return
+                self.number = reader.line_num
+                if row and any(cell.strip() for cell in row):
+                    yield row
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """The one that parts most lines into as many cells as the first, of at least two; a comma if none does."""
+
+    def score(delimiter: str) -> tuple[int, int]:
+        counts = [line.count(delimiter) for line in lines if line.strip()]
+        return (sum(count == counts[0] for count in counts), counts[0]) if counts and counts[0] else (0, 0)
+
+    return max(DELIMITERS, key=score)
+
+
+def _number(cell: str) -> float | None:
+    """A cell's number; None: it holds none."""
+    try:
+        return float(cell) if "_" not in cell else None
+    except ValueError:
+        return None
+
+
+def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Data:
+    rows = iter(lines)
+    sample = [(lines.number, row) for row, _ in zip(rows, range(SAMPLED_LINES), strict=False)]
+    if not sample:
+        raise DataError(f"{printable(path)} holds no rows", remedy="give a table with numbers in it")
+    width = len(sample[0][1])
+    if width > MAX_COLUMNS:
+        raise DataError(
+            f"{printable(path)} has {width:,} columns",
+            found=f"at most {MAX_COLUMNS:,} are read",
+            remedy="give an .npy file with --dataset=array",
+        )
+    heading = _heading([row for _, row in sample])
+    names = heading or [f"column {number + 1}" for number in range(width)]
+    body = sample[1:] if heading else sample
+    label = _label_column(path, sources.wanted.label_column, names)
+    numeric = [
+        column
+        for column in range(width)
+        if column != label and any(column < len(row) and _number(row[column]) is not None for _, row in body)
+    ]
+    if not numeric:
+        raise DataError(
+            f"{printable(path)} has no column of numbers",
+            found=f"columns: {', '.join(map(printable, names[:20]))}",
+            remedy="give a table with numbers in it",
+        )
+    found = _Rows(names, numeric, label)
+    for number, row in body:
+        found.take(number, row)
+    for row in rows:
+        found.take(lines.number, row)
+    return _data(path, found, sources)
+
+
+def _heading(sample: Sequence[Sequence[str]]) -> list[str] | None:
+    """The first line, if a column begins with a word and goes on with a number; or if it is nothing but words."""
+    first, others = sample[0], sample[1:]
+    words = [column for column, cell in enumerate(first) if cell.strip() and _number(cell) is None]
+    numbers = {column for row in others for column, cell in enumerate(row) if _number(cell) is not None}
+    if not words or not (numbers & set(words) or len(words) == len(first)):
+        return None
+    return [cell.strip() or f"column {number + 1}" for number, cell in enumerate(first)]
+
+
+def _label_column(path: pathlib.Path, wanted: str | None, names: Sequence[str]) -> int | None:
+    if wanted is None:
+        return None
+    if wanted in names:
+        return names.index(wanted)
+    if wanted.isdecimal() and len(wanted) < 9 and 1 <= int(wanted) <= len(names):
+        return int(wanted) - 1
+    raise UsageError(
+        f"--label_column={wanted}: {printable(path)} has no such column",
+        found=f"columns: {', '.join(map(printable, names[:20]))}" + (", ..." if len(names) > 20 else ""),
+        remedy="give a name from its heading, or a number from 1 on",
+    )
+
+
+class _Rows:
+    """The good rows of a table, and what is wrong with the others."""
+
+    def __init__(self, names: Sequence[str], numeric: Sequence[int], label: int | None) -> None:
+        self._names, self._label, self.numeric = names, label, numeric
+        self.values: list[np.ndarray] = []
+        self.labels: list[str] = []
+        self.bad: list[tuple[str, str]] = []
+        self.num_bad = 0
+
+    @property
+    def left_out(self) -> list[str]:
+        """Columns that are no numbers."""
+        return [name for column, name in enumerate(self._names) if column not in {*self.numeric, self._label}]
+
+    @property
+    def total(self) -> int:
+        """Rows, good and bad."""
+        return len(self.values) + self.num_bad
+
+    def take(self, line: int, row: Sequence[str]) -> None:
+        """One more."""
+        if len(row) != len(self._names):
+            self._refuse(line, f"has {len(row):,} cells; the first line has {len(self._names):,}")
+            return
+        numbers = [_number(row[column]) for column in self.numeric]
+        for column, value in zip(self.numeric, numbers, strict=True):
+            if value is None or not abs(value) <= MAX_FLOAT32:
+                shown = printable(row[column])[:40]
+                what = f"'{shown}'" if shown else "nothing"
+                self._refuse(line, f"has {what} in the column '{printable(self._names[column])}', not a finite number")
+                return
+        self.values.append(np.array(numbers, np.float32))
+        self.labels.append(NO_LABEL if self._label is None else row[self._label].strip())
+
+    def _refuse(self, line: int, reason: str) -> None:
+        self.num_bad += 1
+        if len(self.bad) < MAX_BAD_KEPT:
+            self.bad.append((f"line {line:,}", reason))
+
+
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+MAX_BAD_KEPT = 100
+
+
+def _data(path: pathlib.Path, found: _Rows, sources: Sources) -> Data:
+    wanted = sources.wanted
+    notes = list(wanted.answer_for_bad("rows", found.bad, found.num_bad, found.total, path))
+    if found.left_out:
+        shown = ", ".join(map(printable, found.left_out[:10])) + (", ..." if len(found.left_out) > 10 else "")
+        notes.append(f"left out, columns that are no numbers: {shown}")
+    if not found.values:
+        raise DataError(
+            f"{printable(path)} holds no row that can be used",
+            found=f"{found.total:,} rows; " + ("; ".join(f"{name} {why}" for name, why in found.bad[:1]) or "no more"),
+            remedy="give a table with numbers in it",
+        )
+    examples = np.stack(found.values)
+    constant = np.asarray(found.numeric)[np.ptp(examples, axis=0) == 0].tolist()
+    if constant:
+        notes.append(f"the same in every row: {len(constant):,} columns, the first is number {constant[0] + 1}")
+    label_names = tuple(sorted(set(found.labels)))
+    numbers = {name: number for number, name in enumerate(label_names)}
+    labels = np.array([numbers[name] for name in found.labels], np.int64)
+    evaluates = splitting.by_index(len(examples), wanted.eval_fraction)
+    train = Split(examples[~evaluates], labels[~evaluates])
+    return Data(
+        name="table",
+        train=train,
+        evaluation=Split(examples[evaluates], labels[evaluates]) if evaluates.any() else train,
+        label_names=label_names,
+        scale=1.0,
+        source=str(path),
+        notes=tuple(notes),
+    )

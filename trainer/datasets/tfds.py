@@ -1,0 +1,167 @@
+"""Picture data sets of TensorFlow Datasets, read through its own cache, and stored as plain pixels."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import functools
+import importlib.util
+import io
+import multiprocessing
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import PIL
+
+from trainer import imaging
+from trainer.datasets import splitting, store
+from trainer.datasets.data import Data
+from trainer.datasets.pictures import NO_LABEL
+from trainer.datasets.sources import Sources
+from trainer.errors import DataError, UsageError, said
+from trainer.imaging import BadPicture, Target
+
+PREFIX = "tfds:"
+EVALUATION_SPLITS = ("test", "validation")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """What was read of one split of theirs.
+
+    Attributes:
+      labels: of its examples.
+      bad: numbers of those that cannot be used, each with the reason.
+    """
+
+    labels: Sequence[int]
+    bad: Sequence[tuple[str, str]]
+
+
+def images(name: str, sources: Sources) -> Data:
+    """A data set of TensorFlow Datasets with a feature `image`, and if it has one `label`.
+
+    Its `train` trains and its `test` or `validation` evaluates; without these, `--eval_fraction`. `--data_dir` is where
+    TensorFlow Datasets keeps its files.
+
+    Args:
+      name: theirs, such as mnist or cats_vs_dogs:4.0.1.
+      sources: what is wanted.
+
+    Raises:
+      UsageError: the library is not installed.
+      DataError: it has no such data set, it cannot be downloaded, or has no pictures.
+    """
+    wanted = sources.wanted
+    target = Target(*wanted.image_size, 1 if wanted.color == "grey" else 3, wanted.fit)
+    found = store.stored(
+        sources.cache,
+        {
+            "kind": f"{PREFIX}{name}",
+            "data_dir": sources.data_dir,
+            "target": dataclasses.astuple(target),
+            "decoder": f"Pillow {PIL.__version__}",
+            "eval_fraction": wanted.eval_fraction,
+        },
+        functools.partial(_make, name=name, sources=sources, target=target),
+        name=f"{PREFIX}{name}",
+        source=f"TensorFlow Datasets in {sources.data_dir or 'its own cache'}",
+        say=sources.say,
+    )
+    total = len(found.data.train.examples) + len(found.data.evaluation.examples) + found.num_bad
+    skipped = wanted.answer_for_bad("pictures", found.bad, found.num_bad, total, pathlib.Path(name))
+    return dataclasses.replace(found.data, notes=(*found.data.notes, *skipped))
+
+
+def _make(folder: pathlib.Path, *, name: str, sources: Sources, target: Target) -> store.Made:
+    if importlib.util.find_spec("tensorflow_datasets") is None:
+        raise UsageError(
+            f"--dataset={PREFIX}{name} needs TensorFlow Datasets",
+            found="it is not installed",
+            remedy="pip install '.[tfds]', in the checkout",
+        )
+    sources.say(f"reading {name} through TensorFlow Datasets; the first time it downloads it")
+    # In a process of its own: TensorFlow is not to begin here before a run has said what it computes on.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        try:
+            label_names, reads, shown = pool.submit(_read, name, sources.data_dir, str(folder), target).result()
+        except Exception as error:  # The library's builders raise whatever they like.
+            raise DataError(
+                f"TensorFlow Datasets cannot give {name}",
+                found=said(error)[:300] or type(error).__name__,
+                remedy="mend the name, or --data_dir; or download it where there is a network",
+            ) from error
+    bad = [(f"{split} {number}", reason) for split, read in reads.items() for number, reason in read.bad]
+    labels = [np.array(read.labels, np.int64) for read in reads.values()]
+    if len(labels) == 1:
+        evaluates = splitting.by_index(len(labels[0]), sources.wanted.eval_fraction)
+        _divide(folder, evaluates, target)
+        labels = [labels[0][~evaluates], labels[0][evaluates]]
+    return store.Made(
+        shape=target.shape,
+        dtype="uint8",
+        labels=labels,
+        label_names=label_names,
+        scale=255.0,
+        notes=[f"pictures of {shown} were made {target.width}x{target.height}, {sources.wanted.color}, {target.fit}"],
+        bad=bad[:1_000],
+        num_bad=len(bad),
+    )
+
+
+def _divide(folder: pathlib.Path, evaluates: np.ndarray, target: Target) -> None:
+    """One file of all -> one of those that train, and one of those that evaluate."""
+    every = store.mapped(folder / "train", "uint8", (len(evaluates), *target.shape))
+    for name, rows in (("rest", np.flatnonzero(~evaluates)), ("eval", np.flatnonzero(evaluates))):
+        with open(folder / name, "wb") as file:
+            for chosen in np.array_split(rows, max(1, len(rows) // 1_000)):
+                file.write(np.ascontiguousarray(every[chosen]).data)
+    del every
+    (folder / "rest").replace(folder / "train")
+
+
+def _read(name: str, data_dir: str | None, folder: str, target: Target) -> tuple[Sequence[str], dict[str, _Read], str]:
+    """Downloads and reads a data set; writes the pixels of its splits.
+
+    Returns:
+      The meanings of labels; what was read of `train` and, if there is a split for it, of `eval`; and the sizes of most
+      pictures, in words.
+    """
+    import tensorflow_datasets
+
+    builder = tensorflow_datasets.builder(name, data_dir=data_dir)
+    builder.download_and_prepare()
+    features: Any = builder.info.features
+    if "image" not in features or "train" not in builder.info.splits:
+        raise ValueError(f"it has the features {', '.join(features)} and the splits {', '.join(builder.info.splits)}")
+    theirs = {"train": "train"}
+    other = next((split for split in EVALUATION_SPLITS if split in builder.info.splits), None)
+    if other is not None:
+        theirs["eval"] = other
+    names = list(getattr(features["label"], "names", None) or []) if "label" in features else []
+    sizes, reads = collections.Counter[tuple[int, int]](), {}
+    for ours, split in theirs.items():
+        # Not decoded: so that the same is done to pictures as everywhere; and in one order.
+        dataset = builder.as_dataset(
+            split=split,
+            shuffle_files=False,
+            decoders={"image": tensorflow_datasets.decode.SkipDecoding()},
+            read_config=tensorflow_datasets.ReadConfig(interleave_cycle_length=1),
+        )
+        labels, bad = [], []
+        with open(pathlib.Path(folder) / ours, "wb") as file:
+            for number, example in enumerate(tensorflow_datasets.as_numpy(dataset)):
+                try:
+                    pixels, _ = imaging.decode(
+                        io.BytesIO(example["image"]), target, tell=lambda size: sizes.update([size])
+                    )
+                except BadPicture as error:
+                    bad.append((str(number), f"{error.what} ({error.found})"))
+                    continue
+                file.write(pixels.data)
+                labels.append(int(example["label"]) if names else 0)
+        reads[ours] = _Read(labels, bad)
+    shown = ", ".join(f"{width}x{height} ({count:,})" for (width, height), count in sizes.most_common(3))
+    return names or [NO_LABEL], reads, shown
