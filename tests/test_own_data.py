@@ -594,3 +594,64 @@ def test_flags_of_other_data_sets_are_refused(launch, tmp_path):
     code, _, err = launch("--dataset=iris", "--image_size=48", f"--run_dir={tmp_path}/run")
     assert code == 1
     assert "--image_size does nothing with --dataset=iris" in err
+
+
+# TensorFlow Datasets: a stand-in of it, with the calls that are made.
+TFDS = """
+import io
+import types
+import numpy as np
+from PIL import Image
+
+decode = types.SimpleNamespace(SkipDecoding=lambda: "as stored")
+ReadConfig = dict
+as_numpy = iter
+
+
+def _encoded(shade):
+    file = io.BytesIO()
+    Image.new("RGB", (8, 6), (shade,) * 3).save(file, "png")
+    return file.getvalue()
+
+
+class Builder:
+    info = types.SimpleNamespace(
+        features={{"image": None, "label": types.SimpleNamespace(names=["dark", "light"])}}, splits={splits}
+    )
+
+    def download_and_prepare(self):
+        pass
+
+    def as_dataset(self, split, shuffle_files, decoders, read_config):
+        assert (shuffle_files, decoders) == (False, {{"image": "as stored"}})
+        for number in range(self.info.splits[split]):
+            image = b"broken" if number == 3 else _encoded(200 * (number % 2))
+            yield {{"image": image, "label": number % 2}}
+
+
+def builder(name, data_dir):
+    if name != "shades":
+        raise ValueError(f"Dataset {{name}} not found.\\nmore")
+    return Builder()
+"""
+
+
+@pytest.mark.parametrize("splits", [{"train": 10, "test": 3}, {"train": 30}])
+def test_a_data_set_of_tfds_is_read_as_its_pictures_are(splits, tmp_path, monkeypatch):
+    (tmp_path / "tensorflow_datasets.py").write_text(TFDS.format(splits=splits))
+    monkeypatch.syspath_prepend(tmp_path)
+    words = refused(DataError, tmp_path, "tfds:shades", "where")
+    assert "train 3 in shades cannot be used" in words
+    data = load(tmp_path, "tfds:shades", "where", on_bad_file="skip", image_size=(6, 8))
+    assert seen(data) == {"dark": (0, 0, 0), "light": (200, 200, 200)}
+    assert data.shape == (6, 8, 3)
+    if "test" in splits:
+        assert (len(data.train.examples), len(data.evaluation.examples)) == (9, 3)
+    else:
+        assert len(data.train.examples) + len(data.evaluation.examples) == 29
+        assert 1 <= len(data.evaluation.examples) < 10
+    assert "Dataset other not found." in refused(DataError, tmp_path, "tfds:other", "where")
+
+
+def test_without_tfds_its_installation_is_the_remedy(tmp_path):
+    assert "pip install '.[tfds]'" in refused(UsageError, tmp_path, "tfds:mnist", "where")

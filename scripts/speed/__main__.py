@@ -5,6 +5,7 @@ scripts/benchmark book hinton       these workloads only
 scripts/benchmark start             from the command to the first step
 scripts/benchmark memory [book ...] peak memory beside bare TensorFlow's
 scripts/benchmark growth            what grows with steps and data
+scripts/benchmark pictures          decoding into the cache, and training from there
 scripts/benchmark summaries [FLAG ...]  what TensorBoard costs; flags as for training
 """
 
@@ -23,7 +24,7 @@ from speed.compare import compare, table, unequal
 from speed.contenders import KINDS, RUN
 from speed.workloads import WORKLOADS
 
-OTHERS = ("start", "memory", "growth")
+OTHERS = ("start", "memory", "growth", "pictures")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -31,9 +32,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "what", nargs="*", metavar="WHAT", help=f"start, memory, growth, summaries, or of {', '.join(WORKLOADS)}"
-    )
+    known = ", ".join((*OTHERS, "summaries", *WORKLOADS))
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=f"of {known}")
     parser.add_argument("--precision", default="float32", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=15, help="that a whole run is to take, about")
@@ -73,6 +73,11 @@ def _measure(options: argparse.Namespace, flags: list[str]) -> int:
         from speed import memory
 
         memory.measure(options.what or list(WORKLOADS), flags)
+        return 0
+    if options.other == "pictures":
+        from speed import pictures
+
+        pictures.measure()
         return 0
     if options.other == "growth":
         from speed import growth
