@@ -18,7 +18,8 @@ from speed.contenders import CHECKOUT
 from speed.data import pictures
 from speed.decoding import SIDE
 from trainer import config as configs
-from trainer import datasets, parts, pipeline
+from trainer import datasets, devices, parts, pipeline
+from trainer.config import Config
 
 ROUNDS = 5
 KINDS = {"JPEG 256x256": ("jpg", 256, 2_000), "PNG 256x256": ("png", 256, 2_000), "JPEG 1024x1024": ("jpg", 1_024, 300)}
@@ -28,9 +29,11 @@ FLAGS = ["--dataset=images", "--image_size=32", "--hidden=256,64", "--batch_size
 
 def measure() -> None:
     """Prints both."""
+    config, _ = configs.parse(FLAGS)
+    device = parts.device(config, pathlib.Path(tempfile.gettempdir()))  # Before anything else of TensorFlow runs.
     for name, (suffix, side, count) in KINDS.items():
         print(_decoding(name, suffix, side, count), flush=True)
-    _train()
+    _train(config, device)
 
 
 def _decoding(name: str, suffix: str, side: int, count: int) -> str:
@@ -88,26 +91,24 @@ def _tf(files: Sequence[str]) -> None:
     np.concatenate([batch.numpy() for batch in dataset.batch(256)])
 
 
-def _train() -> None:
+def _train(config: Config, device: devices.Device) -> None:
     """Blocks of training steps from a mapped file, and from an array of the same."""
     images = pictures(TRAINED, (32, 32, 3), 1)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "images"
         images.tofile(path)
         mapped = np.memmap(path, np.uint8, "c", 0, images.shape)
-        runs = {"mapped": _trainer(mapped), "in memory": _trainer(np.array(images))}
+        runs = {"mapped": _trainer(mapped, config, device), "in memory": _trainer(np.array(images), config, device)}
         rates = _in_turns(runs)
     ratio = statistics.median(a / b for a, b in zip(rates["mapped"], rates["in memory"], strict=True))
     words = ", ".join(f"{way} {statistics.median(found):,.0f}" for way, found in rates.items())
     print(f"steps a second of 128 x 3072-256-64: {words}; {ratio:.3f} times", flush=True)
 
 
-def _trainer(images: np.ndarray) -> Callable[[], float]:
+def _trainer(images: np.ndarray, config: Config, device: devices.Device) -> Callable[[], float]:
     split = datasets.Split(images, np.zeros(len(images), np.int64)).aligned()
     few = datasets.Split(np.array(images[:10]), split.labels[:10])
     data = datasets.Data(name="x", train=split, evaluation=few, label_names=("x",), scale=255.0, source="")
-    config, _ = configs.parse(FLAGS)
-    device = parts.device(config, pathlib.Path(tempfile.gettempdir()))
     plan = parts.plan(config, data)
     state = parts.state(config, parts.network(config, data, config.precision))
     block = parts.block(config, data, state, plan, device)
