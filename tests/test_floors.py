@@ -53,6 +53,16 @@ def test_training_errors_of_some_examples_are_beside_the_floors_of_these_alone()
     assert found.pca[1] == pytest.approx(floors.compute(train, evaluation, 10, data.scale).pca[1], rel=1e-12)
 
 
+def test_of_very_many_examples_the_components_are_of_some(monkeypatch):
+    data = datasets.load("digits", datasets.Sources())
+    train, evaluation = data.train.examples, data.evaluation.examples
+    whole = floors.compute(train, evaluation, 10, data.scale)
+    monkeypatch.setattr(floors, "MAX_PRODUCTS", 500 * 64**2)
+    some = floors.compute(train, evaluation, 10, data.scale)
+    assert some.mean == pytest.approx(whole.mean, rel=1e-9)
+    assert 1 < some.pca[0] / whole.pca[0] < 1.05
+
+
 def test_nothing_is_computed_before_it_is_told_to_start(tmp_path, monkeypatch):
     rows, calls = np.random.default_rng(0).random((9, 3)), []
     found = floors.Floors(mean=(1.0, 1.0), pca=(0.5, 0.5))

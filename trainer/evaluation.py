@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import randomness
+from trainer.floors import Picked
 from trainer.models.autoencoder import Autoencoder
 from trainer.objective import Objective, Terms
 
@@ -65,7 +66,7 @@ class Evaluator:
         """Whether codes are random."""
         return self._model.is_variational
 
-    def measure(self, examples: np.ndarray, rows: Sequence[int] | np.ndarray = ()) -> Measured:
+    def measure(self, examples: np.ndarray | Picked, rows: Sequence[int] | np.ndarray = ()) -> Measured:
         """Measures [N, ...] examples as stored, N at least 1, and those of the numbers `rows`, ascending, in detail."""
         rows, size, count = np.asarray(rows, np.int64), self._batch_size, len(examples)
         whole: dict[str, list[np.ndarray]] = {}

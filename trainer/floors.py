@@ -33,6 +33,26 @@ class Floors:
     pca: tuple[float, float] | None
 
 
+class Picked:
+    """Some of an array's rows, in memory only while they are looked at: the array may be a file larger than that.
+
+    Args:
+      examples: [N, ...].
+      rows: numbers of those picked.
+    """
+
+    def __init__(self, examples: np.ndarray, rows: np.ndarray) -> None:
+        self._examples, self._rows = examples, rows
+        self.shape = len(rows), *examples.shape[1:]
+        self.size = math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place: slice) -> np.ndarray:
+        return self._examples[self._rows[place]]
+
+
 def compute(
     train: np.ndarray,
     evaluation: np.ndarray,
@@ -64,7 +84,7 @@ def compute(
     if rows is None and columns <= MAX_COLUMNS:
         mean_train = float(np.trace(covariance)) / columns
     else:
-        mean_train = _mean_error(train if rows is None else train[rows], mean, scale)
+        mean_train = _mean_error(train if rows is None else Picked(train, rows), mean, scale)
     mean_floor = (mean_train, _mean_error(evaluation, mean, scale))
     if columns > MAX_COLUMNS:
         return Floors(mean=mean_floor, pca=None)
@@ -73,23 +93,23 @@ def compute(
     if rows is None:
         pca_train = float(np.clip(eigenvalues[: columns - kept.shape[1]], 0, None).sum()) / columns
     else:
-        pca_train = _projection_error(train[rows], mean, kept, scale)
+        pca_train = _projection_error(Picked(train, rows), mean, kept, scale)
     return Floors(mean=mean_floor, pca=(pca_train, _projection_error(evaluation, mean, kept, scale)))
 
 
-def _fitted_on(train: np.ndarray) -> np.ndarray:
+def _fitted_on(train: np.ndarray) -> np.ndarray | Picked:
     """What the components are of: of so many examples that it would take minutes, some, spread evenly."""
     columns = math.prod(train.shape[1:])
     most = int(MAX_PRODUCTS // columns**2)
     return (
         train
         if len(train) <= most or columns > MAX_COLUMNS
-        else train[np.linspace(0, len(train) - 1, max(1, most)).astype(np.int64)]
+        else Picked(train, np.linspace(0, len(train) - 1, max(1, most)).astype(np.int64))
     )
 
 
 def moments(
-    examples: np.ndarray, scale: float | np.ndarray, mean: np.ndarray | None = None
+    examples: np.ndarray | Picked, scale: float | np.ndarray, mean: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean [D] and covariance [D, D] in float64; the covariance is empty above `MAX_COLUMNS` columns.
 
@@ -109,12 +129,12 @@ def moments(
     return mean, covariance / total
 
 
-def training_mean(examples: np.ndarray, scale: float | np.ndarray) -> np.ndarray:
+def training_mean(examples: np.ndarray | Picked, scale: float | np.ndarray) -> np.ndarray:
     """Mean of the flattened examples, [D] float64."""
     return sum((rows.sum(axis=0) for rows in _chunks(examples, scale)), np.zeros(())) / len(examples)
 
 
-def _chunks(examples: np.ndarray, scale: float | np.ndarray) -> Iterator[np.ndarray]:
+def _chunks(examples: np.ndarray | Picked, scale: float | np.ndarray) -> Iterator[np.ndarray]:
     """Flattened, scaled float64 rows, some megabytes at a time."""
     size = max(1, CHUNK_BYTES // (8 * math.prod(examples.shape[1:])))
     for start in range(0, len(examples), size):
@@ -122,11 +142,13 @@ def _chunks(examples: np.ndarray, scale: float | np.ndarray) -> Iterator[np.ndar
         yield rows.reshape(len(rows), -1).astype(np.float64) / scale
 
 
-def _mean_error(examples: np.ndarray, mean: np.ndarray, scale: float | np.ndarray) -> float:
+def _mean_error(examples: np.ndarray | Picked, mean: np.ndarray, scale: float | np.ndarray) -> float:
     return sum(float(np.square(rows - mean).sum()) for rows in _chunks(examples, scale)) / examples.size
 
 
-def _projection_error(examples: np.ndarray, mean: np.ndarray, vectors: np.ndarray, scale: float | np.ndarray) -> float:
+def _projection_error(
+    examples: np.ndarray | Picked, mean: np.ndarray, vectors: np.ndarray, scale: float | np.ndarray
+) -> float:
     """Squared distance to the span of orthonormal `vectors` [D, K], a mean over pixels."""
     total = 0.0
     for rows in _chunks(examples, scale):

@@ -152,7 +152,7 @@ class Recorder:
         self.metrics, self.evaluated = {f"eval/{tag}": value for tag, value in values.items()}, step
         if step == self._total_steps:
             train = self._data.train.examples
-            some = train if len(self._last_look) == len(train) else train[self._last_look]
+            some = train if len(self._last_look) == len(train) else floors.Picked(train, self._last_look)
             trained = self._assessment.essentials(self._evaluator.measure(some))
             trained = {tag: value for tag, value in trained.items() if tag.startswith("reconstruction/")}
             self._train.scalars(step, trained)
