@@ -306,6 +306,10 @@ class Reference:
     before: float
     training: float
 
+    def sooner(self, share: float) -> "Reference":
+        """The same result in this share of its times."""
+        return dataclasses.replace(self, before=self.before * share, training=self.training * share)
+
 
 @dataclasses.dataclass(frozen=True)
 class Kill:
