@@ -103,3 +103,43 @@ def commit(folder, step: int, *, error: float = 0.5, evaluated: int | None = Non
     )
     manifests.write(folder, manifest)
     return manifest
+
+
+# A stand-in of TensorFlow Datasets, with the calls that are made: one data set, whose splits are to be filled in.
+TFDS = """
+import io
+import types
+import numpy as np
+from PIL import Image
+
+decode = types.SimpleNamespace(SkipDecoding=lambda: "as stored")
+ReadConfig = dict
+as_numpy = iter
+
+
+def _encoded(shade):
+    file = io.BytesIO()
+    Image.new("RGB", (8, 6), (shade,) * 3).save(file, "png")
+    return file.getvalue()
+
+
+class Builder:
+    info = types.SimpleNamespace(
+        features={{"image": None, "label": types.SimpleNamespace(names=["dark", "light"])}}, splits={splits}
+    )
+
+    def download_and_prepare(self):
+        pass
+
+    def as_dataset(self, split, shuffle_files, decoders, read_config):
+        assert (shuffle_files, decoders) == (False, {{"image": "as stored"}})
+        for number in range(self.info.splits[split]):
+            image = b"broken" if number == 3 else _encoded(200 * (number % 2))
+            yield {{"image": image, "label": number % 2}}
+
+
+def builder(name, data_dir):
+    if name != "shades":
+        raise ValueError(f"Dataset {{name}} not found.\\nmore")
+    return Builder()
+"""

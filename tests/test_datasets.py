@@ -41,7 +41,7 @@ def publish(monkeypatch, module, name, path):
 
 
 def load(name, folder, classes=()):
-    return datasets.load(name, datasets.Sources(str(folder)), classes)
+    return datasets.load(name, datasets.Sources(str(folder), wanted=datasets.Wanted(classes=tuple(classes))))
 
 
 PYTHON = (cifar.PYTHON_BATCHES, python2_batch, COUNT)
@@ -370,7 +370,7 @@ def test_the_fingerprint_changes_with_a_single_pixel():
 
 
 def test_examples_lie_where_tensorflow_can_use_them_without_a_copy():
-    data = datasets.load("digits", datasets.Sources(), ["1", "7"])
+    data = datasets.load("digits", datasets.Sources(wanted=datasets.Wanted(classes=("1", "7"))))
     for split in (data.train, data.evaluation):
         assert split.examples.ctypes.data % 64 == 0
         assert split.aligned() is split

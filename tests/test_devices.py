@@ -62,7 +62,7 @@ def test_data_lie_on_a_gpu_where_they_fit_and_never_twice_in_a_computers_memory(
 def test_the_header_tells_what_float32_means(kind, flags, words):
     given, _ = config.parse([*flags, "--hidden=3", "--steps=5"])
     device = devices.Device(kind, "/CPU:0", True, 1, "X", tf32=given.tf32)
-    data = datasets.load("iris", datasets.Sources(None, None), ())
+    data = datasets.load("iris", datasets.Sources())
     model = parts.network(given, data, "float32")
     assert parts.description(given, data, device, parts.plan(given, data), model)["device"] == f"X, {words}"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from formats import binary_batch, cifar_folder, idx_folder, mnist_arrays
+from formats import TFDS, binary_batch, cifar_folder, idx_folder, mnist_arrays
 from PIL import Image
 
 from trainer import config, datasets, models, optimizers
@@ -26,7 +26,12 @@ def everything(tmp_path, monkeypatch):
         Image.fromarray(pixels).save(own["images"] / f"{number}.png")
     np.save(own["array"], pictures)
     np.savetxt(own["table"], pictures[:, 0, :, 0], delimiter=",")
-    return lambda name: datasets.Sources(str(own.get(name, tmp_path)), cache_dir=str(tmp_path / "cache"))
+    (tmp_path / "tensorflow_datasets.py").write_text(TFDS.format(splits={"train": 20}))
+    monkeypatch.syspath_prepend(tmp_path)
+    wanted = datasets.Wanted(on_bad_file="skip")
+    return lambda name: datasets.Sources(
+        str(own.get(name, tmp_path)), cache_dir=str(tmp_path / "cache"), wanted=wanted, say=lambda words: None
+    )
 
 
 def build(name="dense", mean=None, **changes):
@@ -42,7 +47,10 @@ def build(name="dense", mean=None, **changes):
     return models.build(name, mean=mean, **{**flags, **changes})
 
 
-@pytest.mark.parametrize("name", datasets.LOADERS)
+NAMES = [f"{name}:shades" if name in datasets.WITH_VARIANTS else name for name in datasets.LOADERS]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_data_set_keeps_the_contract(name, everything):
     data = datasets.load(name, everything(name))
     assert data.name == name
@@ -64,7 +72,7 @@ def test_every_data_set_keeps_the_contract(name, everything):
 PAIRS = [
     (dataset, model, config.PRECISIONS[i % 3], config.ACTIVATIONS[i % len(config.ACTIVATIONS)], i % 2 == 0)
     for model in models.MODELS
-    for i, dataset in enumerate(datasets.LOADERS)
+    for i, dataset in enumerate(NAMES)
 ]
 
 

@@ -10,10 +10,11 @@ import zipfile
 
 import numpy as np
 import pytest
+from formats import TFDS
 from PIL import Image
 
-from trainer import datasets, imaging
-from trainer.datasets import findings, pictures, splitting, store
+from trainer import arrayfiles, datasets, imaging
+from trainer.datasets import decoding, findings, splitting, store
 from trainer.errors import DataError, UsageError
 
 COLOURS = {"cat": (200, 30, 10), "dog": (10, 30, 200)}
@@ -26,7 +27,7 @@ def sources(tmp_path, data_dir, **wanted):
 
 
 def load(tmp_path, name, data_dir, **wanted):
-    return datasets.load(name, sources(tmp_path, data_dir, **wanted), wanted.get("classes", ()))
+    return datasets.load(name, sources(tmp_path, data_dir, **wanted))
 
 
 def refused(kind, tmp_path, name, data_dir, **wanted):
@@ -150,8 +151,8 @@ def test_bad_files_only_are_an_error_in_either_case(tmp_path):
 
 def test_many_pictures_are_decoded_by_several_processes_to_the_same(folder, tmp_path, monkeypatch):
     alone = load(tmp_path, "images", folder)
-    monkeypatch.setattr(pictures, "FILES_FOR_ONE", 1)
-    monkeypatch.setattr(pictures, "FILES_A_JOB", 7)
+    monkeypatch.setattr(decoding, "FILES_FOR_ONE", 1)
+    monkeypatch.setattr(decoding, "FILES_A_JOB", 7)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     together = datasets.load("images", datasets.Sources(str(folder), cache_dir=str(tmp_path / "other"), say=print))
     assert together.fingerprint == alone.fingerprint
@@ -373,17 +374,54 @@ def test_an_archive_with_kerass_names_has_its_own_split_and_labels(tmp_path):
     assert len(load(tmp_path, "array", tmp_path / "c.npz", eval_fraction=0.0).train.examples) == 6
 
 
-def test_an_array_too_large_for_memory_is_mapped_to_the_same(tmp_path, monkeypatch):
-    for array in (np.arange(4_000, dtype=np.uint8).reshape(50, 5, 16), np.linspace(0, 1, 4_000).reshape(50, 80)):
-        np.save(tmp_path / "a.npy", array)
-        in_memory = load(tmp_path, "array", tmp_path / "a.npy")
-        with monkeypatch.context() as patch:
-            patch.setattr(datasets.arrays, "IN_MEMORY_BYTES", 100)
-            patch.setattr(store, "CHUNK_BYTES", 999)
-            mapped = load(tmp_path, "array", tmp_path / "a.npy")
-        assert isinstance(mapped.train.examples, np.memmap)
-        assert mapped.fingerprint == in_memory.fingerprint
-        np.testing.assert_array_equal(mapped.evaluation.examples, in_memory.evaluation.examples)
+PIXELS = (np.arange(4_000) % 251).astype(np.uint8).reshape(50, 5, 16)
+LARGE = {
+    "grey": ("npy", {"data": PIXELS}),
+    "rows": ("npy", {"data": np.linspace(0, 1, 4_000).reshape(50, 80)}),
+    "by columns": ("npy", {"data": np.asfortranarray(np.arange(4_000.0).reshape(50, 80))}),
+    "packed": ("npz", {"data": PIXELS}),
+    "labelled": ("npz", {"data": PIXELS, "labels": np.arange(50) % 3}),
+    "divided": ("npz", {"x_train": PIXELS, "x_test": PIXELS[:7], "y_train": np.arange(50) % 3, "y_test": np.arange(7)}),
+}
+
+
+@pytest.mark.parametrize("wanted", [{}, {"eval_fraction": 0.0}, {"classes": ("2", "1")}], ids=str)
+@pytest.mark.parametrize("kind", LARGE)
+def test_an_array_too_large_for_memory_is_mapped_to_the_same(kind, wanted, tmp_path, monkeypatch):
+    suffix, arrays = LARGE[kind]
+    path = tmp_path / f"a.{suffix}"
+    np.save(path, arrays["data"]) if suffix == "npy" else np.savez_compressed(path, **arrays)
+    if "classes" in wanted and len(arrays) == 1:
+        assert "has no such class" in refused(UsageError, tmp_path, "array", path, **wanted)
+        monkeypatch.setattr(datasets.arrays, "IN_MEMORY_BYTES", 100)
+        assert "has no such class" in refused(UsageError, tmp_path, "array", path, **wanted)
+        return
+    in_memory = load(tmp_path, "array", path, **wanted)
+    monkeypatch.setattr(datasets.arrays, "IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(store, "CHUNK_BYTES", 999)
+    mapped = load(tmp_path, "array", path, **wanted)
+    assert isinstance(mapped.train.examples, np.memmap)
+    assert mapped.fingerprint == in_memory.fingerprint
+    assert mapped.label_names == in_memory.label_names
+    for split in ("train", "evaluation"):
+        np.testing.assert_array_equal(getattr(mapped, split).examples, getattr(in_memory, split).examples)
+        np.testing.assert_array_equal(getattr(mapped, split).labels, getattr(in_memory, split).labels)
+    assert (mapped.evaluation is mapped.train) == (in_memory.evaluation is in_memory.train)
+
+
+def test_arrays_that_do_not_go_together_are_told(tmp_path):
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    for other in (pixels.astype(float), pixels[:, :2]):
+        np.savez(tmp_path / "a.npz", x_train=pixels, x_test=other)
+        assert "do not go together" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+
+
+def test_classes_that_leave_a_split_empty_are_told_whether_mapped_or_not(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", x_train=PIXELS, x_test=PIXELS[:1], y_train=np.arange(50) % 2, y_test=[2])
+    for limit in (1 << 30, 100):
+        monkeypatch.setattr(datasets.arrays, "IN_MEMORY_BYTES", limit)
+        words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", classes=("2",))
+        assert "0 to train on, 1 to evaluate" in words
 
 
 @pytest.mark.parametrize(
@@ -433,7 +471,7 @@ def test_what_a_header_claims_is_not_allocated(tmp_path):
 
 def test_an_archive_that_would_become_too_large_is_not_unpacked(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", data=np.zeros((1_000, 1_000), np.uint8))
-    monkeypatch.setattr(datasets.arrays, "BOMB_BYTES", 1_000)
+    monkeypatch.setattr(arrayfiles, "BOMB_BYTES", 1_000)
     assert "would become 1,000,128" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
@@ -596,44 +634,7 @@ def test_flags_of_other_data_sets_are_refused(launch, tmp_path):
     assert "--image_size does nothing with --dataset=iris" in err
 
 
-# TensorFlow Datasets: a stand-in of it, with the calls that are made.
-TFDS = """
-import io
-import types
-import numpy as np
-from PIL import Image
-
-decode = types.SimpleNamespace(SkipDecoding=lambda: "as stored")
-ReadConfig = dict
-as_numpy = iter
-
-
-def _encoded(shade):
-    file = io.BytesIO()
-    Image.new("RGB", (8, 6), (shade,) * 3).save(file, "png")
-    return file.getvalue()
-
-
-class Builder:
-    info = types.SimpleNamespace(
-        features={{"image": None, "label": types.SimpleNamespace(names=["dark", "light"])}}, splits={splits}
-    )
-
-    def download_and_prepare(self):
-        pass
-
-    def as_dataset(self, split, shuffle_files, decoders, read_config):
-        assert (shuffle_files, decoders) == (False, {{"image": "as stored"}})
-        for number in range(self.info.splits[split]):
-            image = b"broken" if number == 3 else _encoded(200 * (number % 2))
-            yield {{"image": image, "label": number % 2}}
-
-
-def builder(name, data_dir):
-    if name != "shades":
-        raise ValueError(f"Dataset {{name}} not found.\\nmore")
-    return Builder()
-"""
+# TensorFlow Datasets, of which formats.TFDS stands in
 
 
 @pytest.mark.parametrize("splits", [{"train": 10, "test": 3}, {"train": 30}])
@@ -651,6 +652,20 @@ def test_a_data_set_of_tfds_is_read_as_its_pictures_are(splits, tmp_path, monkey
         assert len(data.train.examples) + len(data.evaluation.examples) == 29
         assert 1 <= len(data.evaluation.examples) < 10
     assert "Dataset other not found." in refused(DataError, tmp_path, "tfds:other", "where")
+
+
+def test_only_classes_that_are_wanted_of_a_data_set_of_tfds_are_decoded(tmp_path, monkeypatch):
+    (tmp_path / "tensorflow_datasets.py").write_text(TFDS.format(splits={"train": 30}))
+    monkeypatch.syspath_prepend(tmp_path)
+    data = load(tmp_path, "tfds:shades", "where", classes=("dark",))  # The broken one is light.
+    assert seen(data) == {"dark": (0, 0, 0)}
+    assert len(data.train.examples) + len(data.evaluation.examples) == 15
+    assert "known: 0 dark, 1 light" in refused(UsageError, tmp_path, "tfds:shades", "where", classes=("grey",))
+
+
+@pytest.mark.parametrize("name", ["tfds", "tfds:", "mnist:1", "mnist:"])
+def test_names_go_on_after_a_colon_only_where_there_are_several_of_a_kind(name, tmp_path):
+    assert "tfds:NAME" in refused(UsageError, tmp_path, name, "where")
 
 
 def test_without_tfds_its_installation_is_the_remedy(tmp_path):

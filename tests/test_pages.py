@@ -8,7 +8,8 @@ import pytest
 
 import trainer
 from trainer import config as configs
-from trainer import datasets, pages
+from trainer import pages
+from trainer.modes.loading import load
 from trainer.provenance import Provenance
 
 WEIGHTS = {"encoder/code/kernel": np.zeros((64, 5)), "decoder/bias": np.zeros((8, 8, 1))}
@@ -17,7 +18,7 @@ WORDS = {"network": "dense 64 -> 5", "data": "digits: some", "training": "many s
 
 def made(*arguments: str) -> dict[str, str]:
     config, given = configs.parse(arguments)
-    data = datasets.load(config.dataset, datasets.Sources(), config.classes)
+    data = load(config)
     numerics = {"processor": "a | fast one", "tensorflow": "2", "keras": "3", "numpy": "4"}
     provenance = Provenance(
         run_id="0123", flags={}, data=data.fingerprint, where="here", numerics=numerics, repeatable=True
@@ -55,7 +56,7 @@ def test_the_network_is_a_table_of_weights():
 
 def test_the_data_are_told_by_counts_range_fingerprint_and_classes():
     page = made("--classes=1,5")["run/data"]
-    fingerprint = datasets.load("digits", datasets.Sources(), ("1", "5")).fingerprint
+    fingerprint = load(configs.parse(["--classes=1,5"])[0]).fingerprint
     assert f"`{fingerprint}`" in page
     assert "values 0 to 16, divided by 16" in page
     assert "classes: 1: 151, 5: 152\n" in page

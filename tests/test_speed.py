@@ -67,10 +67,10 @@ def test_pictures_made_here_are_read_as_the_data_sets_and_none_is_like_another(t
     monkeypatch.setattr(data.mnist, "NUM_TRAIN", 30)
     monkeypatch.setattr(data.mnist, "NUM_EVALUATION", 20)
     data.write(tmp_path)
-    found = datasets.load("mnist", datasets.Sources(str(tmp_path), None), ())
+    found = datasets.load("mnist", datasets.Sources(str(tmp_path)))
     assert found.train.examples.shape == (30, 28, 28, 1)
     assert len(np.unique(found.train.examples.reshape(30, -1), axis=0)) == 30
-    horses = datasets.load("cifar_horse", datasets.Sources(str(tmp_path), None), ())
+    horses = datasets.load("cifar_horse", datasets.Sources(str(tmp_path)))
     assert horses.train.examples.shape == (5_000, 32, 32, 1)
 
 

@@ -210,8 +210,8 @@ def test_what_needs_no_data_does_not_load_them(use, monkeypatch):
 def test_other_data_than_it_was_trained_on_are_refused(use, monkeypatch):
     load = datasets.load
 
-    def other(name, sources, classes=()):
-        return datasets.keep_classes(load(name, sources), ["1", "2"])
+    def other(name, sources):
+        return load(name, datasets.Sources(wanted=datasets.Wanted(classes=("1", "2"))))
 
     monkeypatch.setattr(datasets, "load", other)
     assert "is not what this run was trained on" in use("digits", "encode", code=2)

@@ -78,3 +78,8 @@ def said(error: Exception) -> str:
     """What an exception says, in one line, without what TensorFlow wraps around it."""
     text = (error.strerror if isinstance(error, OSError) else "") or next(iter(str(error).splitlines()), "")
     return re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\].*$", "", text)
+
+
+def printable(name: object) -> str:
+    """A name in one line, with ? for bytes that are no text: those of a file's name can be anything."""
+    return " ".join(str(name).encode(errors="replace").decode().split())

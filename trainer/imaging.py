@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from trainer.errors import said
 
 MAX_PIXELS = 64_000_000  # of a picture; what claims more is not decoded
 STRIP_PIXELS = 1 << 20  # Wide numbers are converted so many at a time.
+UPRIGHT = 1  # of EXIF's orientations
 LAYERED = "PSD"  # Its further frames are layers: the first is the whole picture.
 # Pillow names these, and never decodes them itself: EPS is a program that Ghostscript would run.
 NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
@@ -82,9 +83,9 @@ def decode(
                     tell(image.size)
                 moves = getattr(image, "is_animated", False) and image.format != LAYERED
                 _read_small(image, target)
-                picture = _eight_bits(_upright(image))
-            picture, resized = _fitted(_plain(picture), target)
-            picture, transparent = _on_white(picture)
+                picture, resized = _fitted(_plain(_eight_bits(_upright(image))), target)
+                picture, transparent = _on_white(picture)
+                pixels, greyed = _channels(np.asarray(picture), target.channels)
         except BadPicture:
             raise
         except Image.DecompressionBombError as error:
@@ -96,7 +97,6 @@ def decode(
             ) from error
         except Exception as error:  # A damaged picture can raise anything at all.
             raise BadPicture("cannot be read as a picture", said(error) or type(error).__name__) from error
-    pixels, greyed = _channels(np.asarray(picture), target.channels)
     return pixels, ["cut to its first frame"] * moves + ["laid on white"] * transparent + resized + greyed
 
 
@@ -122,6 +122,8 @@ def _read_small(image: Image.Image, target: Target) -> None:
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
+        if image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) == UPRIGHT:
+            return image  # As nearly all are; Pillow would copy it.
         return ImageOps.exif_transpose(image)
     except Exception:  # The picture is there. EXIF that is broken, in whatever way, says nothing of it.
         return image
@@ -150,7 +152,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _plain(image: Image.Image) -> Image.Image:
     """Grey, RGB or, if anything may shine through, RGBA."""
     if not image.has_transparency_data:
-        return image if image.mode == "L" else image.convert("RGB")
+        return image if image.mode in ("L", "RGB") else image.convert("RGB")
     clear = image.info.get("transparency")
     if isinstance(clear, tuple) and max(clear) > 255:  # Pillow reads colours of 16 bits as 8, but not this one.
         image.info["transparency"] = tuple(value >> 8 for value in clear)
@@ -181,7 +183,7 @@ def _fitted(picture: Image.Image, target: Target) -> tuple[Image.Image, list[str
     down = min(picture.height, max(1, round(picture.width * height / width)))
     left, top = (picture.width - across) // 2, (picture.height - down) // 2
     cropped = ["cropped to its middle"] if (across, down) != picture.size else []
-    part = picture.crop((left, top, left + across, top + down))
+    part = picture.crop((left, top, left + across, top + down)) if cropped else picture
     return part.resize((width, height), Image.Resampling.LANCZOS), [*cropped, words]
 
 

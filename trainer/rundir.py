@@ -219,7 +219,7 @@ def set_aside(run: pathlib.Path) -> pathlib.Path | None:
 
 def _data_name(config: Config) -> str:
     """The data set; of a person's own data, what their folder or file is called too."""
-    if config.dataset not in configs.OWN or config.data_dir is None:
+    if config.dataset not in configs.OWN_FILES or config.data_dir is None:
         return config.dataset.replace(":", "-").replace("/", "-")
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", pathlib.Path(config.data_dir).stem)
     return f"{config.dataset}-{stem}" if stem.strip("._-") else config.dataset

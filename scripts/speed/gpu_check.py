@@ -27,7 +27,7 @@ LISTED = "import tensorflow as tf; print([d.name for d in tf.config.list_physica
 REBUILT = """
 import sys, numpy as np, tensorflow as tf
 from trainer import datasets
-found = datasets.load("mnist", datasets.Sources(sys.argv[2], None), ()).evaluation.examples / np.float32(255)
+found = datasets.load("mnist", datasets.Sources(sys.argv[2])).evaluation.examples / np.float32(255)
 network = tf.saved_model.load(sys.argv[1])
 rebuilt = network.signatures["serving_default"](images=tf.constant(found))["reconstructions"].numpy()
 print(float(np.square(rebuilt - found).mean(dtype=np.float64)))

@@ -5,12 +5,13 @@ import sys
 
 from speed.workloads import WORKLOADS, Inputs
 from trainer import config as configs
-from trainer import datasets, parts
+from trainer import parts
+from trainer.modes.loading import load
 
 
 def main(name: str, folder: str, *flags: str) -> None:
     config, _ = configs.parse([*WORKLOADS[name].flags("float32"), *flags])
-    data = datasets.load(config.dataset, datasets.Sources(config.data_dir, config.data_url), config.classes)
+    data = load(config)
     model = parts.network(config, data, "float32")
     weights = {v.path.removeprefix("autoencoder/"): v.numpy() for v in model.trainable_variables}
     Inputs(data.train.examples, model.mean.numpy(), weights).write(pathlib.Path(folder))

@@ -19,6 +19,7 @@ from trainer import config as configs
 from trainer import datasets
 from trainer import loop as loops
 from trainer import run as runs
+from trainer.modes.loading import load
 from trainer.recorder import Recorder
 from trainer.rundir import RunDirectory
 
@@ -116,7 +117,7 @@ def made(folder: str, arguments: list[str]) -> Iterator[runs.Run]:
     config, given = configs.parse([*arguments, f"--run_dir={folder}"])
     data = pictures()
     if "dataset" in given:
-        data = datasets.load(config.dataset, datasets.Sources(config.data_dir, config.data_url), config.classes)
+        data = load(config)
     directory = RunDirectory(config)
     with directory.locked():
         run = runs.Run(config, data, directory)

@@ -44,6 +44,7 @@ __all__ = [
     "NUMERICS",
     "OPTIMIZERS",
     "OWN",
+    "OWN_FILES",
     "PLACE",
     "PRECISIONS",
     "PRESENTATION",
@@ -69,12 +70,13 @@ __all__ = [
 
 
 # What each of these is told by is idle without.
-OWN = ("images", "array", "table")  # data sets that a person gives
+OWN_FILES = ("images", "array", "table")  # data sets that a person gives as --data_dir
+OWN = (*OWN_FILES, "tfds")  # those of which nobody else tells what is in them
 FOR_DATASETS = {
     **dict.fromkeys(("image_size", "color", "fit"), ("images", "tfds")),
     "label_column": ("table",),
     "standardise": ("table", "array", "iris"),
-    "eval_fraction": (*OWN, "tfds"),
+    "eval_fraction": OWN,
 }
 SWITCHES = {"noise_level": "noise", "beta": "variational", "pretrain_steps": "pretrain"}
 # What tells runs apart in a table of them, whether it differs from the default or not.

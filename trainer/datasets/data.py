@@ -9,7 +9,6 @@ import numpy as np
 from trainer.errors import DataError, UsageError
 
 ALIGNMENT = 64  # bytes
-OWN = ("images", "array", "table", "tfds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,11 +84,6 @@ class Data:
     def shape(self) -> tuple[int, ...]:
         """Of one example: (H, W, C) of a picture, (D,) of a row."""
         return self.train.examples.shape[1:]
-
-    @property
-    def is_own(self) -> bool:
-        """Whether it is a person's own, of which nobody else tells what is in it."""
-        return self.name.partition(":")[0] in OWN
 
     @property
     def is_pictures(self) -> bool:

@@ -1,36 +1,26 @@
 """Folders of pictures: found, decoded once by all cores, and stored as plain pixels."""
 
 import collections
-import concurrent.futures
 import dataclasses
 import functools
-import io
-import multiprocessing
 import os
 import pathlib
-import stat
-from collections.abc import Iterable, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 
 import numpy as np
 import PIL
 
-from trainer import imaging
-from trainer.datasets import meter, splitting, store
+from trainer.datasets import decoding, meter, own, splitting, store
 from trainer.datasets.data import Data
-from trainer.datasets.sources import Sources, printable
-from trainer.errors import DataError, UsageError, said
-from trainer.imaging import BadPicture, Target
+from trainer.datasets.own import BAD_KEPT, NO_LABEL
+from trainer.datasets.sources import Sources
+from trainer.errors import DataError, UsageError, printable, said
+from trainer.imaging import Target
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
-MAX_FILE_BYTES = 1 << 30
 # What other tools call the folders of a data set that has a split of its own.
 TRAIN_FOLDERS, EVALUATION_FOLDERS = ("train", "training"), ("eval", "evaluation", "test", "val", "valid", "validation")
-NO_LABEL = "all"
-FILES_A_JOB, FILES_FOR_ONE = 64, 256  # Fewer are decoded here: other processes take a while to start.
-MAX_BAD_KEPT = 1_000
-SIZES_SHOWN = 3
+ENDINGS_SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,25 +38,6 @@ class Listing:
     notes: Sequence[str]
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """Some files to be decoded into consecutive rows of a file: all that another process has to know."""
-
-    root: str
-    names: Sequence[str]
-    target: Target
-    path: str
-    first: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What became of a job: the rows that stayed empty, each with its reason, and how many had which size."""
-
-    bad: Sequence[tuple[int, str]]
-    sizes: collections.Counter[str]
-
-
 def images(sources: Sources) -> Data:
     """Pictures of one's own: `--data_dir` is a folder of them, its sub-folders are their labels.
 
@@ -76,14 +47,16 @@ def images(sources: Sources) -> Data:
       UsageError: no folder was given, or classes that there are not.
       DataError: no pictures; or bad ones, unless those are to be left out.
     """
-    root, wanted = sources.own_folder("images"), sources.wanted
+    root, wanted = own.folder(sources.data_dir, "images"), sources.wanted
     listing = found_in(root)
     place = _Places(listing.names)
-    kept = [number for number, name in enumerate(listing.names) if wanted.keeps(place.label(name))]
+    kept = [
+        number for number, name in enumerate(listing.names) if not wanted.classes or place.label(name) in wanted.classes
+    ]
     if not kept:
         raise _nothing(root, listing, place, wanted.classes)
     names = [listing.names[number] for number in kept]
-    target = Target(*wanted.image_size, 1 if wanted.color == "grey" else 3, wanted.fit)
+    target = wanted.target
     found = store.stored(
         sources.cache,
         {
@@ -164,7 +137,7 @@ def found_in(root: pathlib.Path) -> Listing:
     pictures.sort()
     notes = []
     if others:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in others.most_common(SIZES_SHOWN))
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in others.most_common(ENDINGS_SHOWN))
         notes.append(f"left out, not named as pictures: {others.total():,} files ({kinds})")
     if linked:
         notes.append(f"left out, links to folders: {linked:,}")
@@ -202,17 +175,17 @@ def _make(
     label_names = sorted({place.label(name) for name in names})
     numbers = {name: number for number, name in enumerate(label_names)}
     labels, bad, sizes = [], [], collections.Counter[str]()
-    jobs: list[Job] = []
+    jobs: list[decoding.Job] = []
     parts = [[name for name, last in zip(names, evaluates, strict=True) if last == which] for which in (False, True)]
     for split, part in zip(store.SPLITS, parts, strict=True):
         store.reserve(folder / split, len(part) * int(np.prod(target.shape)))
         jobs += [
-            Job(str(root), part[start : start + FILES_A_JOB], target, str(folder / split), start)
-            for start in range(0, len(part), FILES_A_JOB)
+            decoding.Job(str(root), part[start : start + decoding.FILES_A_JOB], target, str(folder / split), start)
+            for start in range(0, len(part), decoding.FILES_A_JOB)
         ]
     empty: dict[str, set[int]] = {str(folder / split): set() for split in store.SPLITS}
     with meter.Meter(f"{len(names):,} pictures", len(names), sources.say, "decoding", unit="pictures") as progress:
-        for job, report in _reports(jobs, len(names)):
+        for job, report in decoding.reports(jobs, len(names)):
             progress.advance(len(job.names))
             sizes += report.sizes
             for row, reason in report.bad:
@@ -228,17 +201,14 @@ def _make(
             found=f"{printable(bad[0][0])} {bad[0][1]}",
             remedy="give other files",
         )
-    shown = ", ".join(f"{size} ({count:,})" for size, count in sizes.most_common(SIZES_SHOWN))
-    more = f" and {len(sizes) - SIZES_SHOWN:,} other sizes" if len(sizes) > SIZES_SHOWN else ""
-    made_into = f"{target.width}x{target.height}, {sources.wanted.color}, {target.fit}"
     return store.Made(
         shape=target.shape,
         dtype="uint8",
         labels=labels,
         label_names=label_names,
         scale=255.0,
-        notes=[f"pictures of {shown}{more} were made {made_into}"],
-        bad=sorted(bad)[:MAX_BAD_KEPT],
+        notes=[sources.wanted.note_of_sizes(sizes)],
+        bad=sorted(bad)[:BAD_KEPT],
         num_bad=len(bad),
     )
 
@@ -252,96 +222,3 @@ def _close_gaps(path: pathlib.Path, shape: tuple[int, ...], rows: Sequence[int],
                 if place != row:
                     os.pwrite(file.fileno(), os.pread(file.fileno(), size, row * size), place * size)
             file.truncate(len(rows) * size)
-
-
-def _reports(jobs: Sequence[Job], count: int) -> Iterable[tuple[Job, Report]]:
-    """What became of each job, as soon as it is known."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if count < FILES_FOR_ONE or cores == 1:
-        yield from ((job, run(job)) for job in jobs)
-        return
-    unknown = list(jobs)
-    try:
-        for job, report in _by_others(jobs, cores):
-            unknown.remove(job)
-            yield job, report
-    except BrokenProcessPool:  # One of the files has ended a process: each of them alone now.
-        for job in unknown:
-            yield from ((single, _alone(single)) for single in _single(job))
-
-
-def _by_others(jobs: Sequence[Job], processes: int) -> Iterable[tuple[Job, Report]]:
-    # Not forked: this process has threads.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
-        try:
-            left = iter(jobs)
-            running = {pool.submit(run, job): job for job, _ in zip(left, range(4 * processes), strict=False)}
-            while running:
-                done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-                for future in done:
-                    yield running.pop(future), future.result()
-                    if (job := next(left, None)) is not None:
-                        running[pool.submit(run, job)] = job
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _single(job: Job) -> Iterable[Job]:
-    return (dataclasses.replace(job, names=[name], first=job.first + number) for number, name in enumerate(job.names))
-
-
-def _alone(job: Job) -> Report:
-    try:
-        return next(iter(_by_others([job], 1)))[1]
-    except BrokenProcessPool:
-        return Report([(job.first, "ends the process that decodes it")], collections.Counter())
-
-
-def run(job: Job) -> Report:
-    """Does a job; rows of files that cannot be used stay as they are."""
-    bad, sizes = [], collections.Counter[str]()
-    size = int(np.prod(job.target.shape))
-    with open(job.path, "r+b") as file:
-        for row, name in enumerate(job.names, start=job.first):
-            try:
-                pixels, shape = decode(job.root, name, job.target)
-            except BadPicture as error:
-                bad.append((row, f"{error.what} ({error.found})"))
-                continue
-            sizes[shape] += 1
-            os.pwrite(file.fileno(), pixels.tobytes(), row * size)
-    return Report(bad, sizes)
-
-
-def decode(root: str, name: str, target: Target) -> tuple[np.ndarray, str]:
-    """One file's pixels, [H, W, C] uint8, and the size that the picture had, in words.
-
-    Raises:
-      BadPicture: it is none; or no plain file in this folder.
-    """
-    try:
-        content = _read(os.path.join(root, name), root)
-    except OSError as error:
-        raise BadPicture("cannot be read", said(error)) from error
-    sizes: list[tuple[int, int]] = []
-    pixels, _ = imaging.decode(io.BytesIO(content), target, FORMATS, sizes.append)
-    return pixels, "x".join(map(str, sizes[0]))
-
-
-def _read(path: str, root: str) -> bytes:
-    """A file's content, never that of a device, a pipe, or of what a link leads to outside of the folder."""
-    if os.path.islink(path):
-        path = os.path.realpath(path)
-        if os.path.commonpath([path, os.path.realpath(root)]) != os.path.realpath(root):
-            raise BadPicture("is a link to outside of the folder", "only what is in it is read")
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise BadPicture("is no plain file", "a pipe, a socket or a device")
-        if found.st_size > MAX_FILE_BYTES:
-            raise BadPicture("is too large a file", f"{found.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-        if found.st_size == 0:
-            raise BadPicture("is empty", "0 bytes")
-        return file.read(MAX_FILE_BYTES + 1)

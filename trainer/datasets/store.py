@@ -21,7 +21,7 @@ from trainer import files
 from trainer.datasets.data import Data, Known, Split
 from trainer.errors import DataError
 
-SCHEMA = 1
+SCHEMA = 2
 ABOUT, LABELS, TOTAL = "about.json", "labels-{}.npy", "total.npy"
 SPLITS = ("train", "eval")
 CHUNK_BYTES = 16 << 20
@@ -149,12 +149,14 @@ def _describe(folder: pathlib.Path, made: Made) -> dict[str, Any]:
     # As `Data.fingerprint` has it of arrays.
     digest = hashlib.sha256(f"{made.scale}".encode())
     low, high, total = np.inf, -np.inf, np.zeros(made.shape)
-    for split, count in zip(SPLITS, counts, strict=True):
+    # What trains evaluates too, where nothing else does.
+    splits = [(SPLITS[0], counts[0]), (SPLITS[1], counts[1]) if counts[1] else (SPLITS[0], counts[0])]
+    for number, (split, count) in enumerate(splits):
         examples = mapped(folder / split, made.dtype, (count, *made.shape))
         digest.update(f"{examples.dtype} {examples.shape}".encode())
         for rows in chunks(examples):
             digest.update(rows.data)
-            if split == "train":
+            if number == 0:
                 low, high = min(low, float(rows.min())), max(high, float(rows.max()))
                 total += rows.sum(axis=0, dtype=np.float64)
     np.save(folder / TOTAL, total, allow_pickle=False)

@@ -1,5 +1,6 @@
 """Tables of one's own: .csv files, read by Python's csv module, one number after the other looked at."""
 
+import array
 import codecs
 import csv
 import pathlib
@@ -7,16 +8,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from trainer.datasets import splitting
+from trainer.datasets import own, splitting
 from trainer.datasets.data import Data, Split
-from trainer.datasets.sources import Sources, printable
-from trainer.errors import DataError, UsageError, said
+from trainer.datasets.own import BAD_KEPT, NO_LABEL
+from trainer.datasets.sources import Sources
+from trainer.errors import DataError, UsageError, printable, said
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
 MAX_COLUMNS = 100_000
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 SAMPLED_LINES = 50  # by which delimiter, heading and kinds of columns are told
-NO_LABEL = "all"
 
 
 def table(sources: Sources) -> Data:
@@ -30,7 +32,7 @@ def table(sources: Sources) -> Data:
       UsageError: no file was given; no such column.
       DataError: a row of another length, a cell that is no finite number (by row and column), no rows or no numbers.
     """
-    path = sources.own_file("table", SUFFIXES)
+    path = own.file(sources.data_dir, "table", SUFFIXES)
     lines = _Lines(path)
     try:
         return _read(path, lines, sources)
@@ -150,8 +152,9 @@ class _Rows:
 
     def __init__(self, names: Sequence[str], numeric: Sequence[int], label: int | None) -> None:
         self._names, self._label, self.numeric = names, label, numeric
-        self.values: list[np.ndarray] = []
-        self.labels: list[str] = []
+        # Python's own numbers would take seven times as much.
+        self._values, self._labels = array.array("f"), array.array("q")
+        self._numbers: dict[str, int] = {}
         self.bad: list[tuple[str, str]] = []
         self.num_bad = 0
 
@@ -163,31 +166,41 @@ class _Rows:
     @property
     def total(self) -> int:
         """Rows, good and bad."""
-        return len(self.values) + self.num_bad
+        return len(self._labels) + self.num_bad
+
+    def examples(self) -> np.ndarray:
+        """[N, D] float32, the good ones."""
+        return np.frombuffer(self._values, np.float32).reshape(-1, len(self.numeric))
+
+    def labels(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Of the good ones: [N] int64, and the meanings, ascending."""
+        names = sorted(self._numbers)
+        order = np.empty(len(names), np.int64)
+        order[[self._numbers[name] for name in names]] = np.arange(len(names))
+        return order[np.frombuffer(self._labels, np.int64)], tuple(names)
 
     def take(self, line: int, row: Sequence[str]) -> None:
         """One more."""
         if len(row) != len(self._names):
             self._refuse(line, f"has {len(row):,} cells; the first line has {len(self._names):,}")
             return
-        numbers = [_number(row[column]) for column in self.numeric]
-        for column, value in zip(self.numeric, numbers, strict=True):
+        numbers = []
+        for column in self.numeric:
+            value = _number(row[column])
             if value is None or not abs(value) <= MAX_FLOAT32:
                 shown = printable(row[column])[:40]
                 what = f"'{shown}'" if shown else "nothing"
                 self._refuse(line, f"has {what} in the column '{printable(self._names[column])}', not a finite number")
                 return
-        self.values.append(np.array(numbers, np.float32))
-        self.labels.append(NO_LABEL if self._label is None else row[self._label].strip())
+            numbers.append(value)
+        self._values.extend(numbers)
+        label = NO_LABEL if self._label is None else row[self._label].strip()
+        self._labels.append(self._numbers.setdefault(label, len(self._numbers)))
 
     def _refuse(self, line: int, reason: str) -> None:
         self.num_bad += 1
-        if len(self.bad) < MAX_BAD_KEPT:
+        if len(self.bad) < BAD_KEPT:
             self.bad.append((f"line {line:,}", reason))
-
-
-MAX_FLOAT32 = float(np.finfo(np.float32).max)
-MAX_BAD_KEPT = 100
 
 
 def _data(path: pathlib.Path, found: _Rows, sources: Sources) -> Data:
@@ -196,19 +209,17 @@ def _data(path: pathlib.Path, found: _Rows, sources: Sources) -> Data:
     if found.left_out:
         shown = ", ".join(map(printable, found.left_out[:10])) + (", ..." if len(found.left_out) > 10 else "")
         notes.append(f"left out, columns that are no numbers: {shown}")
-    if not found.values:
+    examples = found.examples()
+    if not len(examples):
         raise DataError(
             f"{printable(path)} holds no row that can be used",
             found=f"{found.total:,} rows; " + ("; ".join(f"{name} {why}" for name, why in found.bad[:1]) or "no more"),
             remedy="give a table with numbers in it",
         )
-    examples = np.stack(found.values)
     constant = np.asarray(found.numeric)[np.ptp(examples, axis=0) == 0].tolist()
     if constant:
         notes.append(f"the same in every row: {len(constant):,} columns, the first is number {constant[0] + 1}")
-    label_names = tuple(sorted(set(found.labels)))
-    numbers = {name: number for number, name in enumerate(label_names)}
-    labels = np.array([numbers[name] for name in found.labels], np.int64)
+    labels, label_names = found.labels()
     evaluates = splitting.by_index(len(examples), wanted.eval_fraction)
     train = Split(examples[~evaluates], labels[~evaluates])
     return Data(

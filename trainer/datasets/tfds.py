@@ -15,14 +15,13 @@ import numpy as np
 import PIL
 
 from trainer import imaging
-from trainer.datasets import splitting, store
+from trainer.datasets import classes, splitting, store
 from trainer.datasets.data import Data
-from trainer.datasets.pictures import NO_LABEL
+from trainer.datasets.own import BAD_KEPT, NO_LABEL, Wanted
 from trainer.datasets.sources import Sources
 from trainer.errors import DataError, UsageError, said
 from trainer.imaging import BadPicture, Target
 
-PREFIX = "tfds:"
 EVALUATION_SPLITS = ("test", "validation")
 
 
@@ -39,33 +38,29 @@ class _Read:
     bad: Sequence[tuple[str, str]]
 
 
-def images(name: str, sources: Sources) -> Data:
-    """A data set of TensorFlow Datasets with a feature `image`, and if it has one `label`.
+def images(sources: Sources) -> Data:
+    """`tfds:NAME`: a data set of TensorFlow Datasets with a feature `image`, and if it has one `label`.
 
     Its `train` trains and its `test` or `validation` evaluates; without these, `--eval_fraction`. `--data_dir` is where
-    TensorFlow Datasets keeps its files.
-
-    Args:
-      name: theirs, such as mnist or cats_vs_dogs:4.0.1.
-      sources: what is wanted.
+    TensorFlow Datasets keeps its files. NAME is theirs, such as mnist or cats_vs_dogs:4.0.1.
 
     Raises:
-      UsageError: the library is not installed.
+      UsageError: the library is not installed; or classes that there are not.
       DataError: it has no such data set, it cannot be downloaded, or has no pictures.
     """
-    wanted = sources.wanted
-    target = Target(*wanted.image_size, 1 if wanted.color == "grey" else 3, wanted.fit)
+    name, wanted = sources.variant, sources.wanted
     found = store.stored(
         sources.cache,
         {
-            "kind": f"{PREFIX}{name}",
+            "kind": f"tfds:{name}",
             "data_dir": sources.data_dir,
-            "target": dataclasses.astuple(target),
+            "target": dataclasses.astuple(wanted.target),
             "decoder": f"Pillow {PIL.__version__}",
             "eval_fraction": wanted.eval_fraction,
+            "classes": wanted.classes,
         },
-        functools.partial(_make, name=name, sources=sources, target=target),
-        name=f"{PREFIX}{name}",
+        functools.partial(_make, name=name, sources=sources),
+        name=f"tfds:{name}",
         source=f"TensorFlow Datasets in {sources.data_dir or 'its own cache'}",
         say=sources.say,
     )
@@ -74,29 +69,31 @@ def images(name: str, sources: Sources) -> Data:
     return dataclasses.replace(found.data, notes=(*found.data.notes, *skipped))
 
 
-def _make(folder: pathlib.Path, *, name: str, sources: Sources, target: Target) -> store.Made:
+def _make(folder: pathlib.Path, *, name: str, sources: Sources) -> store.Made:
     if importlib.util.find_spec("tensorflow_datasets") is None:
         raise UsageError(
-            f"--dataset={PREFIX}{name} needs TensorFlow Datasets",
+            f"--dataset=tfds:{name} needs TensorFlow Datasets",
             found="it is not installed",
             remedy="pip install '.[tfds]', in the checkout",
         )
+    wanted, target = sources.wanted, sources.wanted.target
     sources.say(f"reading {name} through TensorFlow Datasets; the first time it downloads it")
     # In a process of its own: TensorFlow is not to begin here before a run has said what it computes on.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
-            label_names, reads, shown = pool.submit(_read, name, sources.data_dir, str(folder), target).result()
+            label_names, reads, sizes = pool.submit(_read, name, sources.data_dir, str(folder), wanted).result()
         except Exception as error:  # The library's builders raise whatever they like.
             raise DataError(
                 f"TensorFlow Datasets cannot give {name}",
                 found=said(error)[:300] or type(error).__name__,
                 remedy="mend the name, or --data_dir; or download it where there is a network",
             ) from error
+    classes.numbers(f"tfds:{name}", label_names, wanted.classes)
     bad = [(f"{split} {number}", reason) for split, read in reads.items() for number, reason in read.bad]
     labels = [np.array(read.labels, np.int64) for read in reads.values()]
     if len(labels) == 1:
-        evaluates = splitting.by_index(len(labels[0]), sources.wanted.eval_fraction)
+        evaluates = splitting.by_index(len(labels[0]), wanted.eval_fraction)
         _divide(folder, evaluates, target)
         labels = [labels[0][~evaluates], labels[0][evaluates]]
     return store.Made(
@@ -105,8 +102,8 @@ def _make(folder: pathlib.Path, *, name: str, sources: Sources, target: Target) 
         labels=labels,
         label_names=label_names,
         scale=255.0,
-        notes=[f"pictures of {shown} were made {target.width}x{target.height}, {sources.wanted.color}, {target.fit}"],
-        bad=bad[:1_000],
+        notes=[wanted.note_of_sizes(sizes)],
+        bad=bad[:BAD_KEPT],
         num_bad=len(bad),
     )
 
@@ -122,11 +119,13 @@ def _divide(folder: pathlib.Path, evaluates: np.ndarray, target: Target) -> None
     (folder / "rest").replace(folder / "train")
 
 
-def _read(name: str, data_dir: str | None, folder: str, target: Target) -> tuple[Sequence[str], dict[str, _Read], str]:
+def _read(
+    name: str, data_dir: str | None, folder: str, wanted: Wanted
+) -> tuple[Sequence[str], dict[str, _Read], collections.Counter[str]]:
     """Downloads and reads a data set; writes the pixels of its splits.
 
     Returns:
-      The meanings of labels; what was read of `train` and, if there is a split for it, of `eval`; and the sizes of most
+      The meanings of labels; what was read of `train` and, if there is a split for it, of `eval`; and the sizes of
       pictures, in words.
     """
     import tensorflow_datasets
@@ -141,7 +140,8 @@ def _read(name: str, data_dir: str | None, folder: str, target: Target) -> tuple
     if other is not None:
         theirs["eval"] = other
     names = list(getattr(features["label"], "names", None) or []) if "label" in features else []
-    sizes, reads = collections.Counter[tuple[int, int]](), {}
+    kept = [number for number, label in enumerate(names) if {label, str(number)} & set(wanted.classes or [label])]
+    sizes, reads = collections.Counter[str](), {}
     for ours, split in theirs.items():
         # Not decoded: so that the same is done to pictures as everywhere; and in one order.
         dataset = builder.as_dataset(
@@ -153,15 +153,19 @@ def _read(name: str, data_dir: str | None, folder: str, target: Target) -> tuple
         labels, bad = [], []
         with open(pathlib.Path(folder) / ours, "wb") as file:
             for number, example in enumerate(tensorflow_datasets.as_numpy(dataset)):
+                label = int(example["label"]) if names else 0
+                if names and label not in kept:
+                    continue
                 try:
                     pixels, _ = imaging.decode(
-                        io.BytesIO(example["image"]), target, tell=lambda size: sizes.update([size])
+                        io.BytesIO(example["image"]),
+                        wanted.target,
+                        tell=lambda size: sizes.update(["x".join(map(str, size))]),
                     )
                 except BadPicture as error:
                     bad.append((str(number), f"{error.what} ({error.found})"))
                     continue
                 file.write(pixels.data)
-                labels.append(int(example["label"]) if names else 0)
+                labels.append(label)
         reads[ours] = _Read(labels, bad)
-    shown = ", ".join(f"{width}x{height} ({count:,})" for (width, height), count in sizes.most_common(3))
-    return names or [NO_LABEL], reads, shown
+    return names or [NO_LABEL], reads, sizes

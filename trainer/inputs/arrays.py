@@ -5,20 +5,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.errors import DataError, HourglassError, UsageError, said
+from trainer import arrayfiles
+from trainer.arrayfiles import BadArray
+from trainer.errors import DataError, HourglassError, UsageError, printable
 from trainer.inputs.given import Inputs
-from trainer.inputs.wording import ARRAY, brief, meaning, numbers_of, printable, shape_of, shapes_of, wanted
+from trainer.inputs.wording import ARRAY, brief, meaning, numbers_of, shape_of, shapes_of, wanted
 
 
 def from_array(path: pathlib.Path, shape: tuple[int, ...]) -> Inputs:
     """An .npy file of one example or more."""
     try:
-        with open(path, "rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except Exception as error:  # A damaged header is parsed as Python, and can raise anything at all.
+        array = arrayfiles.members(path)[arrayfiles.ONLY].read()
+    except BadArray as error:
         raise DataError(
             f"{printable(path)} cannot be read as an {ARRAY} file",
-            found=said(error) or type(error).__name__,
+            found=str(error),
             remedy="write it with numpy.save, as an array of numbers",
         ) from error
     examples = _batch(array, shape)

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from trainer import imaging
-from trainer.errors import DataError, UsageError, said
+from trainer.errors import DataError, UsageError, printable, said
 from trainer.imaging import BadPicture, Target
 from trainer.inputs.given import Inputs
-from trainer.inputs.wording import ARRAY, joined, listed, printable
+from trainer.inputs.wording import ARRAY, joined, listed
 
 MAX_PICTURES = 10_000  # of a folder
 MAX_NOTES = 10

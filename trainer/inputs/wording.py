@@ -1,9 +1,10 @@
 """How what was given, and what is expected, is said in errors."""
 
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+
+from trainer.errors import printable
 
 ARRAY = ".npy"
 MAX_SHOWN = 60  # characters of what was given
@@ -58,8 +59,3 @@ def brief(text: str) -> str:
     """What was given, cut where it is long."""
     text = printable(text)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-
-
-def printable(name: str | pathlib.Path) -> str:
-    """A name in one line, with ? for bytes that are no text: those of a file's name can be anything."""
-    return " ".join(str(name).encode(errors="replace").decode().split())

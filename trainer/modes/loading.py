@@ -16,6 +16,7 @@ def load(config: Config) -> Data:
       UsageError, DataError: as `datasets.load`.
     """
     wanted = Wanted(
+        classes=config.classes,
         image_size=config.image_size,
         color=config.color,
         fit=config.fit,
@@ -23,7 +24,6 @@ def load(config: Config) -> Data:
         standardise=config.standardise,
         eval_fraction=config.eval_fraction,
         on_bad_file=config.on_bad_file,
-        classes=config.classes,
     )
     sources = Sources(config.data_dir, config.data_url, log.info, wanted, config.cache_dir)
-    return datasets.load(config.dataset, sources, config.classes)
+    return datasets.load(config.dataset, sources)

@@ -65,7 +65,7 @@ def train(config: Config, given: frozenset[str]) -> int:
 
 def _load(config: Config) -> Data:
     data = load(config)
-    if data.is_own:
+    if config.dataset.partition(":")[0] in configs.OWN:
         for line in findings.lines(data):
             log.info(line)
     return data

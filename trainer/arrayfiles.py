@@ -1,0 +1,155 @@
+"""NumPy's files -> arrays. Nothing in them is run; nothing that a header only claims is allocated. No TensorFlow."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import pathlib
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any
+
+import numpy as np
+
+from trainer.errors import printable, said
+
+SUFFIXES = (".npy", ".npz")
+ONLY = "data"  # what the array of an .npy file is called
+# Of an archive's member: what is larger and packed more tightly is a bomb; pictures do not shrink so far.
+BOMB_BYTES, BOMB_RATIO = 256 << 20, 200
+VERSIONS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,  # Differs in how fields are named, which only records have.
+}
+
+
+class BadArray(Exception):
+    """A file that is damaged, or holds what only unpickling could read; says what is wrong with it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One array in a file, of which only the header has been read.
+
+    Attributes:
+      shape, dtype: of it.
+      by_columns: whether it is stored in Fortran's order.
+      open: the file, from its first byte on.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    by_columns: bool
+    open: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
+
+    @property
+    def nbytes(self) -> int:
+        """Of its numbers."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def read(self) -> np.ndarray:
+        """All of it.
+
+        Raises:
+          BadArray: it is damaged.
+        """
+        with _told(), self.open() as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+    def chunks(self, num_bytes: int) -> Iterator[np.ndarray]:
+        """All of it, its first axis cut into parts of about so many bytes. As `read`."""
+        rows = max(1, num_bytes * self.shape[0] // max(1, self.nbytes))
+        if self.by_columns:  # The first row is everywhere in it.
+            whole = self.read()
+            yield from (whole[start : start + rows] for start in range(0, len(whole), rows))
+            return
+        size = self.nbytes // self.shape[0]
+        with _told(), self.open() as file:
+            _header(file)
+            for start in range(0, self.shape[0], rows):
+                count = min(rows, self.shape[0] - start)
+                content = file.read(count * size)
+                if len(content) != count * size:
+                    raise BadArray(f"it ends in row {start + len(content) // max(1, size):,} of {self.shape[0]:,}")
+                yield np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
+
+
+def members(path: pathlib.Path) -> Mapping[str, Member]:
+    """The arrays in an .npy or .npz file, by name.
+
+    Raises:
+      BadArray: it is damaged, is a bomb, or holds objects.
+    """
+    with _told():
+        if path.suffix.lower() == ".npy":
+            return {ONLY: _member(lambda: open(path, "rb"), path.stat().st_size)}
+        with zipfile.ZipFile(path) as archive:
+            found = {}
+            for info in archive.infolist():
+                name = info.filename.removesuffix(".npy")
+                if not info.is_dir() and name != info.filename:
+                    _check_bomb(info)
+                    found[name] = _member(functools.partial(_opened, path, info), info.file_size)
+            return found
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Whatever is raised while a damaged file is read, as one kind."""
+    try:
+        yield
+    except BadArray:
+        raise
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        MemoryError,
+        NotImplementedError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise BadArray(said(error) or type(error).__name__) from error
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    with zipfile.ZipFile(path) as archive, archive.open(info) as file:
+        yield file
+
+
+def _check_bomb(info: zipfile.ZipInfo) -> None:
+    if info.file_size > BOMB_BYTES and info.file_size > BOMB_RATIO * max(1, info.compress_size):
+        raise BadArray(
+            f"{printable(info.filename)} has {info.compress_size:,} bytes that would become {info.file_size:,}"
+        )
+
+
+def _member(open_it: Callable[[], contextlib.AbstractContextManager[IO[bytes]]], size: int) -> Member:
+    """What a header says, if there are as many bytes as that needs."""
+    with open_it() as file:
+        shape, by_columns, dtype = _header(file)
+        there = size - file.tell()
+    if dtype.hasobject:
+        raise BadArray("it holds objects, which only unpickling could read: that may run anything, and is not done")
+    wanted = math.prod(shape) * dtype.itemsize
+    if wanted != there:
+        raise BadArray(f"its header claims {wanted:,} bytes of numbers, and {there:,} are there")
+    return Member(shape, dtype, by_columns, open_it)
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # Python 2 wrote shapes as long integers: told, and no matter.
+            shape, by_columns, dtype = VERSIONS[np.lib.format.read_magic(file)](file)
+    except KeyError as error:
+        raise BadArray(f"it is of version {error}; known are 1.0, 2.0, 3.0") from error
+    except Exception as error:  # A damaged header is parsed as Python, and can raise anything at all.
+        raise BadArray(said(error) or type(error).__name__) from error
+    if min(shape, default=0) < 0:
+        raise BadArray(f"its header claims the shape {list(shape)}")
+    return shape, by_columns, dtype
