@@ -5,9 +5,10 @@ import dataclasses
 import shutil
 import subprocess
 
+import claims
 import pytest
-from storms import claims, damage, digests, kills, locks, powerloss, signals, syscalls, verify
-from storms.claims import Claim
+from claims import Claim
+from storms import damage, digests, kills, locks, powerloss, signals, syscalls, verify
 from storms.saver import Savers
 
 from trainer.checkpoints import manifest as manifests

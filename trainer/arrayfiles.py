@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import functools
+import io
 import math
 import pathlib
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -19,6 +19,10 @@ SUFFIXES = (".npy", ".npz")
 ONLY = "data"  # what the array of an .npy file is called
 # Of an archive's member: what is larger and packed more tightly is a bomb; pictures do not shrink so far.
 BOMB_BYTES, BOMB_RATIO = 256 << 20, 200
+END_BYTES, MAX_DIRECTORY_BYTES = (
+    65_557 + 76,
+    1 << 20,
+)  # of an archive: its last record with all before it; its directory
 VERSIONS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -77,23 +81,34 @@ class Member:
                 yield np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
 
 
-def members(path: pathlib.Path) -> Mapping[str, Member]:
-    """The arrays in an .npy or .npz file, by name.
+def names(path: pathlib.Path) -> list[str]:
+    """Of the arrays in an .npy or .npz file.
+
+    Raises:
+      BadArray: it is damaged.
+    """
+    if path.suffix.lower() == ".npy":
+        return [ONLY]
+    with _told(), _archive(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def member(path: pathlib.Path, name: str) -> Member:
+    """One of them.
 
     Raises:
       BadArray: it is damaged, is a bomb, or holds objects.
     """
     with _told():
         if path.suffix.lower() == ".npy":
-            return {ONLY: _member(lambda: open(path, "rb"), path.stat().st_size)}
-        with zipfile.ZipFile(path) as archive:
-            found = {}
-            for info in archive.infolist():
-                name = info.filename.removesuffix(".npy")
-                if not info.is_dir() and name != info.filename:
-                    _check_bomb(info)
-                    found[name] = _member(functools.partial(_opened, path, info), info.file_size)
-            return found
+            return _member(lambda: open(path, "rb"), path.stat().st_size)
+        with _archive(path) as archive:
+            if f"{name}.npy" not in archive.namelist():
+                raise BadArray(f"it holds no {name}")
+            info = archive.getinfo(f"{name}.npy")
+        if info.file_size > BOMB_BYTES and info.file_size > BOMB_RATIO * max(1, info.compress_size):
+            raise BadArray(f"{printable(name)} has {info.compress_size:,} bytes that would become {info.file_size:,}")
+        return _member(lambda: _opened(path, info), info.file_size)
 
 
 @contextlib.contextmanager
@@ -117,16 +132,25 @@ def _told() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
+    """An archive, if its directory is no larger than those of archives of arrays: zipfile reads all of it at once."""
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, io.SEEK_END) - END_BYTES))
+        end = file.read()
+    place = end.rfind(b"PK\5\6")
+    sizes = [int.from_bytes(end[place + 12 : place + 16], "little")] if place >= 0 else []
+    if place >= 76 and end[place - 20 : place - 16] == b"PK\6\7":  # Of more than 4 GB: it stands before that too.
+        sizes.append(int.from_bytes(end[place - 36 : place - 28], "little"))
+    if max(sizes, default=0) > MAX_DIRECTORY_BYTES:
+        raise BadArray(f"its list of members has {max(sizes):,} bytes; at most {MAX_DIRECTORY_BYTES:,} are read")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+@contextlib.contextmanager
 def _opened(path: pathlib.Path, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-    with zipfile.ZipFile(path) as archive, archive.open(info) as file:
+    with _archive(path) as archive, archive.open(info) as file:
         yield file
-
-
-def _check_bomb(info: zipfile.ZipInfo) -> None:
-    if info.file_size > BOMB_BYTES and info.file_size > BOMB_RATIO * max(1, info.compress_size):
-        raise BadArray(
-            f"{printable(info.filename)} has {info.compress_size:,} bytes that would become {info.file_size:,}"
-        )
 
 
 def _member(open_it: Callable[[], contextlib.AbstractContextManager[IO[bytes]]], size: int) -> Member:

@@ -8,6 +8,7 @@ import re
 
 DONE = 0
 BUG = 70  # EX_SOFTWARE of sysexits.h
+HARMFUL = r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"  # control characters, and what turns the direction around
 
 
 class HourglassError(Exception):
@@ -23,7 +24,7 @@ class HourglassError(Exception):
 
     def __init__(self, what: str, *, found: str = "", remedy: str) -> None:
         lines = [what, found, f"remedy: {remedy}"]
-        super().__init__("\n".join(" ".join(line.split()) for line in lines if line))
+        super().__init__("\n".join(map(printable, filter(None, lines))))
 
 
 class UsageError(HourglassError):
@@ -81,5 +82,5 @@ def said(error: Exception) -> str:
 
 
 def printable(name: object) -> str:
-    """A name in one line, with ? for bytes that are no text: those of a file's name can be anything."""
-    return " ".join(str(name).encode(errors="replace").decode().split())
+    """Words in one line, with ? for what does something to a terminal or is no text: a file's name can be anything."""
+    return re.sub(HARMFUL, "?", " ".join(str(name).encode(errors="replace").decode().split()))

@@ -227,7 +227,7 @@ def _data_name(config: Config) -> str:
 
 def name_of(config: Config) -> str:
     """<dataset>-<model>-<hidden>, then 8 hex digits of the other mathematical flags if any is not its default."""
-    default = configs.parse([])[0]
+    default = configs.defaults()
     named = ("dataset", "model", "hidden")
     others = {
         name: getattr(config, name)

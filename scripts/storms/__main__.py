@@ -20,8 +20,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # What is claimed to the bit is claimed of a CPU.
 
+from claims import Claim, table
+
 from storms import cost, damage, kills, locks, matrix, powerloss, signals, syscalls
-from storms.claims import Claim, table
 from storms.saver import Savers
 
 Storm = Callable[[pathlib.Path, bool], list[Claim]]

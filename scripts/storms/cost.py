@@ -14,8 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-
-from storms.claims import Claim, table
+from claims import Claim, table
 
 BATCH = 64
 TIMES_A_BARE_SAVE = 2.5

@@ -14,8 +14,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
+from claims import Claim, table
+
 from storms import digests
-from storms.claims import Claim, table
 from storms.nursery import Nursery
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints import shelves

@@ -23,9 +23,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from claims import Claim, table
 
 from storms import digests
-from storms.claims import Claim, table
 from storms.nursery import HOURGLASS, Child, Nursery
 from trainer import datasets
 from trainer.checkpoints import manifest as manifests

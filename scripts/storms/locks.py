@@ -17,7 +17,8 @@ import subprocess
 import sys
 import time
 
-from storms.claims import Claim
+from claims import Claim
+
 from storms.kills import FLAGS, Subject, run_alone
 from storms.nursery import ENVIRONMENT, ROOT
 

@@ -6,8 +6,9 @@ import signal
 import sys
 import tempfile
 
+from claims import Claim, table
+
 from storms import digests
-from storms.claims import Claim, table
 from storms.nursery import Nursery
 from trainer import config, models
 

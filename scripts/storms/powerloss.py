@@ -23,7 +23,8 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from storms.claims import Claim, table
+from claims import Claim, table
+
 from storms.saver import Savers, error
 from storms.syscalls import CHANGES, Strace, best_step, claimed, each, paths, spread, strangers, unhex
 from trainer.checkpoints import manifest as manifests

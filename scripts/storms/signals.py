@@ -13,8 +13,9 @@ import statistics
 import sys
 import time
 
+from claims import Claim
+
 from storms import digests
-from storms.claims import Claim
 from storms.kills import SECONDS_A_START, STEPS, Reference, Subject, reference, run_alone, wait_for_any_moment
 from storms.nursery import Child, Nursery
 

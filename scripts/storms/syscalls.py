@@ -23,7 +23,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from storms.claims import Claim, table
+from claims import Claim, table
+
 from storms.saver import PATIENCE, Saver, Savers
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints import shelves

@@ -1,6 +1,7 @@
 """The frozen `Config` that flags become: parsed, checked, stored, compared. No TensorFlow, no NumPy."""
 
 import dataclasses
+import functools
 import math
 import os
 import unicodedata
@@ -57,6 +58,7 @@ __all__ = [
     "check_switches",
     "columns",
     "completed",
+    "defaults",
     "define",
     "from_flagfile",
     "help_text",
@@ -196,6 +198,12 @@ def parse(arguments: Sequence[str]) -> tuple[Config, frozenset[str]]:
     return config, frozenset(name for name in flag_values if flag_values[name].present)
 
 
+@functools.cache
+def defaults() -> Config:
+    """What a command line without flags means."""
+    return parse([])[0]
+
+
 def help_text() -> str:
     """Every flag with its meaning, bounds and default."""
     flag_values = flags.FlagValues()
@@ -273,7 +281,7 @@ def mathematics(config: Config) -> dict[str, Any]:
 
 def completed(flags: Mapping[str, Any]) -> dict[str, Any]:
     """Mathematical flags as a checkpoint knows them, those that are younger than it being at their defaults."""
-    return mathematics(parse([])[0]) | dict(flags)
+    return mathematics(defaults()) | dict(flags)
 
 
 def network(flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,7 +299,7 @@ def check_switches(config: Config) -> None:
     Raises:
       UsageError: there is one.
     """
-    default = parse([])[0]
+    default = defaults()
     for name, kinds in FOR_DATASETS.items():
         if getattr(config, name) != getattr(default, name) and config.dataset.partition(":")[0] not in kinds:
             raise UsageError(
@@ -317,7 +325,7 @@ def columns(config: Config, total_steps: int) -> dict[str, str | float]:
       config: of the run.
       total_steps: what --steps or --epochs amount to.
     """
-    default = parse([])[0]
+    default = defaults()
     shown = [
         name
         for name in names()

@@ -18,6 +18,7 @@ from trainer.errors import DataError, printable
 IN_MEMORY_BYTES = 1 << 30  # Larger ones are copied into the cache, train and eval apart, and mapped from there.
 TRAIN_KEYS, EVALUATION_KEYS = ("x_train", arrayfiles.ONLY), ("x_test", "x_eval", "x_val")
 LABEL_KEYS = {"x_train": "y_train", "data": "labels", "x_test": "y_test", "x_eval": "y_eval", "x_val": "y_val"}
+MAX_CHARACTER = 0x10FFFF  # of Unicode
 EXPECTED = "uint8 or float pictures [N, H, W], [N, H, W, 1], [N, H, W, 3], or numbers [N, D]"
 
 
@@ -51,9 +52,12 @@ def array(sources: Sources) -> Data:
     """
     path = own.file(sources.data_dir, "array", arrayfiles.SUFFIXES)
     try:
-        members = arrayfiles.members(path)
-        keys = _keys(path, members)
-        labels, label_names = _labels(path, keys, members)
+        names = arrayfiles.names(path)
+        keys = _keys(path, names)
+        members = {key: arrayfiles.member(path, key) for key in keys}
+        _check_kinds(path, members)
+        of_labels = {key: LABEL_KEYS[key] for key in keys if LABEL_KEYS.get(key) in names}
+        labels, label_names = _labels(path, members, of_labels)
         fraction = sources.wanted.eval_fraction
         parts = [
             _Part(key, members[key], _evaluates(members[key].shape[0], number, len(keys), fraction), some)
@@ -69,27 +73,29 @@ def array(sources: Sources) -> Data:
         ) from error
 
 
-def _keys(path: pathlib.Path, members: Mapping[str, Member]) -> list[str]:
-    """The name of the array that trains, and if there is one, of that which evaluates; both of them fit."""
-    train = next((key for key in TRAIN_KEYS if key in members), None)
-    if train is None and len(members) == 1:
-        train = next(iter(members))
+def _keys(path: pathlib.Path, names: Sequence[str]) -> list[str]:
+    """The name of the array that trains, and if there is one, of that which evaluates."""
+    train = next((key for key in TRAIN_KEYS if key in names), None)
+    if train is None and len(names) == 1:
+        train = names[0]
     if train is None:
         raise DataError(
             f"{printable(path)} holds no x_train and no data",
-            found=f"arrays: {', '.join(map(printable, members)) or 'none'}",
+            found=f"arrays: {', '.join(map(printable, names[:20])) or 'none'}",
             remedy="save it with numpy.savez(path, x_train=..., x_test=...), or data=...",
         )
-    keys = [train, *(key for key in EVALUATION_KEYS if key in members)][:2]
-    for key in keys:
-        _check_kind(path, key, members[key])
-    shapes, dtypes = ({of(members[key]) for key in keys} for of in (lambda m: m.shape[1:], _stored_dtype))
-    if len(shapes) > 1 or len(dtypes) > 1:
-        found = ", ".join(f"{key} {members[key].dtype} {list(members[key].shape)}" for key in keys)
+    return [train, *(key for key in EVALUATION_KEYS if key in names)][:2]
+
+
+def _check_kinds(path: pathlib.Path, members: Mapping[str, Member]) -> None:
+    """Refuses arrays that are no examples, or are not of one kind."""
+    for key, member in members.items():
+        _check_kind(path, key, member)
+    if len({(member.shape[1:], _stored_dtype(member)) for member in members.values()}) > 1:
+        found = ", ".join(f"{key} {member.dtype} {list(member.shape)}" for key, member in members.items())
         raise DataError(
             f"{printable(path)}: its arrays do not go together", found=found, remedy="save equal shapes and types"
         )
-    return keys
 
 
 def _check_kind(path: pathlib.Path, key: str, member: Member) -> None:
@@ -110,27 +116,43 @@ def _stored_dtype(member: Member) -> np.dtype:
 
 
 def _labels(
-    path: pathlib.Path, keys: Sequence[str], members: Mapping[str, Member]
+    path: pathlib.Path, members: Mapping[str, Member], of_labels: Mapping[str, str]
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Of each of the arrays [N] int64, and the meanings: the different labels that there are, as text."""
+    """Of each of the arrays [N] int64, and the meanings: the different labels that there are, as text.
+
+    Args:
+      path: the file.
+      members: the arrays of examples, by name.
+      of_labels: the names of their labels' arrays, of those that have any.
+    """
     found = []
-    for key in keys:
-        count, member = members[key].shape[0], members.get(LABEL_KEYS.get(key, ""))
-        if member is None:
+    for key, examples in members.items():
+        count = examples.shape[0]
+        if key not in of_labels:
             found.append(np.full(count, NO_LABEL))
             continue
+        member = arrayfiles.member(path, of_labels[key])
         if member.shape not in ((count,), (count, 1)) or member.dtype.kind not in "uiUSb":
             raise DataError(
-                f"{printable(path)}: {LABEL_KEYS[key]} is {member.dtype} of shape {list(member.shape)}",
+                f"{printable(path)}: {of_labels[key]} is {member.dtype} of shape {list(member.shape)}",
                 found=f"expected {count:,} whole numbers or texts, one for each example",
                 remedy="mend it or leave it out",
             )
-        values = member.read().reshape(-1)
-        found.append(values.astype(str) if values.dtype.kind != "S" else np.char.decode(values, errors="replace"))
+        found.append(_texts(np.ascontiguousarray(member.read()).reshape(-1), of_labels[key]))
     names, labels = np.unique(np.concatenate(found), return_inverse=True)
     order = sorted(range(len(names)), key=lambda number: _by_value(str(names[number])))
     places = np.argsort(order).astype(np.int64)[labels]
     return np.split(places, np.cumsum([len(some) for some in found])[:-1]), tuple(str(names[n]) for n in order)
+
+
+def _texts(values: np.ndarray, key: str) -> np.ndarray:
+    """[N] labels as they are stored -> [N] str."""
+    if values.dtype.kind != "U":
+        return np.char.decode(values, errors="replace") if values.dtype.kind == "S" else values.astype(str)
+    texts = values.astype(values.dtype.newbyteorder("="))
+    if texts.view(np.uint32).max(initial=0) > MAX_CHARACTER:  # NumPy would hand them to Python, which cannot take them.
+        raise BadArray(f"{key} holds what is no text")
+    return texts
 
 
 def _by_value(name: str) -> tuple[int, int, str]:

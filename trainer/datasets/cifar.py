@@ -5,7 +5,6 @@ Source: Krizhevsky, Learning multiple layers of features from tiny images, 2009.
 
 import pathlib
 import tarfile
-import zlib
 from collections.abc import Callable
 from typing import IO
 
@@ -14,7 +13,7 @@ import numpy as np
 from trainer.datasets import pickles
 from trainer.datasets.data import Data, Split
 from trainer.datasets.sources import Archive, Mirror, Sources, verify
-from trainer.errors import DataError
+from trainer.errors import DataError, said
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
@@ -162,9 +161,13 @@ def read_archive(path: pathlib.Path, published: Archive, names: tuple[str, ...],
                 file = archive.extractfile(member) if name in names and member.isreg() else None
                 if file is not None:
                     found[name] = read(_bounded(file, f"{path}:{name}"), f"{path}:{name}")
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except DataError:
+        raise
+    except Exception as error:  # A damaged archive can raise anything at all.
         raise DataError(
-            f"{path} is damaged", found=str(error), remedy="delete it, so that it is downloaded again"
+            f"{path} is damaged",
+            found=said(error) or type(error).__name__,
+            remedy="delete it, so that it is downloaded again",
         ) from error
     missing = [name for name in names if name not in found]
     if missing:

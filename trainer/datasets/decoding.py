@@ -2,13 +2,14 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
-import io
 import multiprocessing
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from typing import IO
 
 import numpy as np
 
@@ -106,17 +107,18 @@ def decode(root: str, name: str, target: Target) -> tuple[np.ndarray, str]:
     Raises:
       BadPicture: it is none; or no plain file in this folder.
     """
+    sizes: list[tuple[int, int]] = []
     try:
-        content = _read(os.path.join(root, name), root)
+        with _opened(os.path.join(root, name), root) as file:
+            pixels, _ = imaging.decode(file, target, FORMATS, sizes.append)
     except OSError as error:
         raise BadPicture("cannot be read", said(error)) from error
-    sizes: list[tuple[int, int]] = []
-    pixels, _ = imaging.decode(io.BytesIO(content), target, FORMATS, sizes.append)
     return pixels, "x".join(map(str, sizes[0]))
 
 
-def _read(path: str, root: str) -> bytes:
-    """A file's content, never that of a device, a pipe, or of what a link leads to outside of the folder."""
+@contextlib.contextmanager
+def _opened(path: str, root: str) -> Iterator[IO[bytes]]:
+    """A file, never a device, a pipe, or of what a link leads to outside of the folder."""
     if os.path.islink(path):
         path = os.path.realpath(path)
         if os.path.commonpath([path, os.path.realpath(root)]) != os.path.realpath(root):
@@ -130,4 +132,4 @@ def _read(path: str, root: str) -> bytes:
             raise BadPicture("is too large a file", f"{found.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
         if found.st_size == 0:
             raise BadPicture("is empty", "0 bytes")
-        return file.read(MAX_FILE_BYTES + 1)
+        yield file

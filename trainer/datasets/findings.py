@@ -3,6 +3,7 @@
 import numpy as np
 
 from trainer.datasets.data import Data, Split
+from trainer.errors import printable
 
 MOST_LABELS = 20
 
@@ -13,7 +14,7 @@ def lines(data: Data) -> list[str]:
     low, high = data.value_range
     kind = "pictures" if data.is_pictures else "numbers a row"
     found = [
-        f"data        {data.name}, {data.source}",
+        f"data        {data.name}, {printable(data.source)}",
         f"examples    {shape} {kind}, {data.train.examples.dtype}, from {low:g} to {high:g}",
         f"train       {_counts(data, data.train)}",
         f"eval        {_counts(data, data.evaluation)}",

@@ -7,12 +7,13 @@ Xiao, Rasul and Vollgraf, Fashion-MNIST, arXiv:1708.07747. The IDX format: big-e
 import gzip
 import pathlib
 import struct
-import zipfile
 import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from trainer import arrayfiles
+from trainer.arrayfiles import BadArray
 from trainer.datasets.data import Data, Split
 from trainer.datasets.sources import Archive, Mirror, Sources, verify
 from trainer.errors import DataError, UsageError
@@ -118,9 +119,8 @@ def read_idx(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
 def _from_npz(path: pathlib.Path, label_names: tuple[str, ...]) -> Data:
     verify(path, MNIST_NPZ)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = [archive[key] for key in ("x_train", "y_train", "x_test", "y_test")]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = [arrayfiles.member(path, key).read() for key in ("x_train", "y_train", "x_test", "y_test")]
+    except BadArray as error:
         raise _damaged(path, str(error)) from error
     shapes = [
         (n, SIDE, SIDE)[:d] for n, d in ((NUM_TRAIN, 3), (NUM_TRAIN, 1), (NUM_EVALUATION, 3), (NUM_EVALUATION, 1))

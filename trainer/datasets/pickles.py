@@ -8,7 +8,7 @@ allocates nothing: the array is a view of bytes that are in the file.
 import io
 import math
 import pickle
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -55,6 +55,9 @@ _ALLOWED = {
 
 # Python's own unpickler in Python: that in C takes gigabytes for a memo index that eight bytes can name.
 class _Unpickler(pickle._Unpickler):
+    # It would make room for as many bytes as eight bytes can name, before it looks whether they are there.
+    dispatch: ClassVar = {code: do for code, do in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}
+
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ALLOWED[module, name]

@@ -5,6 +5,7 @@ import codecs
 import csv
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import IO
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from trainer.errors import DataError, UsageError, printable, said
 SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
 MAX_COLUMNS = 100_000
+MAX_ROW_CHARACTERS = 64 * MAX_COLUMNS
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 SAMPLED_LINES = 50  # by which delimiter, heading and kinds of columns are told
 
@@ -55,12 +57,13 @@ class _Lines:
             beginning = file.read(1 << 16)
         text = beginning.decode("utf-8-sig" if beginning.startswith(codecs.BOM_UTF8) else "utf-8", errors="replace")
         self._delimiter = _delimiter(text.splitlines()[:SAMPLED_LINES])
-        self.number = 0
+        self.number = self._length = 0
 
     def __iter__(self) -> Iterator[list[str]]:
         with open(self._path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=self._delimiter, strict=True)
+            reader = csv.reader(self._bounded(file), delimiter=self._delimiter, strict=True)
             while True:
+                self._length = 0
                 self.number = reader.line_num + 1
                 row = next(reader, None)
                 if row is None:
@@ -68,6 +71,14 @@ class _Lines:
                 self.number = reader.line_num
                 if row and any(cell.strip() for cell in row):
                     yield row
+
+    def _bounded(self, file: IO[str]) -> Iterator[str]:
+        """A file's lines, as long as those of one row are not too long together: they would be read into memory."""
+        while line := file.readline(MAX_ROW_CHARACTERS):
+            self._length += len(line)
+            if self._length >= MAX_ROW_CHARACTERS:
+                raise csv.Error(f"a row goes on for more than {MAX_ROW_CHARACTERS:,} characters")
+            yield line
 
 
 def _delimiter(lines: Sequence[str]) -> str:

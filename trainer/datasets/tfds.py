@@ -8,6 +8,7 @@ import importlib.util
 import io
 import multiprocessing
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,10 @@ from trainer.datasets import classes, splitting, store
 from trainer.datasets.data import Data
 from trainer.datasets.own import BAD_KEPT, NO_LABEL, Wanted
 from trainer.datasets.sources import Sources
-from trainer.errors import DataError, UsageError, said
+from trainer.errors import DataError, UsageError, printable, said
 from trainer.imaging import BadPicture, Target
 
+NAME = r"[a-z0-9_]+(/[A-Za-z0-9_.+-]+)?(:\d+\.\d+\.\d+)?"
 EVALUATION_SPLITS = ("test", "validation")
 
 
@@ -45,10 +47,16 @@ def images(sources: Sources) -> Data:
     TensorFlow Datasets keeps its files. NAME is theirs, such as mnist or cats_vs_dogs:4.0.1.
 
     Raises:
-      UsageError: the library is not installed; or classes that there are not.
+      UsageError: no such name can be; the library is not installed; or classes that there are not.
       DataError: it has no such data set, it cannot be downloaded, or has no pictures.
     """
     name, wanted = sources.variant, sources.wanted
+    if not re.fullmatch(NAME, name):  # Theirs can also mean code that somebody else keeps somewhere.
+        raise UsageError(
+            f"--dataset=tfds:{printable(name)} is no data set's name",
+            found="NAME, NAME/CONFIG, NAME:1.0.0 and NAME/CONFIG:1.0.0 are expected",
+            remedy="give one of these",
+        )
     found = store.stored(
         sources.cache,
         {

@@ -15,7 +15,7 @@ from trainer.inputs.wording import ARRAY, brief, meaning, numbers_of, shape_of, 
 def from_array(path: pathlib.Path, shape: tuple[int, ...]) -> Inputs:
     """An .npy file of one example or more."""
     try:
-        array = arrayfiles.members(path)[arrayfiles.ONLY].read()
+        array = arrayfiles.member(path, arrayfiles.ONLY).read()
     except BadArray as error:
         raise DataError(
             f"{printable(path)} cannot be read as an {ARRAY} file",
