@@ -70,6 +70,12 @@ def test_a_wrong_value_is_a_usage_error_of_three_lines_at_most(argument, said):
     assert len(str(error.value).splitlines()) <= 3
 
 
+def test_what_would_do_something_to_a_terminal_is_said_harmlessly():
+    with pytest.raises(UsageError) as error:
+        parse("--jit=\x1b[2J\u202e\ud800")
+    assert "--jit=?[2J??" in str(error.value)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

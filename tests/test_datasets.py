@@ -369,6 +369,22 @@ def test_the_fingerprint_changes_with_a_single_pixel():
     assert data.with_splits(datasets.Split(changed, data.train.labels), data.evaluation).fingerprint != data.fingerprint
 
 
+def test_a_damaged_archive_may_raise_anything(tmp_path, monkeypatch):
+    def damaged(*arguments):
+        raise TypeError("ord() expected a character")
+
+    monkeypatch.setattr(cifar.tarfile, "open", damaged)
+    monkeypatch.setattr(cifar, "verify", lambda path, archive: None)
+    with pytest.raises(DataError, match="is damaged\nord"):
+        cifar.read_archive(tmp_path / "a.tar.gz", cifar.PYTHON, ["data_batch_1"], cifar.read_python)
+
+
+def test_a_pickle_is_given_no_room_for_bytes_that_are_not_there():
+    content = b"\x96" + (1 << 33).to_bytes(8, "little") + b"x."
+    with pytest.raises(pickles.Refused, match="KeyError"):
+        pickles.load(content)
+
+
 def test_examples_lie_where_tensorflow_can_use_them_without_a_copy():
     data = datasets.load("digits", datasets.Sources(wanted=datasets.Wanted(classes=("1", "7"))))
     for split in (data.train, data.evaluation):

@@ -11,6 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 from formats import TFDS
+from hostile import crafted
 from PIL import Image
 
 from trainer import arrayfiles, datasets, imaging
@@ -152,7 +153,7 @@ def test_bad_files_only_are_an_error_in_either_case(tmp_path):
 def test_many_pictures_are_decoded_by_several_processes_to_the_same(folder, tmp_path, monkeypatch):
     alone = load(tmp_path, "images", folder)
     monkeypatch.setattr(decoding, "FILES_FOR_ONE", 1)
-    monkeypatch.setattr(decoding, "FILES_A_JOB", 7)
+    monkeypatch.setattr(decoding, "FILES_A_JOB", 2)  # More of them than wait at once.
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     together = datasets.load("images", datasets.Sources(str(folder), cache_dir=str(tmp_path / "other"), say=print))
     assert together.fingerprint == alone.fingerprint
@@ -475,6 +476,21 @@ def test_an_archive_that_would_become_too_large_is_not_unpacked(tmp_path, monkey
     assert "would become 1,000,128" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
+def test_an_archive_with_a_list_of_members_too_long_is_not_listed(tmp_path, monkeypatch):
+    (tmp_path / "a.npz").write_bytes(crafted.crowd(30))
+    assert "holds no x_train" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    monkeypatch.setattr(arrayfiles, "MAX_DIRECTORY_BYTES", 30 * 57 - 1)
+    assert "its list of members has 1,710 bytes" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+
+
+def test_labels_that_are_no_text_are_told(tmp_path):
+    labels = np.full(4, 0x110000, np.uint32).view("<U1")
+    np.savez(tmp_path / "a.npz", data=PIXELS[:4], labels=labels)
+    assert "labels holds what is no text" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", data=PIXELS[:4], labels=np.array(list("abca"), ">U1"))
+    assert load(tmp_path, "array", tmp_path / "a.npz").label_names == ("a", "b", "c")
+
+
 # Tables
 
 
@@ -500,6 +516,12 @@ def test_tables_are_read_however_they_are_written(text, tmp_path):
     data = table(tmp_path, text)
     assert data.train.examples.tolist() == [[1, 2], [3, 4]]
     assert data.train.examples.dtype == np.float32
+
+
+def test_no_row_is_lost_however_many_there_are(tmp_path):
+    for count in (49, 50, 51, 52, 1_000):
+        data = table(tmp_path, "".join(f"{number}\n" for number in range(count)))
+        assert data.train.examples[:, 0].tolist() == list(range(count))
 
 
 def test_a_column_labels_the_rows_and_words_are_left_out(tmp_path):
@@ -537,6 +559,15 @@ def test_what_is_wrong_in_a_table_is_named_by_its_line(text, words, tmp_path):
     assert len(str(caught.value).splitlines()) <= 3
 
 
+def test_a_row_that_goes_on_and_on_is_not_read_into_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.tables, "MAX_ROW_CHARACTERS", 100)
+    assert len(table(tmp_path, "a,b\n" + "1,2\n" * 100).train.examples) == 100
+    for row in ("1," * 60, '"\n",' * 60, '"' + "1\n" * 60):
+        with pytest.raises(DataError, match="line 3 is no row of a table") as caught:
+            table(tmp_path, f"a,b\n1,2\n{row}\n")
+        assert "more than 100 characters" in str(caught.value)
+
+
 def test_bad_rows_are_left_out_where_that_is_wanted(tmp_path):
     data = table(tmp_path, "a,b\n1,2\n3\nx,4\n5,6\n", on_bad_file="skip")
     assert data.train.examples.tolist() == [[1, 2], [5, 6]]
@@ -553,6 +584,22 @@ def test_a_standardised_table_is_seen_in_standard_deviations(tmp_path):
 
 
 # All of them
+
+
+def test_labels_that_would_do_something_to_a_terminal_are_named_harmlessly(tmp_path):
+    data = table(tmp_path, 'a,b\n1,"x\x1b[2J\n"\n2,y\u202e\n', label_column="b")
+    assert data.label_names == ("x?[2J", "y?")
+    for name in ("a\x1b[2J", "b"):
+        save(tmp_path / "p" / name / "1.png")
+    assert load(tmp_path, "images", tmp_path / "p", eval_fraction=0.0).label_names == ("a?[2J", "b")
+
+
+def test_data_that_do_not_fit_into_memory_are_told(tmp_path, monkeypatch):
+    def load_all(*arguments):
+        raise MemoryError
+
+    monkeypatch.setitem(datasets.LOADERS, "table", load_all)
+    assert "does not fit into memory" in refused(DataError, tmp_path, "table", tmp_path)
 
 
 def test_what_was_found_is_told(folder, tmp_path):
@@ -666,6 +713,11 @@ def test_only_classes_that_are_wanted_of_a_data_set_of_tfds_are_decoded(tmp_path
 @pytest.mark.parametrize("name", ["tfds", "tfds:", "mnist:1", "mnist:"])
 def test_names_go_on_after_a_colon_only_where_there_are_several_of_a_kind(name, tmp_path):
     assert "tfds:NAME" in refused(UsageError, tmp_path, name, "where")
+
+
+@pytest.mark.parametrize("name", ["someone:else", "../there", "a/b/c", "gs://there", "A", "x:1", "huggingface:a/b"])
+def test_names_that_could_mean_somebodys_code_are_refused(name, tmp_path):
+    assert "is no data set's name" in refused(UsageError, tmp_path, f"tfds:{name}", "where")
 
 
 def test_without_tfds_its_installation_is_the_remedy(tmp_path):

@@ -138,11 +138,11 @@ def _archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
         file.seek(max(0, file.seek(0, io.SEEK_END) - END_BYTES))
         end = file.read()
     place = end.rfind(b"PK\5\6")
-    sizes = [int.from_bytes(end[place + 12 : place + 16], "little")] if place >= 0 else []
-    if place >= 76 and end[place - 20 : place - 16] == b"PK\6\7":  # Of more than 4 GB: it stands before that too.
-        sizes.append(int.from_bytes(end[place - 36 : place - 28], "little"))
-    if max(sizes, default=0) > MAX_DIRECTORY_BYTES:
-        raise BadArray(f"its list of members has {max(sizes):,} bytes; at most {MAX_DIRECTORY_BYTES:,} are read")
+    size = int.from_bytes(end[place + 12 : place + 16], "little") if place >= 0 else 0
+    if place >= 76 and end[place - 20 : place - 16] == b"PK\6\7":  # Large archives have another record before that one.
+        size = int.from_bytes(end[place - 36 : place - 28], "little")
+    if size > MAX_DIRECTORY_BYTES:
+        raise BadArray(f"its list of members has {size:,} bytes; at most {MAX_DIRECTORY_BYTES:,} are read")
     with zipfile.ZipFile(path) as archive:
         yield archive
 

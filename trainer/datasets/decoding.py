@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
 import multiprocessing
 import os
 import stat
@@ -19,6 +20,7 @@ from trainer.imaging import BadPicture, Target
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
 MAX_FILE_BYTES = 1 << 30
+JOBS_A_PROCESS = 4  # that wait for it
 FILES_A_JOB, FILES_FOR_ONE = 64, 256  # Fewer are decoded here: other processes take a while to start.
 
 
@@ -63,7 +65,7 @@ def _by_others(jobs: Sequence[Job], processes: int) -> Iterable[tuple[Job, Repor
     with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
         try:
             left = iter(jobs)
-            running = {pool.submit(run, job): job for job, _ in zip(left, range(4 * processes), strict=False)}
+            running = {pool.submit(run, job): job for job in itertools.islice(left, JOBS_A_PROCESS * processes)}
             while running:
                 done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in done:

@@ -191,6 +191,7 @@ def _make(
             for row, reason in report.bad:
                 empty[job.path].add(row)
                 bad.append((job.names[row - job.first], reason))
+    assert sizes.total() + len(bad) == len(names), "some pictures were not looked at"
     for split, part in zip(store.SPLITS, parts, strict=True):
         rows = [row for row in range(len(part)) if row not in empty[str(folder / split)]]
         _close_gaps(folder / split, target.shape, rows, len(part))

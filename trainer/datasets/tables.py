@@ -3,6 +3,7 @@
 import array
 import codecs
 import csv
+import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import IO
@@ -101,7 +102,7 @@ def _number(cell: str) -> float | None:
 
 def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Data:
     rows = iter(lines)
-    sample = [(lines.number, row) for row, _ in zip(rows, range(SAMPLED_LINES), strict=False)]
+    sample = [(lines.number, row) for row in itertools.islice(rows, SAMPLED_LINES)]
     if not sample:
         raise DataError(f"{printable(path)} holds no rows", remedy="give a table with numbers in it")
     width = len(sample[0][1])
