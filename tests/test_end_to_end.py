@@ -145,6 +145,12 @@ def test_pictures_show_originals_reconstructions_and_errors_from_the_first_step_
     np.testing.assert_array_equal(rows[40][0][1:65:8, 2:66:8, 0], (image * 255).round())
 
 
+def test_a_sample_of_the_data_is_spread_over_all_of_them(finished):
+    shown = pictures(finished / "train", "data/sample")[0]
+    last = datasets.load("digits", datasets.Sources()).train.examples[-1, ..., 0] / 16
+    np.testing.assert_array_equal(shown[-34:-2:4, -34:-2:4, 0], (last * 255).round())  # Four times as large, and an edge.
+
+
 def killed_after(finished, step, run):
     """The run as a kill after this step's checkpoint would have left it, with all that was written later."""
     shutil.copytree(finished, run)

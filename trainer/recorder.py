@@ -100,7 +100,9 @@ class Recorder:
             kinds = {DENOISING: self._evaluator.objective.noise, EVIDENCE: self._evaluator.is_variational}
             self._eval.layout(0, omitted=[category for category, applies in kinds.items() if not applies])
         if self._data.is_pictures and "data/sample" not in self._train.older:
-            scaled = self._data.train.examples[: pictures.NUM_SAMPLES] / np.float32(self._data.scale)
+            # Not the first ones: folders are read one class after the other.
+            every = self._data.train.examples
+            scaled = every[statistics.spread(len(every), pictures.NUM_SAMPLES)] / np.float32(self._data.scale)
             self._train.picture(0, "data/sample", pictures.samples(scaled))
         with self._telling("the projector's files"):
             if self._next_step and not projector.is_of(self._folder / "eval", self._next_step - 1):

@@ -172,7 +172,7 @@ TAGS = {
         "What single units do: a row is one of the most active units, from the most active down; from left to right it "
         "goes from 3 standard deviations below its mean to 3 above, the others staying at theirs."
     ),
-    "data/sample": Tag("The first 64 training examples as the network sees them."),
+    "data/sample": Tag("64 training examples, spread evenly over all of them, as the network sees them."),
     # Texts.
     "history": Tag(
         "Starts, stops, and whatever went otherwise than planned: damaged checkpoints, divergences, rollbacks."
