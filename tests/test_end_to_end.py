@@ -148,7 +148,9 @@ def test_pictures_show_originals_reconstructions_and_errors_from_the_first_step_
 def test_a_sample_of_the_data_is_spread_over_all_of_them(finished):
     shown = pictures(finished / "train", "data/sample")[0]
     last = datasets.load("digits", datasets.Sources()).train.examples[-1, ..., 0] / 16
-    np.testing.assert_array_equal(shown[-34:-2:4, -34:-2:4, 0], (last * 255).round())  # Four times as large, and an edge.
+    np.testing.assert_array_equal(
+        shown[-34:-2:4, -34:-2:4, 0], (last * 255).round()
+    )  # Four times as large, and an edge.
 
 
 def killed_after(finished, step, run):

@@ -297,6 +297,16 @@ def test_what_a_bomb_claims_is_not_decoded(tmp_path):
     assert "too large a picture" in words
 
 
+def test_very_thin_pictures_are_not_decoded(tmp_path):
+    for width, what in ((65_535, None), (65_536, "too large a picture")):
+        (tmp_path / "p").mkdir(exist_ok=True)
+        Image.new("1", (width, 1)).save(tmp_path / "p" / "a.png")
+        if what is None:
+            load(tmp_path, "images", tmp_path / "p", eval_fraction=0.0, fit="resize")
+        else:
+            assert what in refused(DataError, tmp_path, "images", tmp_path / "p", eval_fraction=0.0)
+
+
 @pytest.mark.parametrize(
     ("fit", "row"),
     [("resize", [10, 10, 200, 200]), ("crop", [10, 10, 200, 200]), ("pad", [0, 10, 200, 0])],
@@ -484,6 +494,8 @@ def test_an_archive_with_a_list_of_members_too_long_is_not_listed(tmp_path, monk
 
 
 def test_labels_that_are_no_text_are_told(tmp_path):
+    np.savez(tmp_path / "a.npz", data=PIXELS[:2], labels=np.array(["a", "b" * 2_000]))
+    assert "<U2000 of shape [2]" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
     labels = np.full(4, 0x110000, np.uint32).view("<U1")
     np.savez(tmp_path / "a.npz", data=PIXELS[:4], labels=labels)
     assert "labels holds what is no text" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")

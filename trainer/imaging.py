@@ -11,7 +11,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from trainer.errors import said
 
-MAX_PIXELS = 64_000_000  # of a picture; what claims more is not decoded
+# Of a picture: what claims more is not decoded. A side of a JPEG has no more either; very thin ones take very long.
+MAX_PIXELS, MAX_SIDE = 64_000_000, 65_535
 STRIP_PIXELS = 1 << 20  # Wide numbers are converted so many at a time.
 UPRIGHT = 1  # of EXIF's orientations
 LAYERED = "PSD"  # Its further frames are layers: the first is the whole picture.
@@ -72,7 +73,7 @@ def decode(
       [H, W, C] uint8.
 
     Raises:
-      BadPicture: it is none, is damaged, or claims more than `MAX_PIXELS`.
+      BadPicture: it is none, is damaged, or claims more than `MAX_PIXELS`, or than `MAX_SIDE` across or down.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -108,8 +109,9 @@ def all_formats() -> list[str]:
 
 def _check_size(size: tuple[int, int]) -> None:
     width, height = size
-    if width * height > MAX_PIXELS:
-        raise BadPicture("is too large a picture", f"{width:,} x {height:,} pixels; at most {MAX_PIXELS:,} are decoded")
+    if width * height > MAX_PIXELS or max(size) > MAX_SIDE:
+        limits = f"at most {MAX_PIXELS:,}, and {MAX_SIDE:,} a side, are decoded"
+        raise BadPicture("is too large a picture", f"{width:,} x {height:,} pixels; {limits}")
 
 
 def _read_small(image: Image.Image, target: Target) -> None:

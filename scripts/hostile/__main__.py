@@ -37,7 +37,7 @@ def _flags(count: int, first: int) -> list[Claim]:
 def _files(count: int, first: int) -> list[Claim]:
     tally = _many("files", mutants.make, count, first)
     sound = sum(number for kind, number in tally.kinds.items() if kind.endswith("exit 0"))
-    detail = f"{sound:,} could be read all the same; the longest {tally.longest:.1f} s"
+    detail = f"{sound:,} could be read all the same; the longest {tally.longest[0]:.1f} s (number {tally.longest[1]})"
     detail += f", {tally.memory / 1e6:,.0f} MB at most"
     return [
         _claim("broken files: no traceback, no abort, no answer after 10 s", tally, detail),

@@ -36,7 +36,7 @@ class Tally:
       kinds: how many of which kind.
       wrong: of some that went wrong, the number, and how.
       num_wrong: how many did.
-      longest: the longest trial, in seconds.
+      longest: the longest trial: its seconds, and its number.
       memory: the most that one process had, in bytes.
     """
 
@@ -44,7 +44,7 @@ class Tally:
     kinds: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     wrong: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     num_wrong: int = 0
-    longest: float = 0.0
+    longest: tuple[float, int] = (0.0, 0)
     memory: int = 0
 
     def add(self, other: "Tally") -> None:
@@ -132,7 +132,7 @@ class _Worker:
                 return whole
             # What it did before is not told: those trials are done again, without this one.
             struck = self._current.value
-            whole.add(Tally(1, collections.Counter([ended]), [(struck, ended)], 1, seconds))
+            whole.add(Tally(1, collections.Counter([ended]), [(struck, ended)], 1, (seconds, struck)))
             left.remove(struck)
             self.end()
             self._begin()
@@ -171,7 +171,7 @@ def _work(connection: Connection, current: "Synchronized[int]", make: Callable[[
             current.value = one
             began = time.monotonic()
             outcome = trial(one)
-            tally.longest = max(tally.longest, time.monotonic() - began)
+            tally.longest = max(tally.longest, (time.monotonic() - began, one))
             tally.tried += 1
             tally.kinds[outcome.kind] += 1
             if outcome.wrong:

@@ -18,6 +18,7 @@ from trainer.errors import DataError, printable
 IN_MEMORY_BYTES = 1 << 30  # Larger ones are copied into the cache, train and eval apart, and mapped from there.
 TRAIN_KEYS, EVALUATION_KEYS = ("x_train", arrayfiles.ONLY), ("x_test", "x_eval", "x_val")
 LABEL_KEYS = {"x_train": "y_train", "data": "labels", "x_test": "y_test", "x_eval": "y_eval", "x_val": "y_val"}
+MAX_LABEL_BYTES = 4_096
 MAX_CHARACTER = 0x10FFFF  # of Unicode
 EXPECTED = "uint8 or float pictures [N, H, W], [N, H, W, 1], [N, H, W, 3], or numbers [N, D]"
 
@@ -132,10 +133,11 @@ def _labels(
             found.append(np.full(count, NO_LABEL))
             continue
         member = arrayfiles.member(path, of_labels[key])
-        if member.shape not in ((count,), (count, 1)) or member.dtype.kind not in "uiUSb":
+        fits = member.shape in ((count,), (count, 1)) and member.dtype.kind in "uiUSb"
+        if not fits or member.dtype.itemsize > MAX_LABEL_BYTES:
             raise DataError(
                 f"{printable(path)}: {of_labels[key]} is {member.dtype} of shape {list(member.shape)}",
-                found=f"expected {count:,} whole numbers or texts, one for each example",
+                found=f"expected {count:,} whole numbers or short texts, one for each example",
                 remedy="mend it or leave it out",
             )
         found.append(_texts(np.ascontiguousarray(member.read()).reshape(-1), of_labels[key]))
