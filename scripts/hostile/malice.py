@@ -8,7 +8,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 
 from claims import Claim
@@ -128,29 +127,10 @@ def _launched(root: pathlib.Path, program: str, flags: list[str]) -> tuple[int, 
         "KERAS_HOME": str(root / "home"),
         "PYTHONPATH": str(CHECKOUT),
     }
-    began = time.monotonic()
-    with tempfile.TemporaryFile() as err:
-        process = subprocess.Popen(
-            command, cwd=root / "work", env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err
-        )
-        usage = _waited(process)
-        seconds = time.monotonic() - began
-        err.seek(0)
-        said = err.read().decode(errors="replace")
-    return process.returncode, said, seconds, usage * 1024
-
-
-def _waited(process: "subprocess.Popen[bytes]") -> int:
-    """Kilobytes that it had at most; it is killed where it stands still."""
-    end = time.monotonic() + SECONDS_TO_HANG
-    while True:
-        found, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if found:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return usage.ru_maxrss
-        if time.monotonic() > end:
-            process.kill()
-        time.sleep(0.002)
+    watched = [sys.executable, "-S", str(pathlib.Path(__file__).with_name("apart.py")), f"{SECONDS_TO_HANG}", *command]
+    done = subprocess.run(watched, cwd=root / "work", env=environment, capture_output=True, text=True, errors="replace")
+    code, seconds, kilobytes = done.stdout.split()
+    return int(code), done.stderr, float(seconds), int(kilobytes) * 1024
 
 
 def _contents(folder: pathlib.Path) -> dict[str, str]:
