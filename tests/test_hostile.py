@@ -17,18 +17,18 @@ def failures(tally):
 
 
 def test_flags_drawn_at_random_are_accepted_or_refused_in_three_lines():
-    tally = workers.run(vectors.make, 800, processes=1)
+    tally = workers.run(vectors.make, 500, processes=1)
     assert failures(tally) == []
-    assert tally.tried == 800
-    assert tally.kinds["exit 1"] > 200
-    assert tally.kinds[launched.ACCEPTED] > 200
+    assert tally.tried == 500
+    assert tally.kinds["exit 1"] > 100
+    assert tally.kinds[launched.ACCEPTED] > 100
 
 
 def test_broken_files_are_read_or_refused_in_three_lines():
-    tally = workers.run(mutants.make, 1_000, processes=1)
+    tally = workers.run(mutants.make, 500, processes=1)
     assert failures(tally) == []
     assert {kind.rpartition(":")[0] for kind in tally.kinds} == set(mutants.kinds())
-    assert sum(number for kind, number in tally.kinds.items() if kind.endswith("exit 0")) > 100
+    assert sum(number for kind, number in tally.kinds.items() if kind.endswith("exit 0")) > 50
 
 
 def test_sound_files_of_every_kind_are_read(tmp_path, python):

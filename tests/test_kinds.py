@@ -59,7 +59,7 @@ CASES = cases(CHOICES, is_allowed)
 
 def flags(case):
     given = [f"--{name}={case[name]}" for name in ("model", "noise", "variational", "precision")]
-    given += ["--hidden=6,5,3", "--batch_size=8", f"--steps={STEPS}", "--pretrain_steps=1", "--log_every=1"]
+    given += ["--hidden=5,3", "--batch_size=8", f"--steps={STEPS}", "--pretrain_steps=1", "--log_every=1"]
     return config.parse([*given, *case["more"].split()])[0]
 
 
