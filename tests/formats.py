@@ -135,11 +135,12 @@ class Builder:
         assert (shuffle_files, decoders) == (False, {{"image": "as stored"}})
         for number in range(self.info.splits[split]):
             image = b"broken" if number == 3 else _encoded(200 * (number % 2))
-            yield {{"image": image, "label": number % 2}}
+            yield {{"image": image, "label": -1 if self.unlabelled else number % 2}}
 
 
 def builder(name, data_dir):
-    if name != "shades":
+    Builder.unlabelled = name == "unlabelled"
+    if name not in ("shades", "unlabelled"):
         raise ValueError(f"Dataset {{name}} not found.\\nmore")
     return Builder()
 """

@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import pathlib
 import subprocess
@@ -80,7 +81,7 @@ def test_only_the_classes_that_are_wanted_are_decoded(folder, tmp_path):
     (folder / "cat" / "bad.png").write_bytes(b"<html>")
     data = load(tmp_path, "images", folder, classes=("dog",))
     assert seen(data) == {"dog": COLOURS["dog"]}
-    assert "cat 21, dog 20" in refused(UsageError, tmp_path, "images", folder, classes=("cow",))
+    assert "known: 0 cat, 1 dog" in refused(UsageError, tmp_path, "images", folder, classes=("cow",))
 
 
 def test_a_split_of_its_own_is_taken(tmp_path):
@@ -91,6 +92,38 @@ def test_a_split_of_its_own_is_taken(tmp_path):
     data = load(tmp_path, "images", tmp_path / "p")
     assert (len(data.train.examples), len(data.evaluation.examples)) == (6, 4)
     assert seen(data) == COLOURS
+
+
+@pytest.mark.parametrize("others", [[], ["preview.png", "extra/1.png"]], ids=["nothing else", "others beside"])
+@pytest.mark.parametrize("above", ["", "dataset/", "a/b/"])
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Training", "Testing"), ("train", "val")])
+def test_what_is_to_evaluate_is_never_trained_on(train, test, above, others, tmp_path):
+    for name in [f"{train}/cat/1.png", f"{train}/dog/1.png", f"{test}/cat/1.png", f"{test}/dog/1.png", *others]:
+        save(tmp_path / "p" / above / name, COLOURS["cat" if "cat" in name else "dog"])
+    data = load(tmp_path, "images", tmp_path / "p")
+    assert (len(data.train.examples), len(data.evaluation.examples)) == (2, 2)
+    assert seen(data) == COLOURS
+    assert ("left out, beside those folders: 2 pictures" in data.notes) == bool(others)
+
+
+def test_classes_that_a_split_has_none_of_are_told(tmp_path):
+    for name in ("train/cat/1.png", "train/dog/1.png", "test/dog/1.png", "test/cow/1.png"):
+        save(tmp_path / "p" / name)
+    assert "1 to train on, 0 to evaluate" in refused(DataError, tmp_path, "images", tmp_path / "p", classes=("cat",))
+    assert "0 to train on, 1 to evaluate" in refused(DataError, tmp_path, "images", tmp_path / "p", classes=("cow",))
+    (tmp_path / "p" / "test" / "dog" / "1.png").write_bytes(b"x")
+    (tmp_path / "p" / "test" / "cow" / "1.png").write_bytes(b"x")
+    words = refused(DataError, tmp_path, "images", tmp_path / "p", on_bad_file="skip")
+    assert "2 to train on, 0 to evaluate" in words
+
+
+def test_classes_are_names_or_numbers_and_where_names_are_numbers_those(folder, tmp_path):
+    assert seen(load(tmp_path, "images", folder, classes=("0",))) == {"cat": COLOURS["cat"]}
+    assert seen(load(tmp_path, "images", folder, classes=("0", "dog"))) == COLOURS
+    np.savez(tmp_path / "a.npz", data=PIXELS, labels=np.arange(50) // 10 * 10)
+    data = load(tmp_path, "array", tmp_path / "a.npz", classes=("10", "20"), eval_fraction=0.3)
+    assert {data.class_name(label) for label in data.train.labels} == {"10", "20"}
+    assert "no such class" in refused(UsageError, tmp_path, "array", tmp_path / "a.npz", classes=("1",))
 
 
 def test_pictures_without_folders_have_one_label(tmp_path):
@@ -184,6 +217,80 @@ def test_what_is_kept_is_known_as_arrays_are(folder, tmp_path):
     assert data.fingerprint == of_arrays.fingerprint
     assert data.value_range == of_arrays.value_range
     np.testing.assert_array_equal(data.known.total, np.array(data.train.examples).sum(axis=0))
+
+
+def test_two_folders_that_look_alike_are_told_apart(tmp_path):
+    for name, shade in (("a", 10), ("b", 200)):
+        for number in range(3):
+            save(tmp_path / name / f"{number}.bmp", (shade,) * 3)
+            os.utime(tmp_path / name / f"{number}.bmp", ns=(0, 0))
+    assert [load(tmp_path, "images", tmp_path / name).value_range for name in "ab"] == [(10, 10), (200, 200)]
+
+
+def test_what_links_lead_to_is_looked_at_for_changes(tmp_path):
+    for number in range(3):
+        save(tmp_path / "p" / ".store" / f"{number}.png", (50,) * 3)
+        (tmp_path / "p" / f"{number}.png").symlink_to(f".store/{number}.png")
+    assert load(tmp_path, "images", tmp_path / "p").value_range == (50, 50)
+    for number in range(3):
+        save(tmp_path / "p" / ".store" / f"{number}.png", (90,) * 3, (9, 6))
+    assert load(tmp_path, "images", tmp_path / "p").value_range == (90, 90)
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
+def test_what_could_not_be_read_once_is_tried_again(error, folder, tmp_path, monkeypatch):
+    whole, real = load(tmp_path, "images", folder), decoding._opened
+    save(folder / "cat" / "new.png", COLOURS["cat"])
+
+    def opened(path, root):
+        if path.endswith("new.png"):
+            raise error
+        return real(path, root)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding, "_opened", opened)
+        assert "new.png" in refused(DataError, tmp_path, "images", folder)
+        less = load(tmp_path, "images", folder, on_bad_file="skip")
+        assert less.fingerprint == whole.fingerprint
+    again = load(tmp_path, "images", folder)
+    assert len(again.train.examples) + len(again.evaluation.examples) == 41
+
+
+def test_a_cache_that_is_whole_is_used_where_nothing_can_be_written(folder, tmp_path, monkeypatch):
+    first = load(tmp_path, "images", folder)
+
+    def refuse(*arguments):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(store, "_locked", refuse)
+    assert load(tmp_path, "images", folder).fingerprint == first.fingerprint
+
+
+class Deadly(str):
+    """A file's name whose reading ends the process, if it is not that of the tests."""
+
+    def startswith(self, *arguments):
+        if multiprocessing.parent_process() is not None:
+            os._exit(3)
+        return super().startswith(*arguments)
+
+
+def test_a_picture_that_ends_its_process_costs_nothing_but_itself(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "FILES_FOR_ONE", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+    names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.*"))]
+    names[9] = Deadly(names[9])
+    path = tmp_path / "rows"
+    store.reserve(path, 40 * 12)
+    target = imaging.Target(2, 2, 3)
+    jobs = [decoding.Job(str(folder), names[start : start + 4], target, str(path), start) for start in range(0, 40, 4)]
+    reports = [report for _, report in decoding.reports(jobs, 40)]
+    assert [bad for report in reports for bad in report.bad] == [(9, "ends the process that decodes it")]
+    assert any(report.may_pass for report in reports)
+    rows = np.fromfile(path, np.uint8).reshape(40, 2, 2, 3)[:, 0, 0]
+    expected = [COLOURS[name.partition("/")[0]] for name in names]
+    expected[9] = (0, 0, 0)
+    assert list(map(tuple, rows.tolist())) == expected
 
 
 @pytest.mark.parametrize("change", ["a picture more", "another picture", "another size"])
@@ -494,6 +601,39 @@ def test_an_archive_with_a_list_of_members_too_long_is_not_listed(tmp_path, monk
     assert "its list of members has 1,710 bytes" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
+def test_the_end_of_an_archive_is_where_zipfile_finds_it(tmp_path, monkeypatch):
+    content = crafted.zipped({f"{number}.npy": b"" for number in range(30)})
+    (tmp_path / "a.npz").write_bytes(content[:-6] + b"PK\5\6" + content[-2:])  # in the record's own field
+    monkeypatch.setattr(arrayfiles, "MAX_DIRECTORY_BYTES", 100)
+    assert "its list of members has" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+
+
+def test_arrays_of_any_name_and_labels_of_any_text_are_taken_and_what_is_not_used_is_told(tmp_path):
+    np.savez(tmp_path / "a.npz", x_test=PIXELS)
+    assert len(load(tmp_path, "array", tmp_path / "a.npz", eval_fraction=0.0).train.examples) == 50
+    labels = np.array(["--5", "-5", "5", "\u00b2", "a  b", "a b"])
+    np.savez(tmp_path / "b.npz", x_train=PIXELS[:6], y_train=labels, x_test=PIXELS[6:8], x_val=PIXELS[8:], y_val=labels)
+    data = load(tmp_path, "array", tmp_path / "b.npz")
+    assert data.label_names == ("-5", "5", "--5", "a b", "all", "\u00b2")
+    assert [data.label_names[label] for label in data.train.labels] == ["--5", "-5", "5", "\u00b2", "a b", "a b"]
+    assert data.notes == ("left out, arrays that are not used: x_val, y_val",)
+
+
+def test_damage_of_any_kind_in_an_archive_is_told(tmp_path):
+    np.save(tmp_path / "a.npy", PIXELS)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.write(tmp_path / "a.npy", "data.npy")
+    content = (tmp_path / "a.npz").read_bytes()
+    middle = content.index(b"data.npy") + 60
+    (tmp_path / "a.npz").write_bytes(content[:middle] + b"\xff" * 9 + content[middle + 9 :])
+    assert "cannot be read" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+
+
+def test_pictures_of_zeros_and_ones_are_told(tmp_path):
+    np.save(tmp_path / "a.npy", PIXELS % 2)
+    assert any("all but black" in line for line in findings.lines(load(tmp_path, "array", tmp_path / "a.npy")))
+
+
 def test_labels_that_are_no_text_are_told(tmp_path):
     np.savez(tmp_path / "a.npz", data=PIXELS[:2], labels=np.array(["a", "b" * 2_000]))
     assert "<U2000 of shape [2]" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
@@ -537,6 +677,43 @@ def test_no_row_is_lost_however_many_there_are(tmp_path):
         assert data.train.examples[:, 0].tolist() == list(range(count))
 
 
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("a,b,c\n1,2,3\n4,5,6\n", "the first line is a heading: a, b, c"),
+        ("0,1,2\n1.5,2,3\n4,5,6\n", "the first line is a heading: 0, 1, 2"),
+        ("label,0,1,2\nx,1,2,3\ny,4,5,6\n", "the first line is a heading: label, 0, 1, 2"),
+        ("x,1,2,7\ny,4,5,6\n", "no heading: the first line is a row"),
+        ("7,8,9\n4,5,6\n", "no heading: the first line is a row"),
+    ],
+)
+def test_a_heading_is_told_from_a_row(text, note, tmp_path):
+    data = table(tmp_path, text)
+    assert data.train.examples.shape == (2, 3)
+    assert note in data.notes
+
+
+@pytest.mark.parametrize("first", ["3,?,5", "NA,1,2", "1O,1,2"])
+def test_a_wrong_cell_in_the_first_row_makes_no_heading_of_it(first, tmp_path):
+    with pytest.raises(DataError, match="line 1 in"):
+        table(tmp_path, f"{first}\n3,4,5\n6,7,8\n")
+
+
+@pytest.mark.parametrize("text", ["1,5;2,5\n3,5;4,5\n", "7;7,5\n8;8,5\n", "id;price\n1;1,5\n", 'a,b\n1,"1,234"\n'])
+def test_numbers_with_commas_are_told_and_not_cut(text, tmp_path):
+    with pytest.raises(DataError, match="has numbers with commas, such as"):
+        table(tmp_path, text)
+
+
+def test_mending_a_row_moves_no_other_to_the_other_side(tmp_path):
+    rows = [f"{number},7" for number in range(100, 300)]
+    whole = table(tmp_path, "\n".join(rows), eval_fraction=0.1)
+    less = table(tmp_path, "\n".join([*rows[:2], "x,7", *rows[3:]]), eval_fraction=0.1, on_bad_file="skip")
+    evaluate = [{int(row[0]) for row in data.evaluation.examples} for data in (whole, less)]
+    assert 102 in evaluate[0]
+    assert evaluate[1] == evaluate[0] - {102}
+
+
 def test_a_column_labels_the_rows_and_words_are_left_out(tmp_path):
     text = "name,size,kind\nx,1,b\ny,2,a\nz,3,b\n"
     for column in ("kind", "3"):
@@ -544,7 +721,10 @@ def test_a_column_labels_the_rows_and_words_are_left_out(tmp_path):
         assert data.label_names == ("a", "b")
         assert data.train.labels.tolist() == [1, 0, 1]
         assert data.train.examples.tolist() == [[1], [2], [3]]
-        assert data.notes == ("left out, columns that are no numbers: name",)
+        assert data.notes == (
+            "the first line is a heading: name, size, kind",
+            "left out, columns that are no numbers: name",
+        )
     with pytest.raises(UsageError, match="columns: name, size, kind"):
         table(tmp_path, text, label_column="colour")
 
@@ -722,6 +902,26 @@ def test_only_classes_that_are_wanted_of_a_data_set_of_tfds_are_decoded(tmp_path
 @pytest.mark.parametrize("name", ["tfds", "tfds:", "mnist:1", "mnist:"])
 def test_names_go_on_after_a_colon_only_where_there_are_several_of_a_kind(name, tmp_path):
     assert "tfds:NAME" in refused(UsageError, tmp_path, name, "where")
+
+
+def test_examples_of_tfds_without_labels_are_kept(tmp_path, monkeypatch):
+    (tmp_path / "tensorflow_datasets.py").write_text(TFDS.format(splits={"train": 10, "test": 3}))
+    monkeypatch.syspath_prepend(tmp_path)
+    data = load(tmp_path, "tfds:unlabelled", "where", on_bad_file="skip")
+    assert (len(data.train.examples), len(data.evaluation.examples)) == (9, 3)
+    assert "pictures of 8x6 (12) were made 32x32, rgb, crop" in data.notes
+    assert data.notes[-1].startswith("left out 1 of 13 pictures")
+    words = refused(DataError, tmp_path, "tfds:unlabelled", "where", on_bad_file="skip", classes=("dark",))
+    assert "0 to train on" in words
+
+
+@pytest.mark.parametrize("classes", [(), ("dark",)])
+def test_classes_move_no_picture_of_tfds_to_the_other_side(classes, tmp_path, monkeypatch):
+    (tmp_path / "tensorflow_datasets.py").write_text(TFDS.format(splits={"train": 60}))
+    monkeypatch.syspath_prepend(tmp_path)
+    data = load(tmp_path, "tfds:shades", "where", on_bad_file="skip", classes=classes)
+    dark = np.flatnonzero(splitting.by_index(60, 0.1)) % 2 == 0
+    assert (data.evaluation.labels == 0).sum() == dark.sum() > 1
 
 
 @pytest.mark.parametrize("name", ["someone:else", "../there", "a/b/c", "gs://there", "A", "x:1", "huggingface:a/b"])

@@ -5,6 +5,7 @@ Everything raised for a user is a `HourglassError`; any other exception is a bug
 """
 
 import re
+from collections.abc import Callable
 
 DONE = 0
 BUG = 70  # EX_SOFTWARE of sysexits.h
@@ -25,6 +26,16 @@ class HourglassError(Exception):
     def __init__(self, what: str, *, found: str = "", remedy: str) -> None:
         lines = [what, found, f"remedy: {remedy}"]
         super().__init__("\n".join(map(printable, filter(None, lines))))
+
+    def __reduce__(self) -> tuple[Callable[..., Exception], tuple[type, str]]:
+        """Another process may have met it."""
+        return _again, (type(self), str(self))
+
+
+def _again(kind: type[HourglassError], words: str) -> HourglassError:
+    error = kind.__new__(kind, words)
+    error.args = (words,)
+    return error
 
 
 class UsageError(HourglassError):

@@ -22,11 +22,17 @@ FITS = ("crop", "pad", "resize")
 
 
 class BadPicture(Exception):
-    """A file that is no picture, or none that can be used: `what` is wrong with it, and what was `found`."""
+    """A file that is no picture, or none that can be used.
 
-    def __init__(self, what: str, found: str) -> None:
+    Attributes:
+      what: is wrong with it.
+      found: was found.
+      may_pass: it is not the file's own fault: another time it may be read.
+    """
+
+    def __init__(self, what: str, found: str, *, may_pass: bool = False) -> None:
         super().__init__(what, found)
-        self.what, self.found = what, found
+        self.what, self.found, self.may_pass = what, found, may_pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +103,9 @@ def decode(
                 "is no picture that can be read", f"what it begins with is of no known format{known}"
             ) from error
         except Exception as error:  # A damaged picture can raise anything at all.
-            raise BadPicture("cannot be read as a picture", said(error) or type(error).__name__) from error
+            may_pass = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+            found = said(error) or type(error).__name__
+            raise BadPicture("cannot be read as a picture", found, may_pass=may_pass) from error
     return pixels, ["cut to its first frame"] * moves + ["laid on white"] * transparent + resized + greyed
 
 

@@ -1,7 +1,7 @@
 """Throws at Hourglass what is broken or means harm, and prints what held, of how many trials.
 
     scripts/fuzz               all of it, in full: three quarters of an hour on two cores
-    scripts/fuzz --short       a few trials of each: two minutes
+    scripts/fuzz --short       a few trials of each: half a minute
     scripts/fuzz files malice  only these
     scripts/fuzz files --first=52 --count=1   one trial again, by its number
 
@@ -76,7 +76,7 @@ def main() -> int:
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; all without")
     parser.add_argument("--short", action="store_true", help="a few trials of each")
     parser.add_argument("--count", type=int, default=None, help="trials of each")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first of them")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first of files or flags")
     arguments = parser.parse_args()
     unknown = set(arguments.suites) - set(SUITES)
     if unknown:

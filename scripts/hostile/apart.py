@@ -1,4 +1,4 @@
-"""Runs a command, and prints its exit code, its seconds, and the kilobytes that it had at most.
+"""Runs a command; then prints, as the last line, its exit code, its seconds, and the kilobytes that it had at most.
 
 A program of its own, and a small one: Linux counts the memory of the one that starts a process as that process's too.
 
@@ -14,9 +14,7 @@ import time
 def main(seconds: float, command: list[str]) -> None:
     began = time.monotonic()
     null = os.open(os.devnull, os.O_RDWR)
-    pid = os.posix_spawn(
-        command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)]
-    )
+    pid = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 0)])
     while True:
         found, status, usage = os.wait4(pid, os.WNOHANG)
         if found:

@@ -194,10 +194,19 @@ def _zips() -> Iterator[Harm]:
     yield Harm("npz: objects that run", objects)
     labels = _running("os.system", "a.npz", _as_array, lambda p: zipped({"data.npy": sound, "labels.npy": _objects(p)}))
     yield Harm("npz: labels that run", labels)
-    for name in ("../outside/ran.npy", "/tmp/hourglass-ran.npy", "..\\ran.npy", "a/../../outside/ran.npy"):
-        content = zipped({name: sound, "data.npy": sound})
-        yield Harm(f"npz: a member {name}", _file("a.npz", lambda c=content: c, _as_array), is_left_out=True)
+    for name in ("../outside/ran.npy", "OUTSIDE/ran.npy", "..\\ran.npy", "a/../../outside/ran.npy"):
+        yield Harm(f"npz: a member {name}", _beside(name, sound), is_left_out=True)
     yield Harm("npz: 10 GB of nothing", _hollow("a.npz", GIGABYTES_10, _as_array))
+
+
+def _beside(name: str, sound: bytes) -> Place:
+    """An archive with a member of that name beside the sound one."""
+
+    def place(data: pathlib.Path, outside: pathlib.Path) -> list[str]:
+        content = zipped({name.replace("OUTSIDE", str(outside)): sound, "data.npy": sound})
+        return _file("a.npz", lambda: content, _as_array)(data, outside)
+
+    return place
 
 
 def _deflated(info: zipfile.ZipInfo) -> None:
@@ -314,17 +323,34 @@ def _names() -> Iterator[Harm]:
     yield Harm("a pipe", _made("x.png", os.mkfifo, _as_pictures))
     yield Harm("a socket", _made("x.png", _listening, _as_pictures))
     yield Harm("a folder with a picture's name", _made("x.png", pathlib.Path.mkdir, _as_pictures))
-    if os.geteuid() == 0:
+    if _can_make_devices():
         for name, number in (("a device of zeros", (1, 5)), ("a terminal", (5, 0))):
             device = stat.S_IFCHR | 0o666, os.makedev(*number)
             yield Harm(name, _made("x.png", lambda path, device=device: os.mknod(path, *device), _as_pictures))
     escapes, line = "\x1b[2J\x1b]0;owned\x07.png", "a\nerror: all is well\n.png"
     for name in (escapes, line, "\u202egnp.exe.png", "%s%n.png", "--restart.png", os.fsdecode(b"\xff\xfe.png")):
         yield Harm(f"a name like {name!r}", _file(name, lambda: b"x", _as_pictures))
+    yield Harm(
+        "an ending that clears the screen", _file("x.png", lambda: saved("PNG"), _with_neighbour), is_left_out=True
+    )
     for path in ("/dev/zero", "/proc/self/mem", "/dev/stdin", "/etc/passwd"):
         for dataset in ("array", "table", "images"):
             flags = [f"--dataset={dataset}", f"--data_dir={path}"]
             yield Harm(f"{dataset} in {path}", lambda data, outside, flags=flags: flags)
+
+
+def _with_neighbour(path: pathlib.Path) -> list[str]:
+    path.with_name("a.\x1b[2J").touch()
+    return _as_pictures(path)
+
+
+def _can_make_devices() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            os.mknod(f"{folder}/zero", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+        except OSError:  # Not the administrator, or in a container.
+            return False
+    return True
 
 
 def _listening(path: pathlib.Path) -> None:

@@ -70,10 +70,11 @@ def _wrong_words(out: str, err: str, code: int) -> str:
     """What is wrong with what was said; empty: nothing."""
     if "Traceback" in out + err:
         return f"a traceback: {(out + err)[-600:]}"
+    if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", out + err):
+        return f"a control character: {(out + err)[-600:]!r}"
     lines = err.splitlines()
     if code == errors.DONE:
         return f"said to stderr: {err[-600:]}" if lines else ""
     if not 2 <= len(lines) <= 3 or not lines[0].startswith("error: ") or not lines[-1].startswith("remedy: "):
         return f"no error of two or three lines: {err[-600:]!r}"
-    controls = re.search(r"[\x00-\x08\x0b-\x1f\x7f]", err)
-    return f"a control character in the error: {err[-600:]!r}" if controls else ""
+    return ""

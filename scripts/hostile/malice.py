@@ -96,7 +96,7 @@ def suffer(harm: Harm) -> Done:
         _made(root / "outside")
         flags = harm.place(root / "data", root / "outside")
         before = _contents(root / "outside")
-        code, said, seconds, memory = _launched(root, harm.program, flags)
+        code, told, said, seconds, memory = _launched(root, harm.program, flags)
         after = _contents(root / "outside")
         touched = sorted(set(before.items()) ^ set(after.items()))
         new = [path.name for path in (root / "work").iterdir()]
@@ -104,22 +104,24 @@ def suffer(harm: Harm) -> Done:
     return Done(
         executed=payloads.MARK in after,
         touched=f"{touched[0][0]} differs" if touched else f"{new[0]} is new" if new else "",
-        wrong=_wrong(harm, code, said),
+        wrong=_wrong(harm, code, told, said),
         seconds=seconds,
         memory=memory,
     )
 
 
-def _wrong(harm: Harm, code: int, said: str) -> str:
+def _wrong(harm: Harm, code: int, told: str, said: str) -> str:
+    if "\x1b" in told + said:
+        return f"escapes: {(told + said)[-300:]!r}"
     lines = said.splitlines()
     if harm.is_left_out:
         return f"exit {code}: {said[-300:]}" if code or lines else ""
     fits = code == 2 and 2 <= len(lines) <= 3 and lines[0].startswith("error: ") and "remedy: " in lines[-1]
-    return "" if fits and "\x1b" not in said else f"exit {code}: {said[-300:]}"
+    return "" if fits else f"exit {code}: {said[-300:]}"
 
 
-def _launched(root: pathlib.Path, program: str, flags: list[str]) -> tuple[int, str, float, int]:
-    """Exit code, what was said to stderr, seconds, and the most memory in bytes."""
+def _launched(root: pathlib.Path, program: str, flags: list[str]) -> tuple[int, str, str, float, int]:
+    """Exit code, what was said to stdout and to stderr, seconds, and the most memory in bytes."""
     command = [sys.executable, *(["-c", program] if program else ["-m", "launch"]), "--mode=inspect", *flags]
     environment = {
         **os.environ,
@@ -129,8 +131,9 @@ def _launched(root: pathlib.Path, program: str, flags: list[str]) -> tuple[int, 
     }
     watched = [sys.executable, "-S", str(pathlib.Path(__file__).with_name("apart.py")), f"{SECONDS_TO_HANG}", *command]
     done = subprocess.run(watched, cwd=root / "work", env=environment, capture_output=True, text=True, errors="replace")
-    code, seconds, kilobytes = done.stdout.split()
-    return int(code), done.stderr, float(seconds), int(kilobytes) * 1024
+    *out, last = done.stdout.splitlines()
+    code, seconds, kilobytes = last.split()
+    return int(code), "\n".join(out), done.stderr, float(seconds), int(kilobytes) * 1024
 
 
 def _contents(folder: pathlib.Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from trainer.datasets import classes as labelled
 from trainer.datasets.data import Data, Split
 from trainer.datasets.own import Wanted
 from trainer.datasets.sources import Sources
-from trainer.errors import DataError, UsageError, printable
+from trainer.errors import DataError, UsageError
 
 __all__ = ["LOADERS", "WITH_VARIANTS", "Data", "Sources", "Split", "Wanted", "check_name", "load"]
 
@@ -60,9 +60,6 @@ def load(name: str, sources: Sources) -> Data:
         raise DataError(
             f"{name} cannot be read", found=str(error), remedy="mend the permissions or the disk"
         ) from error
-    names = tuple(map(printable, data.label_names))  # A person's files can hold anything.
-    if names != data.label_names:
-        data = dataclasses.replace(data, label_names=names)
     data = labelled.keep(data, sources.wanted.classes)
     if sources.wanted.standardise:
         data = data.standardised()

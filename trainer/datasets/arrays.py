@@ -64,8 +64,11 @@ def array(sources: Sources) -> Data:
             _Part(key, members[key], _evaluates(members[key].shape[0], number, len(keys), fraction), some)
             for number, (key, some) in enumerate(zip(keys, labels, strict=True))
         ]
-        large = sum(part.member.nbytes for part in parts) > IN_MEMORY_BYTES
-        return (_stored if large else _in_memory)(path, parts, label_names, sources)
+        large = sum(_stored_nbytes(part.member) for part in parts) > IN_MEMORY_BYTES
+        data = (_stored if large else _in_memory)(path, parts, label_names, sources)
+        ignored = [name for name in names if name not in (*keys, *of_labels.values())]
+        notes = [f"left out, arrays that are not used: {', '.join(map(printable, ignored[:10]))}"] if ignored else []
+        return dataclasses.replace(data, notes=(*data.notes, *notes))
     except BadArray as error:
         raise DataError(
             f"{printable(path)} cannot be read",
@@ -85,7 +88,7 @@ def _keys(path: pathlib.Path, names: Sequence[str]) -> list[str]:
             found=f"arrays: {', '.join(map(printable, names[:20])) or 'none'}",
             remedy="save it with numpy.savez(path, x_train=..., x_test=...), or data=...",
         )
-    return [train, *(key for key in EVALUATION_KEYS if key in names)][:2]
+    return [train, *(key for key in EVALUATION_KEYS if key in names and key != train)][:2]
 
 
 def _check_kinds(path: pathlib.Path, members: Mapping[str, Member]) -> None:
@@ -116,6 +119,10 @@ def _stored_dtype(member: Member) -> np.dtype:
     return np.dtype(np.uint8 if len(member.shape) > 2 and member.dtype == np.uint8 else np.float32)
 
 
+def _stored_nbytes(member: Member) -> int:
+    return int(np.prod(member.shape)) * _stored_dtype(member).itemsize
+
+
 def _labels(
     path: pathlib.Path, members: Mapping[str, Member], of_labels: Mapping[str, str]
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
@@ -141,10 +148,12 @@ def _labels(
                 remedy="mend it or leave it out",
             )
         found.append(_texts(np.ascontiguousarray(member.read()).reshape(-1), of_labels[key]))
-    names, labels = np.unique(np.concatenate(found), return_inverse=True)
-    order = sorted(range(len(names)), key=lambda number: _by_value(str(names[number])))
-    places = np.argsort(order).astype(np.int64)[labels]
-    return np.split(places, np.cumsum([len(some) for some in found])[:-1]), tuple(str(names[n]) for n in order)
+    texts, labels = np.unique(np.concatenate(found), return_inverse=True)
+    shown = [printable(text) for text in texts]
+    names = sorted(set(shown), key=_by_value)
+    places = {name: place for place, name in enumerate(names)}
+    numbers = np.array([places[name] for name in shown], np.int64)[labels]
+    return np.split(numbers, np.cumsum([len(some) for some in found])[:-1]), tuple(names)
 
 
 def _texts(values: np.ndarray, key: str) -> np.ndarray:
@@ -159,7 +168,7 @@ def _texts(values: np.ndarray, key: str) -> np.ndarray:
 
 def _by_value(name: str) -> tuple[int, int, str]:
     """Whole numbers ascending, then texts."""
-    return (0, int(name), "") if name.lstrip("-").isdecimal() and len(name) < 19 else (1, 0, name)
+    return (0, int(name), "") if name.removeprefix("-").isdecimal() and len(name) < 19 else (1, 0, name)
 
 
 def _evaluates(count: int, number: int, parts: int, fraction: float) -> np.ndarray:
@@ -172,9 +181,11 @@ def _in_memory(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[st
 
     def split(evaluation: bool) -> Split:
         rows = [part.evaluates == evaluation for part in parts]
-        examples = [some[chosen] for some, chosen in zip(every, rows, strict=True) if chosen.any()]
         labels = [part.labels[chosen] for part, chosen in zip(parts, rows, strict=True)]
-        return Split(np.concatenate(examples or [every[0][:0]]), np.concatenate(labels))
+        of_one = [(some, chosen) for some, chosen in zip(every, rows, strict=True) if chosen.any()]
+        some, chosen = of_one[0] if of_one else (every[0][:0], np.zeros(0, bool))
+        # Each split is of one array; where that is all of it, nothing is copied.
+        return Split(some if chosen.all() else some[chosen], np.concatenate(labels))
 
     train, evaluation = split(False), split(True)
     return Data(

@@ -9,6 +9,7 @@ import numpy as np
 from trainer.errors import DataError, UsageError
 
 ALIGNMENT = 64  # bytes
+CHUNK_BYTES = 4 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Data:
                 found="they are pictures, which the network sees in [0, 1]",
                 remedy="leave it out",
             )
-        deviations = self.train.examples.std(axis=0, dtype=np.float64).astype(np.float32)
+        deviations = _deviations(self.train.examples).astype(np.float32)
         return dataclasses.replace(self, scale=np.where(deviations > 0, deviations, np.float32(1)), known=None)
 
     def aligned(self) -> "Data":
@@ -137,6 +138,14 @@ class Data:
         train = self.train.aligned()
         evaluation = train if self.evaluation is self.train else self.evaluation.aligned()
         return dataclasses.replace(self, train=train, evaluation=evaluation)
+
+
+def _deviations(rows: np.ndarray) -> np.ndarray:
+    """[N, D] -> [D] float64, the standard deviations of columns; some megabytes at a time, for rows may be mapped."""
+    size = max(1, CHUNK_BYTES // max(1, rows[:1].nbytes))
+    parts = [slice(start, start + size) for start in range(0, len(rows), size)]
+    mean = sum(rows[part].sum(axis=0, dtype=np.float64) for part in parts) / len(rows)
+    return np.sqrt(sum(np.square(rows[part] - mean).sum(axis=0) for part in parts) / len(rows))
 
 
 def _check(name: str, split: Split) -> None:

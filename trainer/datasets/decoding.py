@@ -8,7 +8,8 @@ import itertools
 import multiprocessing
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import IO
 
@@ -37,59 +38,87 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of a job: the rows that stayed empty, each with its reason, and how many had which size."""
+    """What became of a job.
+
+    Attributes:
+      bad: the rows that stayed empty, each with its reason.
+      sizes: how many of the others had which size, in words.
+      may_pass: some of the reasons may be others another time.
+    """
 
     bad: Sequence[tuple[int, str]]
     sizes: collections.Counter[str]
+    may_pass: bool = False
 
 
-def reports(jobs: Sequence[Job], count: int) -> Iterable[tuple[Job, Report]]:
-    """What became of each job, as soon as it is known."""
+def reports(jobs: Sequence[Job], count: int) -> Iterator[tuple[Job, Report]]:
+    """What became of each job, as soon as it is known; of one that had to be divided, of its parts."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if count < FILES_FOR_ONE or cores == 1:
         yield from ((job, run(job)) for job in jobs)
         return
-    unknown = list(jobs)
-    try:
-        for job, report in _by_others(jobs, cores):
-            unknown.remove(job)
-            yield job, report
-    except BrokenProcessPool:  # One of the files has ended a process: each of them alone now.
-        for job in unknown:
-            yield from ((single, _alone(single)) for single in _single(job))
+    left, running = iter(jobs), dict[concurrent.futures.Future[Report], Job]()
+    while True:
+        try:
+            yield from _by_others(left, cores, running)
+            return
+        except BrokenProcessPool:  # A file has ended a process, one of these few jobs'.
+            suspects = list(running.values())
+            running.clear()
+        for job in suspects:
+            yield from _suspected(job)
 
 
-def _by_others(jobs: Sequence[Job], processes: int) -> Iterable[tuple[Job, Report]]:
+def _by_others(
+    left: Iterator[Job], processes: int, running: dict[concurrent.futures.Future[Report], Job]
+) -> Iterator[tuple[Job, Report]]:
+    """By processes of their own; `running` holds what they are at, also where they have ended."""
     # Not forked: this process has threads.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context, initializer=end_with_parent) as pool:
         try:
-            left = iter(jobs)
-            running = {pool.submit(run, job): job for job in itertools.islice(left, JOBS_A_PROCESS * processes)}
+            for job in itertools.islice(left, JOBS_A_PROCESS * processes):
+                running[pool.submit(run, job)] = job
             while running:
                 done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in done:
-                    yield running.pop(future), future.result()
-                    if (job := next(left, None)) is not None:
+                    report = future.result()
+                    yield running.pop(future), report
+                    for job in itertools.islice(left, 1):
                         running[pool.submit(run, job)] = job
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _single(job: Job) -> Iterable[Job]:
-    return (dataclasses.replace(job, names=[name], first=job.first + number) for number, name in enumerate(job.names))
+def end_with_parent() -> None:
+    """Has this process end when the one that started it is killed: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
-def _alone(job: Job) -> Report:
+def _suspected(job: Job) -> Iterator[tuple[Job, Report]]:
+    """A job that may have ended its process, in one for itself; if it does so again, file by file."""
     try:
-        return next(iter(_by_others([job], 1)))[1]
+        yield from list(_by_others(iter([job]), 1, {}))
+        return
     except BrokenProcessPool:
-        return Report([(job.first, "ends the process that decodes it")], collections.Counter())
+        pass
+    if len(job.names) == 1:
+        yield job, Report([(job.first, "ends the process that decodes it")], collections.Counter(), may_pass=True)
+        return
+    for number, name in enumerate(job.names):
+        yield from _suspected(dataclasses.replace(job, names=[name], first=job.first + number))
 
 
 def run(job: Job) -> Report:
     """Does a job; rows of files that cannot be used stay as they are."""
-    bad, sizes = [], collections.Counter[str]()
+    bad, sizes, may_pass = [], collections.Counter[str](), False
     size = int(np.prod(job.target.shape))
     with open(job.path, "r+b") as file:
         for row, name in enumerate(job.names, start=job.first):
@@ -97,10 +126,11 @@ def run(job: Job) -> Report:
                 pixels, shape = decode(job.root, name, job.target)
             except BadPicture as error:
                 bad.append((row, f"{error.what} ({error.found})"))
+                may_pass |= error.may_pass
                 continue
             sizes[shape] += 1
             os.pwrite(file.fileno(), pixels.tobytes(), row * size)
-    return Report(bad, sizes)
+    return Report(bad, sizes, may_pass)
 
 
 def decode(root: str, name: str, target: Target) -> tuple[np.ndarray, str]:
@@ -114,7 +144,7 @@ def decode(root: str, name: str, target: Target) -> tuple[np.ndarray, str]:
         with _opened(os.path.join(root, name), root) as file:
             pixels, _ = imaging.decode(file, target, FORMATS, sizes.append)
     except OSError as error:
-        raise BadPicture("cannot be read", said(error)) from error
+        raise BadPicture("cannot be read", said(error), may_pass=True) from error
     return pixels, "x".join(map(str, sizes[0]))
 
 
@@ -125,13 +155,18 @@ def _opened(path: str, root: str) -> Iterator[IO[bytes]]:
         path = os.path.realpath(path)
         if os.path.commonpath([path, os.path.realpath(root)]) != os.path.realpath(root):
             raise BadPicture("is a link to outside of the folder", "only what is in it is read")
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    _check_plain(os.stat(path, follow_symlinks=False))  # To open some devices is to do something with them.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY)
     with open(descriptor, "rb") as file:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise BadPicture("is no plain file", "a pipe, a socket or a device")
+        _check_plain(found)  # It may be another by now.
         if found.st_size > MAX_FILE_BYTES:
             raise BadPicture("is too large a file", f"{found.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
         if found.st_size == 0:
             raise BadPicture("is empty", "0 bytes")
         yield file
+
+
+def _check_plain(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise BadPicture("is no plain file", "a pipe, a socket or a device")

@@ -21,7 +21,9 @@ def lines(data: Data) -> list[str]:
     ]
     if data.evaluation is data.train:
         found[-1] += ": the same"
-    return [*found, *(f"note        {note}" for note in data.notes)]
+    if data.train.examples.dtype == np.uint8 and data.scale == 255 and high <= 1:
+        found.append("note        no value is above 1 of 255: to a network they are all but black")
+    return [*found, *(f"note        {printable(note)}" for note in data.notes)]
 
 
 def _counts(data: Data, split: Split) -> str:

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import itertools
 import os
 import pathlib
 from collections.abc import Sequence
@@ -10,16 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 import PIL
 
-from trainer.datasets import decoding, meter, own, splitting, store
+from trainer.datasets import classes, decoding, meter, own, splitting, store
 from trainer.datasets.data import Data
 from trainer.datasets.own import BAD_KEPT, NO_LABEL
 from trainer.datasets.sources import Sources
-from trainer.errors import DataError, UsageError, printable, said
-from trainer.imaging import Target
+from trainer.errors import DataError, printable, said
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 # What other tools call the folders of a data set that has a split of its own.
-TRAIN_FOLDERS, EVALUATION_FOLDERS = ("train", "training"), ("eval", "evaluation", "test", "val", "valid", "validation")
+TRAIN_FOLDERS = ("train", "training")
+EVALUATION_FOLDERS = ("eval", "evaluation", "test", "testing", "val", "valid", "validation")
 ENDINGS_SHOWN = 3
 
 
@@ -41,7 +42,8 @@ class Listing:
 def images(sources: Sources) -> Data:
     """Pictures of one's own: `--data_dir` is a folder of them, its sub-folders are their labels.
 
-    Where there are a train folder and one to evaluate on at its top, they are the split, and labels what is in them.
+    Where there are a train folder and one to evaluate on at its top, or below the folders that all are in, they are the
+    split, labels are what is in them, and whatever is beside them is left out.
 
     Raises:
       UsageError: no folder was given, or classes that there are not.
@@ -49,57 +51,79 @@ def images(sources: Sources) -> Data:
     """
     root, wanted = own.folder(sources.data_dir, "images"), sources.wanted
     listing = found_in(root)
+    if not listing.names:
+        raise DataError(
+            f"the folder {printable(root)} holds no pictures",
+            found=f"pictures end in {', '.join(SUFFIXES)}" + ("; " + "; ".join(listing.notes) if listing.notes else ""),
+            remedy="give a folder with pictures in it, or in folders below it",
+        )
     place = _Places(listing.names)
+    label_names = sorted({place.label(name) for name in listing.names if place.counts(name)})
+    wanted_names = {label_names[number] for number in classes.numbers("images", label_names, wanted.classes)}
     kept = [
-        number for number, name in enumerate(listing.names) if not wanted.classes or place.label(name) in wanted.classes
+        number for number, name in enumerate(listing.names) if place.counts(name) and place.label(name) in wanted_names
     ]
-    if not kept:
-        raise _nothing(root, listing, place, wanted.classes)
     names = [listing.names[number] for number in kept]
-    target = wanted.target
     found = store.stored(
         sources.cache,
         {
             "kind": "images",
-            "target": dataclasses.astuple(target),
+            "path": str(root),
+            "target": dataclasses.astuple(wanted.target),
             "decoder": f"Pillow {PIL.__version__}",
             "eval_fraction": wanted.eval_fraction,
             "files": [[listing.names[number], *listing.stamps[number]] for number in kept],
         },
-        functools.partial(_make, root=root, names=names, target=target, place=place, sources=sources),
+        functools.partial(_make, root=root, names=names, label_names=label_names, place=place, sources=sources),
         name="images",
         source=str(root),
         say=sources.say,
     )
     skipped = wanted.answer_for_bad("files", found.bad, found.num_bad, len(names), root)
-    return dataclasses.replace(found.data, notes=(*found.data.notes, *listing.notes, *skipped))
+    classes.check_divided(found.data, wanted.classes, is_divided=place.has_split or wanted.eval_fraction > 0)
+    notes = (*listing.notes, *place.notes(listing.names))
+    return dataclasses.replace(found.data, notes=(*found.data.notes, *notes, *skipped))
 
 
 class _Places:
     """What the folders that pictures are in say of them."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        tops = {name.partition("/")[0] for name in names if "/" in name}
-        in_folders = all("/" in name for name in names)
-        lower = {top: top.lower() for top in tops}
-        self.has_split = (
-            in_folders
-            and set(lower.values()) <= {*TRAIN_FOLDERS, *EVALUATION_FOLDERS}
-            and bool(set(lower.values()) & set(TRAIN_FOLDERS))
-            and bool(set(lower.values()) & set(EVALUATION_FOLDERS))
-        )
+        # The split may be below one folder or several that all of them are in: names ascend, so the ends tell.
+        first, last = (name.split("/")[:-1] for name in (names[0], names[-1]))
+        common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+        self._common = 0
+        for self._common in {0, common}:
+            tops = {self._folders(name)[0].lower() for name in names if self._folders(name)}
+            self.has_split = bool(tops & set(TRAIN_FOLDERS)) and bool(tops & set(EVALUATION_FOLDERS))
+            if self.has_split:
+                return
+        self._common = 0
+
+    def _folders(self, name: str) -> list[str]:
+        return name.split("/")[self._common : -1]
+
+    def counts(self, name: str) -> bool:
+        """Whether a picture is in one of the splits, where there are some."""
+        folders = self._folders(name)
+        return not self.has_split or bool(folders and folders[0].lower() in (*TRAIN_FOLDERS, *EVALUATION_FOLDERS))
 
     def label(self, name: str) -> str:
         """The folder that a picture is in."""
-        folders = name.split("/")[:-1]
-        folders = folders[1:] if self.has_split else folders
-        return folders[0] if folders else NO_LABEL
+        folders = self._folders(name)[self.has_split :]
+        return printable(folders[0]) if folders else NO_LABEL
 
     def evaluates(self, names: Sequence[str], fraction: float) -> np.ndarray:
         """[N] bool: which of them evaluate."""
         if self.has_split:
-            return np.array([name.partition("/")[0].lower() in EVALUATION_FOLDERS for name in names], bool)
+            return np.array([self._folders(name)[0].lower() in EVALUATION_FOLDERS for name in names], bool)
         return splitting.by_name(names, fraction)
+
+    def notes(self, names: Sequence[str]) -> list[str]:
+        """What a person should know of that."""
+        beside = sum(not self.counts(name) for name in names)
+        found = ["the folders to train and to evaluate on are the split"] if self.has_split else []
+        return found + ([f"left out, beside those folders: {beside:,} pictures"] if beside else [])
 
 
 def found_in(root: pathlib.Path) -> Listing:
@@ -126,7 +150,7 @@ def found_in(root: pathlib.Path) -> Listing:
                     elif _is_linked_folder(entry):
                         linked += 1
                     else:
-                        status = entry.stat(follow_symlinks=False)
+                        status = _status(entry)
                         pictures.append((name, (status.st_size, status.st_mtime_ns)))
         except OSError as error:
             raise DataError(
@@ -144,6 +168,14 @@ def found_in(root: pathlib.Path) -> Listing:
     return Listing([name for name, _ in pictures], [stamp for _, stamp in pictures], notes)
 
 
+def _status(entry: os.DirEntry[str]) -> os.stat_result:
+    """Of what a link leads to, for that is what is read; of one that leads nowhere, its own."""
+    try:
+        return entry.stat()
+    except OSError:
+        return entry.stat(follow_symlinks=False)
+
+
 def _is_linked_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_symlink() and entry.is_dir()
@@ -151,30 +183,20 @@ def _is_linked_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _nothing(root: pathlib.Path, listing: Listing, place: _Places, classes: Sequence[str]) -> Exception:
-    if listing.names:
-        counts = collections.Counter(map(place.label, listing.names))
-        known = ", ".join(f"{printable(name)} {count:,}" for name, count in counts.most_common(20))
-        return UsageError(
-            f"--classes={','.join(classes)}: no picture in {printable(root)} has such a label",
-            found=f"labels: {known}",
-            remedy="give some of these",
-        )
-    return DataError(
-        f"the folder {printable(root)} holds no pictures",
-        found="; ".join(listing.notes) or "it is empty",
-        remedy=f"give a folder with files that end in {', '.join(SUFFIXES)}, in folders by label or not",
-    )
-
-
 def _make(
-    folder: pathlib.Path, *, root: pathlib.Path, names: Sequence[str], target: Target, place: _Places, sources: Sources
+    folder: pathlib.Path,
+    *,
+    root: pathlib.Path,
+    names: Sequence[str],
+    label_names: Sequence[str],
+    place: _Places,
+    sources: Sources,
 ) -> store.Made:
     """Decodes all into the splits' files."""
     evaluates = place.evaluates(names, sources.wanted.eval_fraction)
-    label_names = sorted({place.label(name) for name in names})
+    target = sources.wanted.target
     numbers = {name: number for number, name in enumerate(label_names)}
-    labels, bad, sizes = [], [], collections.Counter[str]()
+    labels, bad, sizes, may_pass = [], [], collections.Counter[str](), False
     jobs: list[decoding.Job] = []
     parts = [[name for name, last in zip(names, evaluates, strict=True) if last == which] for which in (False, True)]
     for split, part in zip(store.SPLITS, parts, strict=True):
@@ -188,6 +210,7 @@ def _make(
         for job, report in decoding.reports(jobs, len(names)):
             progress.advance(len(job.names))
             sizes += report.sizes
+            may_pass |= report.may_pass
             for row, reason in report.bad:
                 empty[job.path].add(row)
                 bad.append((job.names[row - job.first], reason))
@@ -196,7 +219,7 @@ def _make(
         rows = [row for row in range(len(part)) if row not in empty[str(folder / split)]]
         _close_gaps(folder / split, target.shape, rows, len(part))
         labels.append(np.array([numbers[place.label(part[row])] for row in rows], np.int64))
-    if not len(labels[0]):
+    if bad and not sizes:
         raise DataError(
             f"none of the {len(names):,} pictures in {printable(root)} can be used",
             found=f"{printable(bad[0][0])} {bad[0][1]}",
@@ -211,6 +234,7 @@ def _make(
         notes=[sources.wanted.note_of_sizes(sizes)],
         bad=sorted(bad)[:BAD_KEPT],
         num_bad=len(bad),
+        may_pass=may_pass,
     )
 
 

@@ -22,9 +22,14 @@ def by_name(names: Sequence[str], fraction: float) -> np.ndarray:
     return _below(np.array([int.from_bytes(digest, "big") for digest in digests], np.uint64), fraction)
 
 
+def by_number(numbers: np.ndarray, fraction: float) -> np.ndarray:
+    """[N] bool: which of the rows with these numbers evaluate. As `by_name`, whatever became of rows before them."""
+    return _below(_mixed(numbers.astype(np.uint64)), fraction)
+
+
 def by_index(count: int, fraction: float) -> np.ndarray:
-    """[count] bool: which of so many rows evaluate. As `by_name`, of the row's number."""
-    return _below(_mixed(np.arange(count, dtype=np.uint64)), fraction)
+    """[count] bool: which of so many rows evaluate; as `by_number`."""
+    return by_number(np.arange(count), fraction)
 
 
 def _below(hashes: np.ndarray, fraction: float) -> np.ndarray:

@@ -21,7 +21,7 @@ from trainer import files
 from trainer.datasets.data import Data, Known, Split
 from trainer.errors import DataError
 
-SCHEMA = 2
+SCHEMA = 3
 ABOUT, LABELS, TOTAL = "about.json", "labels-{}.npy", "total.npy"
 SPLITS = ("train", "eval")
 CHUNK_BYTES = 16 << 20
@@ -40,6 +40,7 @@ class Made:
       notes: what a person should know.
       bad: the first of what could not be used, each with the reason.
       num_bad: how many there were.
+      may_pass: what was wrong may not be another time: it is made again at the next start.
     """
 
     shape: tuple[int, ...]
@@ -50,6 +51,7 @@ class Made:
     notes: Sequence[str] = ()
     bad: Sequence[tuple[str, str]] = ()
     num_bad: int = 0
+    may_pass: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,13 +86,15 @@ def stored(
     """
     key = hashlib.sha256(json.dumps({"schema": SCHEMA, **made_from}, sort_keys=True).encode()).hexdigest()[:32]
     folder = cache / f"{name.split(':')[0]}-{key}"
+    about = files.read_json(folder / ABOUT)
     try:
-        with _locked(folder):
-            about = files.read_json(folder / ABOUT)
-            if about is None or not _is_sound(folder, about):
-                if folder.exists():
-                    say(f"{folder} is damaged, and made again")
-                about = _make(folder, make, say)
+        if about is None or not _is_sound(folder, about):  # Else it may be where nothing can be written.
+            with _locked(folder):
+                about = files.read_json(folder / ABOUT)
+                if about is None or not _is_sound(folder, about):
+                    if folder.exists() and not (about or {}).get("may_pass"):
+                        say(f"{folder} is damaged, and made again")
+                    about = _make(folder, make, say)
     except OSError as error:
         raise DataError(
             f"the cache {cache} cannot be written",
@@ -170,6 +174,7 @@ def _describe(folder: pathlib.Path, made: Made) -> dict[str, Any]:
         "notes": list(made.notes),
         "bad": list(made.bad),
         "num_bad": made.num_bad,
+        "may_pass": made.may_pass,
         "fingerprint": digest.hexdigest(),
         "low": low,
         "high": high,
@@ -193,8 +198,13 @@ def _is_sound(folder: pathlib.Path, about: Mapping[str, Any]) -> bool:
     """Whether its files are those that were made: by size and time of change, else by content."""
     try:
         known = about["files"].items()
-        return about["schema"] == SCHEMA and all(
-            _stamp(folder / name) == stamp or files.sha256(folder / name) == digest for name, (digest, *stamp) in known
+        return (
+            about["schema"] == SCHEMA
+            and not about["may_pass"]
+            and all(
+                _stamp(folder / name) == stamp or files.sha256(folder / name) == digest
+                for name, (digest, *stamp) in known
+            )
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError):
         return False

@@ -5,6 +5,7 @@ import codecs
 import csv
 import itertools
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -21,6 +22,8 @@ DELIMITERS = (",", ";", "\t", "|")
 MAX_COLUMNS = 100_000
 MAX_ROW_CHARACTERS = 64 * MAX_COLUMNS
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
+MISSING = frozenset(["?", "-", ".", "NA", "N/A", "NaN", "nan", "null", "None"])  # what stands for no number
+COMMAS = r"[+-]?\d+(,\d+)+(\.\d+)?"
 SAMPLED_LINES = 50  # by which delimiter, heading and kinds of columns are told
 
 
@@ -83,11 +86,16 @@ class _Lines:
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """The one that parts most lines into as many cells as the first, of at least two; a comma if none does."""
+    """The one that parts most lines into as many cells as the first, of at least two; a comma if none does.
 
-    def score(delimiter: str) -> tuple[int, int]:
+    Of several that do so equally it is not the comma, which may be in numbers.
+    """
+
+    def score(delimiter: str) -> tuple[int, bool, int]:
         counts = [line.count(delimiter) for line in lines if line.strip()]
-        return (sum(count == counts[0] for count in counts), counts[0]) if counts and counts[0] else (0, 0)
+        if not counts or not counts[0]:
+            return (0, False, 0)
+        return (sum(count == counts[0] for count in counts), delimiter != ",", counts[0])
 
     return max(DELIMITERS, key=score)
 
@@ -112,7 +120,7 @@ def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Data:
             found=f"at most {MAX_COLUMNS:,} are read",
             remedy="give an .npy file with --dataset=array",
         )
-    heading = _heading([row for _, row in sample])
+    heading = _heading([row for _, row in sample], sources.wanted.label_column)
     names = heading or [f"column {number + 1}" for number in range(width)]
     body = sample[1:] if heading else sample
     label = _label_column(path, sources.wanted.label_column, names)
@@ -121,6 +129,8 @@ def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Data:
         for column in range(width)
         if column != label and any(column < len(row) and _number(row[column]) is not None for _, row in body)
     ]
+    for column in set(range(width)) - {*numeric, label}:
+        _check_decimals(path, names[column], (row[column] for _, row in body if column < len(row)))
     if not numeric:
         raise DataError(
             f"{printable(path)} has no column of numbers",
@@ -132,17 +142,40 @@ def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Data:
         found.take(number, row)
     for row in rows:
         found.take(lines.number, row)
-    return _data(path, found, sources)
+    return _data(path, found, heading, sources)
 
 
-def _heading(sample: Sequence[Sequence[str]]) -> list[str] | None:
-    """The first line, if a column begins with a word and goes on with a number; or if it is nothing but words."""
-    first, others = sample[0], sample[1:]
-    words = [column for column, cell in enumerate(first) if cell.strip() and _number(cell) is None]
-    numbers = {column for row in others for column, cell in enumerate(row) if _number(cell) is not None}
-    if not words or not (numbers & set(words) or len(words) == len(first)):
-        return None
-    return [cell.strip() or f"column {number + 1}" for number, cell in enumerate(first)]
+def _heading(sample: Sequence[Sequence[str]], label_column: str | None) -> list[str] | None:
+    """The first line, if it is one.
+
+    It is if it names the column of labels; if it has a word above each column of numbers; or if it counts them, as
+    tables do whose columns have no names. Where only some are words, they are cells that are wrong.
+    """
+    first, others = [cell.strip() for cell in sample[0]], sample[1:]
+    numeric = [
+        column
+        for column in range(len(first))
+        if any(column < len(row) and _number(row[column]) is not None for row in others)
+    ]
+    above = [first[column] for column in numeric]
+    words = [bool(cell) and _number(cell) is None and cell not in MISSING for cell in above]
+    if numeric:
+        counts = len(above) > 2 and above in ([str(n + start) for n in range(len(above))] for start in (0, 1))
+        is_heading = all(words) or counts or (label_column in first and _number(label_column or "") is None)
+    else:
+        is_heading = all(cell and _number(cell) is None for cell in first)
+    return [cell or f"column {number + 1}" for number, cell in enumerate(first)] if is_heading else None
+
+
+def _check_decimals(path: pathlib.Path, name: str, cells: Iterator[str]) -> None:
+    """Raises `DataError` where a column would be left out only because its numbers have commas in them."""
+    cell = next((cell for cell in cells if re.fullmatch(COMMAS, cell.strip())), None)
+    if cell is not None:
+        raise DataError(
+            f"{printable(path)}: the column '{printable(name)}' has numbers with commas, such as '{cell}'",
+            found="expected numbers such as 1234.5",
+            remedy="write them with a point, and nothing between thousands",
+        )
 
 
 def _label_column(path: pathlib.Path, wanted: str | None, names: Sequence[str]) -> int | None:
@@ -165,7 +198,7 @@ class _Rows:
     def __init__(self, names: Sequence[str], numeric: Sequence[int], label: int | None) -> None:
         self._names, self._label, self.numeric = names, label, numeric
         # Python's own numbers would take seven times as much.
-        self._values, self._labels = array.array("f"), array.array("q")
+        self._values, self._labels, self._numbers_of_rows = array.array("f"), array.array("q"), array.array("q")
         self._numbers: dict[str, int] = {}
         self.bad: list[tuple[str, str]] = []
         self.num_bad = 0
@@ -183,6 +216,10 @@ class _Rows:
     def examples(self) -> np.ndarray:
         """[N, D] float32, the good ones."""
         return np.frombuffer(self._values, np.float32).reshape(-1, len(self.numeric))
+
+    def evaluates(self, fraction: float) -> np.ndarray:
+        """[N] bool, of the good ones: by their numbers among all, so that mending one moves no other."""
+        return splitting.by_number(np.frombuffer(self._numbers_of_rows, np.int64), fraction)
 
     def labels(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """Of the good ones: [N] int64, and the meanings, ascending."""
@@ -205,8 +242,9 @@ class _Rows:
                 self._refuse(line, f"has {what} in the column '{printable(self._names[column])}', not a finite number")
                 return
             numbers.append(value)
+        self._numbers_of_rows.append(self.total)
         self._values.extend(numbers)
-        label = NO_LABEL if self._label is None else row[self._label].strip()
+        label = NO_LABEL if self._label is None else printable(row[self._label])
         self._labels.append(self._numbers.setdefault(label, len(self._numbers)))
 
     def _refuse(self, line: int, reason: str) -> None:
@@ -215,9 +253,11 @@ class _Rows:
             self.bad.append((f"line {line:,}", reason))
 
 
-def _data(path: pathlib.Path, found: _Rows, sources: Sources) -> Data:
+def _data(path: pathlib.Path, found: _Rows, heading: Sequence[str] | None, sources: Sources) -> Data:
     wanted = sources.wanted
     notes = list(wanted.answer_for_bad("rows", found.bad, found.num_bad, found.total, path))
+    shown = ", ".join(map(printable, (heading or [])[:10])) + (", ..." if len(heading or []) > 10 else "")
+    notes.append(f"the first line is a heading: {shown}" if heading else "no heading: the first line is a row")
     if found.left_out:
         shown = ", ".join(map(printable, found.left_out[:10])) + (", ..." if len(found.left_out) > 10 else "")
         notes.append(f"left out, columns that are no numbers: {shown}")
@@ -232,7 +272,7 @@ def _data(path: pathlib.Path, found: _Rows, sources: Sources) -> Data:
     if constant:
         notes.append(f"the same in every row: {len(constant):,} columns, the first is number {constant[0] + 1}")
     labels, label_names = found.labels()
-    evaluates = splitting.by_index(len(examples), wanted.eval_fraction)
+    evaluates = found.evaluates(wanted.eval_fraction)
     train = Split(examples[~evaluates], labels[~evaluates])
     return Data(
         name="table",

@@ -18,9 +18,10 @@ import PIL
 from trainer import imaging
 from trainer.datasets import classes, splitting, store
 from trainer.datasets.data import Data
+from trainer.datasets.decoding import end_with_parent
 from trainer.datasets.own import BAD_KEPT, NO_LABEL, Wanted
 from trainer.datasets.sources import Sources
-from trainer.errors import DataError, UsageError, printable, said
+from trainer.errors import DataError, HourglassError, UsageError, printable, said
 from trainer.imaging import BadPicture, Target
 
 NAME = r"[a-z0-9_]+(/[A-Za-z0-9_.+-]+)?(:\d+\.\d+\.\d+)?"
@@ -33,10 +34,12 @@ class _Read:
 
     Attributes:
       labels: of its examples.
+      numbers: of them among all of the split's.
       bad: numbers of those that cannot be used, each with the reason.
     """
 
     labels: Sequence[int]
+    numbers: Sequence[int]
     bad: Sequence[tuple[str, str]]
 
 
@@ -72,8 +75,10 @@ def images(sources: Sources) -> Data:
         source=f"TensorFlow Datasets in {sources.data_dir or 'its own cache'}",
         say=sources.say,
     )
-    total = len(found.data.train.examples) + len(found.data.evaluation.examples) + found.num_bad
+    splits = {id(split): len(split.examples) for split in (found.data.train, found.data.evaluation)}  # It may be one.
+    total = sum(splits.values()) + found.num_bad
     skipped = wanted.answer_for_bad("pictures", found.bad, found.num_bad, total, pathlib.Path(name))
+    classes.check_divided(found.data, wanted.classes, is_divided=wanted.eval_fraction > 0)
     return dataclasses.replace(found.data, notes=(*found.data.notes, *skipped))
 
 
@@ -88,20 +93,22 @@ def _make(folder: pathlib.Path, *, name: str, sources: Sources) -> store.Made:
     sources.say(f"reading {name} through TensorFlow Datasets; the first time it downloads it")
     # In a process of its own: TensorFlow is not to begin here before a run has said what it computes on.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
         try:
             label_names, reads, sizes = pool.submit(_read, name, sources.data_dir, str(folder), wanted).result()
+        except HourglassError:
+            raise
         except Exception as error:  # The library's builders raise whatever they like.
             raise DataError(
                 f"TensorFlow Datasets cannot give {name}",
                 found=said(error)[:300] or type(error).__name__,
                 remedy="mend the name, or --data_dir; or download it where there is a network",
             ) from error
-    classes.numbers(f"tfds:{name}", label_names, wanted.classes)
     bad = [(f"{split} {number}", reason) for split, read in reads.items() for number, reason in read.bad]
     labels = [np.array(read.labels, np.int64) for read in reads.values()]
     if len(labels) == 1:
-        evaluates = splitting.by_index(len(labels[0]), wanted.eval_fraction)
+        numbers = np.array(reads["train"].numbers, np.int64)
+        evaluates = splitting.by_number(numbers, wanted.eval_fraction)
         _divide(folder, evaluates, target)
         labels = [labels[0][~evaluates], labels[0][evaluates]]
     return store.Made(
@@ -148,7 +155,8 @@ def _read(
     if other is not None:
         theirs["eval"] = other
     names = list(getattr(features["label"], "names", None) or []) if "label" in features else []
-    kept = [number for number, label in enumerate(names) if {label, str(number)} & set(wanted.classes or [label])]
+    label_names = [printable(label) for label in names] or [NO_LABEL]
+    kept = set(classes.numbers(f"tfds:{name}", label_names, wanted.classes))
     sizes, reads = collections.Counter[str](), {}
     for ours, split in theirs.items():
         # Not decoded: so that the same is done to pictures as everywhere; and in one order.
@@ -158,22 +166,21 @@ def _read(
             decoders={"image": tensorflow_datasets.decode.SkipDecoding()},
             read_config=tensorflow_datasets.ReadConfig(interleave_cycle_length=1),
         )
-        labels, bad = [], []
+        labels, numbers, bad = [], [], []
         with open(pathlib.Path(folder) / ours, "wb") as file:
             for number, example in enumerate(tensorflow_datasets.as_numpy(dataset)):
                 label = int(example["label"]) if names else 0
-                if names and label not in kept:
+                if wanted.classes and label not in kept:
                     continue
+                size: list[tuple[int, int]] = []
                 try:
-                    pixels, _ = imaging.decode(
-                        io.BytesIO(example["image"]),
-                        wanted.target,
-                        tell=lambda size: sizes.update(["x".join(map(str, size))]),
-                    )
+                    pixels, _ = imaging.decode(io.BytesIO(example["image"]), wanted.target, tell=size.append)
                 except BadPicture as error:
                     bad.append((str(number), f"{error.what} ({error.found})"))
                     continue
+                sizes.update(["x".join(map(str, size[0]))])
                 file.write(pixels.data)
                 labels.append(label)
-        reads[ours] = _Read(labels, bad)
-    return names or [NO_LABEL], reads, sizes
+                numbers.append(number)
+        reads[ours] = _Read(labels, numbers, bad)
+    return label_names, reads, sizes
