@@ -693,7 +693,7 @@ def test_a_heading_is_told_from_a_row(text, note, tmp_path):
     assert note in data.notes
 
 
-@pytest.mark.parametrize("first", ["3,?,5", "NA,1,2", "1O,1,2"])
+@pytest.mark.parametrize("first", ["3,?,5", "NA,1,2", "1O,1,2", "?,NA,-"])
 def test_a_wrong_cell_in_the_first_row_makes_no_heading_of_it(first, tmp_path):
     with pytest.raises(DataError, match="line 1 in"):
         table(tmp_path, f"{first}\n3,4,5\n6,7,8\n")
