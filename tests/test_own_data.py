@@ -681,6 +681,7 @@ def test_no_row_is_lost_however_many_there_are(tmp_path):
     ("text", "note"),
     [
         ("a,b,c\n1,2,3\n4,5,6\n", "the first line is a heading: a, b, c"),
+        (",a,b\n0,2,3\n1,5,6\n", "the first line is a heading: column 1, a, b"),
         ("0,1,2\n1.5,2,3\n4,5,6\n", "the first line is a heading: 0, 1, 2"),
         ("label,0,1,2\nx,1,2,3\ny,4,5,6\n", "the first line is a heading: label, 0, 1, 2"),
         ("x,1,2,7\ny,4,5,6\n", "no heading: the first line is a row"),
@@ -693,7 +694,7 @@ def test_a_heading_is_told_from_a_row(text, note, tmp_path):
     assert note in data.notes
 
 
-@pytest.mark.parametrize("first", ["3,?,5", "NA,1,2", "1O,1,2", "?,NA,-"])
+@pytest.mark.parametrize("first", ["3,?,5", "NA,1,2", "1O,1,2", "?,NA,-", ",1,2", ",1,x"])
 def test_a_wrong_cell_in_the_first_row_makes_no_heading_of_it(first, tmp_path):
     with pytest.raises(DataError, match="line 1 in"):
         table(tmp_path, f"{first}\n3,4,5\n6,7,8\n")

@@ -92,16 +92,17 @@ class _Places:
         # The split may be below one folder or several that all of them are in: names ascend, so the ends tell.
         first, last = (name.split("/")[:-1] for name in (names[0], names[-1]))
         common = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
-        self._common = 0
-        for self._common in {0, common}:
-            tops = {self._folders(name)[0].lower() for name in names if self._folders(name)}
-            self.has_split = bool(tops & set(TRAIN_FOLDERS)) and bool(tops & set(EVALUATION_FOLDERS))
-            if self.has_split:
-                return
-        self._common = 0
+        self._above = next((above for above in (0, common) if self._divides(above, names)), None)
+        self.has_split = self._above is not None
+
+    @staticmethod
+    def _divides(above: int, names: Sequence[str]) -> bool:
+        """Whether the folders that are so deep are a split."""
+        tops = {folders[above].lower() for name in names if len(folders := name.split("/")[:-1]) > above}
+        return bool(tops & set(TRAIN_FOLDERS)) and bool(tops & set(EVALUATION_FOLDERS))
 
     def _folders(self, name: str) -> list[str]:
-        return name.split("/")[self._common : -1]
+        return name.split("/")[self._above or 0 : -1]
 
     def counts(self, name: str) -> bool:
         """Whether a picture is in one of the splits, where there are some."""

@@ -148,8 +148,8 @@ def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Data:
 def _heading(sample: Sequence[Sequence[str]], label_column: str | None) -> list[str] | None:
     """The first line, if it is one.
 
-    It is if it names the column of labels; if it has a word above each column of numbers; or if it counts them, as
-    tables do whose columns have no names. Where only some are words, they are cells that are wrong.
+    It is if it names the column of labels; if it has a word, or for some of them nothing, above each column of numbers;
+    or if it counts them, as tables do whose columns have no names. Where only some are words, they are wrong cells.
     """
     first, others = [cell.strip() for cell in sample[0]], sample[1:]
     numeric = [
@@ -158,10 +158,12 @@ def _heading(sample: Sequence[Sequence[str]], label_column: str | None) -> list[
         if any(column < len(row) and _number(row[column]) is not None for row in others)
     ]
     above = [first[column] for column in numeric]
-    words = [bool(cell) and _number(cell) is None and cell not in MISSING for cell in above]
+    words = [_number(cell) is None and cell not in MISSING for cell in above]
     if numeric:
         counts = len(above) > 2 and above in ([str(n + start) for n in range(len(above))] for start in (0, 1))
-        is_heading = all(words) or counts or (label_column in first and _number(label_column or "") is None)
+        is_heading = (
+            (all(words) and any(above)) or counts or (label_column in first and _number(label_column or "") is None)
+        )
     else:
         is_heading = all(cell and _number(cell) is None for cell in first)
     return [cell or f"column {number + 1}" for number, cell in enumerate(first)] if is_heading else None
