@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from own_data import COLOURS, save
 
 # TensorFlow's greetings are of no interest here, and what is claimed to the bit is claimed of a CPU.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -61,6 +62,15 @@ def launch(capfd):
         return code, output.out, output.err
 
     return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Forty pictures in two folders, of one colour each."""
+    for label, colour in COLOURS.items():
+        for number in range(20):
+            save(tmp_path / "pictures" / label / f"{number}.{'png' if number % 2 else 'bmp'}", colour)
+    return tmp_path / "pictures"
 
 
 @pytest.fixture

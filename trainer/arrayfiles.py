@@ -18,10 +18,8 @@ SUFFIXES = (".npy", ".npz")
 ONLY = "data"  # what the array of an .npy file is called
 # Of an archive's member: what is larger and packed more tightly is a bomb; pictures do not shrink so far.
 BOMB_BYTES, BOMB_RATIO = 256 << 20, 200
-END_BYTES, MAX_DIRECTORY_BYTES = (
-    65_557 + 76,
-    1 << 20,
-)  # of an archive: its last record with all before it; its directory
+# Of an archive: its last records, with the longest comment; the list of its members.
+END_BYTES, MAX_DIRECTORY_BYTES = 65_557 + 76, 1 << 20
 VERSIONS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,

@@ -71,9 +71,9 @@ __all__ = [
 ]
 
 
-# What each of these is told by is idle without.
 OWN_FILES = ("images", "array", "table")  # data sets that a person gives as --data_dir
 OWN = (*OWN_FILES, "tfds")  # those of which nobody else tells what is in them
+# What each of these is for, and is idle without.
 FOR_DATASETS = {
     **dict.fromkeys(("image_size", "color", "fit"), ("images", "tfds")),
     "label_column": ("table",),

@@ -142,21 +142,29 @@ class Data:
 
 def _deviations(rows: np.ndarray) -> np.ndarray:
     """[N, D] -> [D] float64, the standard deviations of columns; some megabytes at a time, for rows may be mapped."""
-    size = max(1, CHUNK_BYTES // max(1, rows[:1].nbytes))
-    parts = [slice(start, start + size) for start in range(0, len(rows), size)]
+    parts = _parts(rows)
     mean = sum(rows[part].sum(axis=0, dtype=np.float64) for part in parts) / len(rows)
     return np.sqrt(sum(np.square(rows[part] - mean).sum(axis=0) for part in parts) / len(rows))
+
+
+def _parts(examples: np.ndarray) -> list[slice]:
+    """Some megabytes each, all of them together."""
+    size = max(1, CHUNK_BYTES // max(1, examples[:1].nbytes))
+    return [slice(start, start + size) for start in range(0, len(examples), size)]
 
 
 def _check(name: str, split: Split) -> None:
     assert len(split.examples) == len(split.labels), name
     if split.examples.dtype == np.uint8:
         return
-    bad = np.argwhere(~np.isfinite(split.examples))
-    if len(bad):
+    for part in _parts(split.examples):
+        some = split.examples[part]
+        bad = np.argwhere(~np.isfinite(some))
+        if not len(bad):
+            continue
         row, *column = bad[0]
         raise DataError(
-            f"{name}: row {row}, column {', '.join(map(str, column))} holds {split.examples[tuple(bad[0])]}",
-            found=f"{len(bad)} values are not finite numbers",
+            f"{name}: row {part.start + row}, column {', '.join(map(str, column))} holds {some[tuple(bad[0])]}",
+            found=f"{len(bad)} values of these {len(some):,} rows are not finite numbers",
             remedy="mend or leave out these rows",
         )

@@ -13,7 +13,7 @@ import PIL
 
 from trainer.datasets import classes, decoding, meter, own, splitting, store
 from trainer.datasets.data import Data
-from trainer.datasets.own import BAD_KEPT, NO_LABEL
+from trainer.datasets.own import NO_LABEL
 from trainer.datasets.sources import Sources
 from trainer.errors import DataError, printable, said
 
@@ -226,16 +226,8 @@ def _make(
             found=f"{printable(bad[0][0])} {bad[0][1]}",
             remedy="give other files",
         )
-    return store.Made(
-        shape=target.shape,
-        dtype="uint8",
-        labels=labels,
-        label_names=label_names,
-        scale=255.0,
-        notes=[sources.wanted.note_of_sizes(sizes)],
-        bad=sorted(bad)[:BAD_KEPT],
-        num_bad=len(bad),
-        may_pass=may_pass,
+    return store.of_pictures(
+        sources.wanted, labels=labels, label_names=label_names, sizes=sizes, bad=sorted(bad), may_pass=may_pass
     )
 
 

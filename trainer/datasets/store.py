@@ -4,6 +4,7 @@ A stored data set is a folder in the cache, named by what it was made from: the 
 (`train`, `eval`), labels, and `about.json`, which seals it. It is made aside, under a lock, and renamed into place.
 """
 
+import collections
 import contextlib
 import dataclasses
 import fcntl
@@ -19,6 +20,7 @@ import numpy as np
 
 from trainer import files
 from trainer.datasets.data import Data, Known, Split
+from trainer.datasets.own import BAD_KEPT, Wanted
 from trainer.errors import DataError
 
 SCHEMA = 3
@@ -52,6 +54,29 @@ class Made:
     bad: Sequence[tuple[str, str]] = ()
     num_bad: int = 0
     may_pass: bool = False
+
+
+def of_pictures(
+    wanted: Wanted,
+    *,
+    labels: Sequence[np.ndarray],
+    label_names: Sequence[str],
+    sizes: collections.Counter[str],
+    bad: Sequence[tuple[str, str]],
+    may_pass: bool = False,
+) -> Made:
+    """What a maker tells of pictures as they were wanted; `sizes` are those that they had, in words."""
+    return Made(
+        shape=wanted.target.shape,
+        dtype="uint8",
+        labels=labels,
+        label_names=label_names,
+        scale=255.0,
+        notes=[wanted.note_of_sizes(sizes)],
+        bad=bad[:BAD_KEPT],
+        num_bad=len(bad),
+        may_pass=may_pass,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,9 @@ MAX_COLUMNS = 100_000
 MAX_ROW_CHARACTERS = 64 * MAX_COLUMNS
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 MISSING = frozenset(["?", "-", ".", "NA", "N/A", "NaN", "nan", "null", "None"])  # what stands for no number
+QUOTED = r'"[^"]*"'
 COMMAS = r"[+-]?\d+(,\d+)+(\.\d+)?"
+NAMES_SHOWN = 20
 SAMPLED_LINES = 50  # by which delimiter, heading and kinds of columns are told
 
 
@@ -92,7 +94,7 @@ def _delimiter(lines: Sequence[str]) -> str:
     """
 
     def score(delimiter: str) -> tuple[int, bool, int]:
-        counts = [line.count(delimiter) for line in lines if line.strip()]
+        counts = [re.sub(QUOTED, "", line).count(delimiter) for line in lines if line.strip()]
         if not counts or not counts[0]:
             return (0, False, 0)
         return (sum(count == counts[0] for count in counts), delimiter != ",", counts[0])
@@ -134,7 +136,7 @@ def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Data:
     if not numeric:
         raise DataError(
             f"{printable(path)} has no column of numbers",
-            found=f"columns: {', '.join(map(printable, names[:20]))}",
+            found=f"columns: {_listed(names)}",
             remedy="give a table with numbers in it",
         )
     found = _Rows(names, numeric, label)
@@ -161,9 +163,8 @@ def _heading(sample: Sequence[Sequence[str]], label_column: str | None) -> list[
     words = [_number(cell) is None and cell not in MISSING for cell in above]
     if numeric:
         counts = len(above) > 2 and above in ([str(n + start) for n in range(len(above))] for start in (0, 1))
-        is_heading = (
-            (all(words) and any(above)) or counts or (label_column in first and _number(label_column or "") is None)
-        )
+        is_named = label_column in first and _number(label_column or "") is None
+        is_heading = (all(words) and any(above)) or counts or is_named
     else:
         is_heading = all(cell and _number(cell) is None for cell in first)
     return [cell or f"column {number + 1}" for number, cell in enumerate(first)] if is_heading else None
@@ -189,9 +190,14 @@ def _label_column(path: pathlib.Path, wanted: str | None, names: Sequence[str]) 
         return int(wanted) - 1
     raise UsageError(
         f"--label_column={wanted}: {printable(path)} has no such column",
-        found=f"columns: {', '.join(map(printable, names[:20]))}" + (", ..." if len(names) > 20 else ""),
+        found=f"columns: {_listed(names)}",
         remedy="give a name from its heading, or a number from 1 on",
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first of them, in a line."""
+    return ", ".join(map(printable, names[:NAMES_SHOWN])) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 class _Rows:
@@ -258,11 +264,10 @@ class _Rows:
 def _data(path: pathlib.Path, found: _Rows, heading: Sequence[str] | None, sources: Sources) -> Data:
     wanted = sources.wanted
     notes = list(wanted.answer_for_bad("rows", found.bad, found.num_bad, found.total, path))
-    shown = ", ".join(map(printable, (heading or [])[:10])) + (", ..." if len(heading or []) > 10 else "")
-    notes.append(f"the first line is a heading: {shown}" if heading else "no heading: the first line is a row")
+    is_row = "no heading: the first line is a row"
+    notes.append(f"the first line is a heading: {_listed(heading)}" if heading else is_row)
     if found.left_out:
-        shown = ", ".join(map(printable, found.left_out[:10])) + (", ..." if len(found.left_out) > 10 else "")
-        notes.append(f"left out, columns that are no numbers: {shown}")
+        notes.append(f"left out, columns that are no numbers: {_listed(found.left_out)}")
     examples = found.examples()
     if not len(examples):
         raise DataError(

@@ -19,7 +19,7 @@ from trainer import imaging
 from trainer.datasets import classes, splitting, store
 from trainer.datasets.data import Data
 from trainer.datasets.decoding import end_with_parent
-from trainer.datasets.own import BAD_KEPT, NO_LABEL, Wanted
+from trainer.datasets.own import NO_LABEL, Wanted
 from trainer.datasets.sources import Sources
 from trainer.errors import DataError, HourglassError, UsageError, printable, said
 from trainer.imaging import BadPicture, Target
@@ -111,16 +111,7 @@ def _make(folder: pathlib.Path, *, name: str, sources: Sources) -> store.Made:
         evaluates = splitting.by_number(numbers, wanted.eval_fraction)
         _divide(folder, evaluates, target)
         labels = [labels[0][~evaluates], labels[0][evaluates]]
-    return store.Made(
-        shape=target.shape,
-        dtype="uint8",
-        labels=labels,
-        label_names=label_names,
-        scale=255.0,
-        notes=[wanted.note_of_sizes(sizes)],
-        bad=bad[:BAD_KEPT],
-        num_bad=len(bad),
-    )
+    return store.of_pictures(wanted, labels=labels, label_names=label_names, sizes=sizes, bad=bad)
 
 
 def _divide(folder: pathlib.Path, evaluates: np.ndarray, target: Target) -> None:

@@ -1,0 +1,204 @@
+"""Arrays of one's own: .npy and .npz files."""
+
+import io
+import pathlib
+import zipfile
+
+import numpy as np
+import pytest
+from hostile import crafted
+from own_data import PIXELS, load, refused
+
+from trainer import arrayfiles, datasets
+from trainer.datasets import findings, splitting, store
+from trainer.errors import DataError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("array", "shape", "scale"),
+    [
+        (np.arange(960, dtype=np.uint8).reshape(20, 8, 6), (8, 6, 1), 255),
+        (np.arange(960, dtype=np.uint8).reshape(20, 4, 4, 3), (4, 4, 3), 255),
+        (np.linspace(0, 1, 960).reshape(20, 4, 4, 3), (4, 4, 3), 1),
+        (np.linspace(-9, 9, 960).reshape(20, 48), (48,), 1),
+        (np.arange(960).reshape(20, 48), (48,), 1),
+        (np.asfortranarray(np.arange(960).reshape(20, 48)), (48,), 1),
+    ],
+    ids=["grey", "colour", "floats", "rows", "whole numbers", "by columns"],
+)
+def test_an_array_is_split_by_its_rows_numbers(array, shape, scale, tmp_path):
+    np.save(tmp_path / "a.npy", array)
+    data = load(tmp_path, "array", tmp_path / "a.npy", eval_fraction=0.3)
+    evaluates = splitting.by_index(20, 0.3)
+    assert (data.shape, data.scale) == (shape, scale)
+    for split, rows in ((data.train, ~evaluates), (data.evaluation, evaluates)):
+        np.testing.assert_allclose(split.examples.reshape(len(split.examples), -1), array[rows].reshape(rows.sum(), -1))
+
+
+def test_an_archive_with_kerass_names_has_its_own_split_and_labels(tmp_path):
+    random = np.random.default_rng(0)
+    arrays = {
+        "x_train": random.integers(0, 256, (6, 4, 4), np.uint8),
+        "y_train": np.array([[2], [10], [2], [2], [10], [2]]),
+    }
+    arrays |= {"x_test": random.integers(0, 256, (2, 4, 4), np.uint8), "y_test": np.array([10, 3])}
+    np.savez(tmp_path / "a.npz", **arrays)
+    data = load(tmp_path, "array", tmp_path / "a.npz")
+    np.testing.assert_array_equal(data.train.examples[..., 0], arrays["x_train"])
+    assert data.label_names == ("2", "3", "10")
+    assert data.train.labels.tolist() == [0, 2, 0, 0, 2, 0]
+    assert data.evaluation.labels.tolist() == [2, 1]
+    np.savez_compressed(tmp_path / "b.npz", data=arrays["x_train"])
+    assert len(load(tmp_path, "array", tmp_path / "b.npz", eval_fraction=0.0).train.examples) == 6
+    np.savez_compressed(tmp_path / "c.npz", anything=arrays["x_train"])
+    assert len(load(tmp_path, "array", tmp_path / "c.npz", eval_fraction=0.0).train.examples) == 6
+
+
+LARGE = {
+    "grey": ("npy", {"data": PIXELS}),
+    "rows": ("npy", {"data": np.linspace(0, 1, 4_000).reshape(50, 80)}),
+    "by columns": ("npy", {"data": np.asfortranarray(np.arange(4_000.0).reshape(50, 80))}),
+    "packed": ("npz", {"data": PIXELS}),
+    "labelled": ("npz", {"data": PIXELS, "labels": np.arange(50) % 3}),
+    "divided": ("npz", {"x_train": PIXELS, "x_test": PIXELS[:7], "y_train": np.arange(50) % 3, "y_test": np.arange(7)}),
+}
+
+
+@pytest.mark.parametrize("wanted", [{}, {"eval_fraction": 0.0}, {"classes": ("2", "1")}], ids=str)
+@pytest.mark.parametrize("kind", LARGE)
+def test_an_array_too_large_for_memory_is_mapped_to_the_same(kind, wanted, tmp_path, monkeypatch):
+    suffix, arrays = LARGE[kind]
+    path = tmp_path / f"a.{suffix}"
+    np.save(path, arrays["data"]) if suffix == "npy" else np.savez_compressed(path, **arrays)
+    if "classes" in wanted and len(arrays) == 1:
+        assert "has no such class" in refused(UsageError, tmp_path, "array", path, **wanted)
+        monkeypatch.setattr(datasets.arrays, "IN_MEMORY_BYTES", 100)
+        assert "has no such class" in refused(UsageError, tmp_path, "array", path, **wanted)
+        return
+    in_memory = load(tmp_path, "array", path, **wanted)
+    monkeypatch.setattr(datasets.arrays, "IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(store, "CHUNK_BYTES", 999)
+    mapped = load(tmp_path, "array", path, **wanted)
+    assert isinstance(mapped.train.examples, np.memmap)
+    assert mapped.fingerprint == in_memory.fingerprint
+    assert mapped.label_names == in_memory.label_names
+    for split in ("train", "evaluation"):
+        np.testing.assert_array_equal(getattr(mapped, split).examples, getattr(in_memory, split).examples)
+        np.testing.assert_array_equal(getattr(mapped, split).labels, getattr(in_memory, split).labels)
+    assert (mapped.evaluation is mapped.train) == (in_memory.evaluation is in_memory.train)
+
+
+def test_arrays_that_do_not_go_together_are_told(tmp_path):
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    for other in (pixels.astype(float), pixels[:, :2]):
+        np.savez(tmp_path / "a.npz", x_train=pixels, x_test=other)
+        assert "do not go together" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+
+
+def test_classes_that_leave_a_split_empty_are_told_whether_mapped_or_not(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", x_train=PIXELS, x_test=PIXELS[:1], y_train=np.arange(50) % 2, y_test=[2])
+    for limit in (1 << 30, 100):
+        monkeypatch.setattr(datasets.arrays, "IN_MEMORY_BYTES", limit)
+        words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", classes=("2",))
+        assert "0 to train on, 1 to evaluate" in words
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((4, 4, 4, 2), np.uint8), "uint8 of shape [4, 4, 4, 2]"),
+        (np.zeros((4, 4, 4), np.int32), "int32"),
+        (np.zeros(4), "of shape [4]"),
+        (np.zeros((0, 4)), "of shape [0, 4]"),
+        (np.array([[1.0, np.nan], [1.0, 2.0]]), "data[0, 1] is nan"),
+        (np.full((3, 2, 2), 1.5), "data[0, 0, 0, 0] is 1.5"),
+        (np.array([["a"]]), "<U1"),
+        (np.zeros((2, 2), complex), "complex128"),
+    ],
+)
+def test_an_array_of_something_else_is_told(array, words, tmp_path):
+    np.save(tmp_path / "a.npy", array)
+    assert words in refused(DataError, tmp_path, "array", tmp_path / "a.npy", eval_fraction=0.0)
+
+
+class Evil:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self.path,)
+
+
+def test_an_array_of_objects_is_never_unpickled(tmp_path):
+    for name, write in (("a.npy", np.save), ("a.npz", np.savez)):
+        write(tmp_path / name, np.array([Evil(tmp_path / "ran")], object), allow_pickle=True)
+        assert "objects" in refused(DataError, tmp_path, "array", tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_a_header_claims_is_not_allocated(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 10, 10)})
+    (tmp_path / "a.npy").write_bytes(header.getvalue() + b"x")
+    assert "claims 100,000,000,000,000 bytes" in refused(DataError, tmp_path, "array", tmp_path / "a.npy")
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("data.npy", header.getvalue() + b"x")
+    assert "claims" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+
+
+def test_an_archive_that_would_become_too_large_is_not_unpacked(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", data=np.zeros((1_000, 1_000), np.uint8))
+    monkeypatch.setattr(arrayfiles, "BOMB_BYTES", 1_000)
+    assert "would become 1,000,128" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+
+
+def test_an_archive_with_a_list_of_members_too_long_is_not_listed(tmp_path, monkeypatch):
+    (tmp_path / "a.npz").write_bytes(crafted.crowd(30))
+    assert "holds no x_train" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    monkeypatch.setattr(arrayfiles, "MAX_DIRECTORY_BYTES", 30 * 57 - 1)
+    assert "its list of members has 1,710 bytes" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+
+
+def test_the_end_of_an_archive_is_where_zipfile_finds_it(tmp_path, monkeypatch):
+    content = crafted.zipped({f"{number}.npy": b"" for number in range(30)})
+    (tmp_path / "a.npz").write_bytes(content[:-6] + b"PK\5\6" + content[-2:])  # in the record's own field
+    monkeypatch.setattr(arrayfiles, "MAX_DIRECTORY_BYTES", 100)
+    assert "its list of members has" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+
+
+def test_arrays_of_any_name_and_labels_of_any_text_are_taken_and_what_is_not_used_is_told(tmp_path):
+    np.savez(tmp_path / "a.npz", x_test=PIXELS)
+    assert len(load(tmp_path, "array", tmp_path / "a.npz", eval_fraction=0.0).train.examples) == 50
+    labels = np.array(["--5", "-5", "5", "\u00b2", "a  b", "a b"])
+    np.savez(tmp_path / "b.npz", x_train=PIXELS[:6], y_train=labels, x_test=PIXELS[6:8], x_val=PIXELS[8:], y_val=labels)
+    data = load(tmp_path, "array", tmp_path / "b.npz")
+    assert data.label_names == ("-5", "5", "--5", "a b", "all", "\u00b2")
+    assert [data.label_names[label] for label in data.train.labels] == ["--5", "-5", "5", "\u00b2", "a b", "a b"]
+    assert data.notes == ("left out, arrays that are not used: x_val, y_val",)
+
+
+def test_damage_of_any_kind_in_an_archive_is_told(tmp_path):
+    np.save(tmp_path / "a.npy", PIXELS)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_LZMA) as archive:
+        archive.write(tmp_path / "a.npy", "data.npy")
+    content = (tmp_path / "a.npz").read_bytes()
+    middle = content.index(b"data.npy") + 60
+    (tmp_path / "a.npz").write_bytes(content[:middle] + b"\xff" * 9 + content[middle + 9 :])
+    assert "cannot be read" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+
+
+def test_pictures_of_zeros_and_ones_are_told(tmp_path):
+    np.save(tmp_path / "a.npy", PIXELS % 2)
+    assert any("all but black" in line for line in findings.lines(load(tmp_path, "array", tmp_path / "a.npy")))
+
+
+def test_labels_that_are_no_text_are_told(tmp_path):
+    np.savez(tmp_path / "a.npz", data=PIXELS[:2], labels=np.array(["a", "b" * 2_000]))
+    assert "<U2000 of shape [2]" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    labels = np.full(4, 0x110000, np.uint32).view("<U1")
+    np.savez(tmp_path / "a.npz", data=PIXELS[:4], labels=labels)
+    assert "labels holds what is no text" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", data=PIXELS[:4], labels=np.array(list("abca"), ">U1"))
+    assert load(tmp_path, "array", tmp_path / "a.npz").label_names == ("a", "b", "c")
