@@ -142,12 +142,11 @@ class Data:
 
 def _deviations(rows: np.ndarray) -> np.ndarray:
     """[N, D] -> [D] float64, the standard deviations of columns; some megabytes at a time, for rows may be mapped."""
-    parts = _parts(rows)
-    mean = sum(rows[part].sum(axis=0, dtype=np.float64) for part in parts) / len(rows)
-    return np.sqrt(sum(np.square(rows[part] - mean).sum(axis=0) for part in parts) / len(rows))
+    mean = sum(rows[part].sum(axis=0, dtype=np.float64) for part in parts(rows)) / len(rows)
+    return np.sqrt(sum(np.square(rows[part] - mean).sum(axis=0) for part in parts(rows)) / len(rows))
 
 
-def _parts(examples: np.ndarray) -> list[slice]:
+def parts(examples: np.ndarray) -> list[slice]:
     """Some megabytes each, all of them together."""
     size = max(1, CHUNK_BYTES // max(1, examples[:1].nbytes))
     return [slice(start, start + size) for start in range(0, len(examples), size)]
@@ -157,7 +156,7 @@ def _check(name: str, split: Split) -> None:
     assert len(split.examples) == len(split.labels), name
     if split.examples.dtype == np.uint8:
         return
-    for part in _parts(split.examples):
+    for part in parts(split.examples):
         some = split.examples[part]
         bad = np.argwhere(~np.isfinite(some))
         if not len(bad):

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from trainer import files
-from trainer.datasets.data import Data, Known, Split
+from trainer.datasets.data import Data, Known, Split, parts
 from trainer.datasets.own import BAD_KEPT, Wanted
 from trainer.errors import DataError
 
@@ -183,7 +183,8 @@ def _describe(folder: pathlib.Path, made: Made) -> dict[str, Any]:
     for number, (split, count) in enumerate(splits):
         examples = mapped(folder / split, made.dtype, (count, *made.shape))
         digest.update(f"{examples.dtype} {examples.shape}".encode())
-        for rows in chunks(examples):
+        for part in parts(examples):
+            rows = np.ascontiguousarray(examples[part])
             digest.update(rows.data)
             if number == 0:
                 low, high = min(low, float(rows.min())), max(high, float(rows.max()))
@@ -205,13 +206,6 @@ def _describe(folder: pathlib.Path, made: Made) -> dict[str, Any]:
         "high": high,
         "files": {path.name: [files.sha256(path), *_stamp(path)] for path in sorted(folder.iterdir())},
     }
-
-
-def chunks(examples: np.ndarray) -> Iterator[np.ndarray]:
-    """All of them, some megabytes at a time, each in one piece."""
-    size = max(1, CHUNK_BYTES // max(1, examples[:1].nbytes))
-    for start in range(0, len(examples), size):
-        yield np.ascontiguousarray(examples[start : start + size])
 
 
 def _stamp(path: pathlib.Path) -> list[int]:
