@@ -1,5 +1,6 @@
 """Contracts that every kind of autoencoder keeps, in pairs of choices; `scripts/torture matrix` runs the product."""
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from pairwise import cases
+from tensorflow.python.eager import context
 
 from trainer import config, datasets, devices, export, gallery, models, parts, pipeline, steps
 from trainer.assessment import Assessment
@@ -162,3 +164,54 @@ def test_every_pair_of_choices_that_is_allowed_meets():
 
 def test_every_noise_of_the_flags_exists():
     assert {"none", *NOISES} == set(config.NOISES)
+
+
+ALIASES = ("Identity", "Reshape", "StopGradient")  # Their output has their input's buffer.
+
+
+def sums_in_any_order(nodes):
+    """The sums of three tensors or more in an optimized graph whose order of additions depends on a race.
+
+    TensorFlow adds first into the first input whose buffer nobody else needs any more. Where that is the first or the
+    second one, the order stays, since a + b is b + a. So one of the two must be needed by nobody else at any time.
+    """
+    producers = {node.name: node for node in nodes}
+    consumers = collections.Counter(name for node in nodes for name in node.input if not name.startswith("^"))
+
+    def is_free(name):
+        producer = producers.get(name.split(":")[0])
+        is_own = producer is not None and (producer.op not in ALIASES or is_free(producer.input[0]))
+        return is_own and consumers[name] == 1
+
+    sums = [node for node in nodes if node.op in ("AddN", "AccumulateNV2")]
+    inputs = [(node.name, [name for name in node.input if not name.startswith("^")]) for node in sums]
+    return [name for name, terms in inputs if len(terms) > 2 and not any(map(is_free, terms[:2]))]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "--noise=gaussian --variational --sparsity=0.01 --shift=1",
+        "--noise=masking --variational --sparsity=0.01 --beta=2 --tied --optimizer=rmsprop",
+        "--variational --sparsity=0.01 --loss=bernoulli --binarise --precision=mixed_float16 --optimizer=sgd",
+        "--model=conv --variational --sparsity=0.01 --noise=salt_and_pepper",
+        "--pretrain=layerwise --pretrain_steps=1 --sparsity=0.01 --noise=gaussian",
+    ],
+)
+def test_without_xla_no_sum_depends_on_which_thread_is_first(more):
+    given = config.parse(["--hidden=5,3", "--batch_size=8", f"--steps={STEPS}", *more.split()])[0]
+    data = pictures(1)
+    state = parts.state(given, parts.network(given, data, given.precision))
+    block = parts.block(given, data, state, parts.plan(given, data), devices.Device("cpu", "/CPU:0", False, 2, "CPU"))
+    evaluator = parts.evaluator(given, data, state.model, devices.Device("cpu", "/CPU:0", False, 2, "CPU"))
+    context.enable_run_metadata()
+    try:
+        block(tf.constant(data.train.examples[np.newaxis, :8]), 0, 1)
+        evaluator.measure(data.evaluation.examples)
+        evaluator.gradients(data.train.examples[:8])
+        graphs = [graph.post_optimization_graph for graph in context.export_run_metadata().function_graphs]
+    finally:
+        context.disable_run_metadata()
+    ops = {node.op for graph in graphs for node in graph.node}
+    assert "AddN" in ops, "the graphs are those of the training step"
+    assert [name for graph in graphs for name in sums_in_any_order(graph.node)] == []

@@ -99,7 +99,10 @@ class Objective:
             kl = tf.reduce_sum(means.kl)
             value, parts = value + self.beta * kl, {RECONSTRUCTION: -nats, KL: kl}
         if means.l1 is not None:
-            value = value + self.sparsity * means.l1
+            # Without this control edge, TensorFlow's graph optimizer merges both additions into one AddN. That adds
+            # into whichever input's buffer is free by then: its order, and the last bit, depend on other threads.
+            with tf.control_dependencies([value]):
+                value = value + self.sparsity * means.l1
             parts[SPARSITY] = means.l1
         return value, parts
 

@@ -51,7 +51,7 @@ STORMS: dict[str, Storm] = {
     "cost": _cost,  # First, while the disk is not yet busy: it measures time.
     "kills": lambda folder, short: [kills.storm(6 if short else 200, folder)],
     "signals": lambda folder, short: [signals.storm(4 if short else 100, folder)],
-    "matrix": lambda folder, short: [matrix.storm(folder, 2 if short else None)],
+    "matrix": lambda folder, short: matrix.storm(folder, matrix.cases(2 if short else None)),
     "locks": lambda folder, short: [locks.storm(2 if short else 20, folder)],
     "saves": _saves,
     "power": _power,

@@ -1,20 +1,25 @@
-"""Every kind of autoencoder: killed in the middle, a run ends with the bits of one that was not."""
+"""Every kind of autoencoder: a run repeated, and one killed in the middle and resumed, end with the same bits.
+
+`python -m storms.matrix 2/6` runs the second of six pieces.
+"""
 
 import itertools
 import pathlib
+import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 
 from claims import Claim, table
 
 from storms import digests
-from storms.nursery import Nursery
+from storms.nursery import Child, Nursery
 from trainer import config, models
 
 FLAGS = ("--hidden=16,4", "--batch_size=50", "--checkpoint_every=20", "--log_every=7", "--seed=3")
 STEPS = ("--steps=200", "--eval_every=60", "--export=none")
-SECONDS = 300.0
+SECONDS = 600.0
 
 CHOICES = {
     "dataset": ("digits", "iris"),
@@ -47,38 +52,66 @@ def cases(limit: int | None = None) -> list[dict[str, str]]:
     return every if limit is None else every[:: -(-len(every) // limit)]
 
 
-def storm(folder: pathlib.Path, limit: int | None = None) -> Claim:
-    """Kills one run of each combination right after its second checkpoint, and goes on with it."""
-    chosen, failed = cases(limit), []
+def piece(cases: Sequence[dict[str, str]], text: str) -> list[dict[str, str]]:
+    """The cases of piece K/N, such as 2/6: every N-th, starting with the K-th."""
+    number, count = map(int, text.split("/"))
+    return list(cases[number - 1 :: count])
+
+
+def storm(folder: pathlib.Path, chosen: Sequence[dict[str, str]]) -> list[Claim]:
+    """Of each combination two runs at once, and a third that is killed after its second checkpoint and resumed."""
+    failed: dict[str, list[str]] = {"again": [], "killed": []}
     with Nursery() as nursery:
         for number, case in enumerate(chosen):
-            if found := _differences(nursery, folder, number, case):
-                failed.append(f"{' '.join(case.values())}: {found[0]}")
-    what = "killed in the middle, every kind, precision and XLA setting ends with the bits of a run never killed"
-    return Claim(what, len(chosen) - len(failed), len(chosen), "; ".join(failed) or "kinds: " + ", ".join(CHOICES))
+            for name, found in _differences(nursery, folder, number, case).items():
+                if found:
+                    failed[name].append(f"{' '.join(case.values())}: {found[0]}")
+            shutil.rmtree(folder / str(number), ignore_errors=not any(failed.values()))
+    claims = {
+        "again": "two uninterrupted runs at once, on busy cores, have the same bits",
+        "killed": "killed in the middle, every kind, precision and XLA setting ends with the same bits",
+    }
+    everything = f"{len(chosen):,} of {len(cases()):,} combinations of {', '.join(CHOICES)}"
+    return [
+        Claim(what, len(chosen) - len(failed[name]), len(chosen), "; ".join(failed[name]) or everything)
+        for name, what in claims.items()
+    ]
 
 
-def _differences(nursery: Nursery, folder: pathlib.Path, number: int, case: dict[str, str]) -> list[str]:
+def _differences(nursery: Nursery, folder: pathlib.Path, number: int, case: dict[str, str]) -> dict[str, list[str]]:
+    """What differs from the first run: in one beside it, and in one that was killed and resumed."""
     given = [f"--{name}={value}" for name, value in case.items() if name != "more"]
     flags = [*FLAGS, *STEPS, *given, *case["more"].split()]
-    whole, parts = (folder / f"{number}-{name}" for name in ("whole", "parts"))
-    child = nursery.start([*flags, f"--run_dir={whole}"], whole.with_suffix(".out"), folder=folder)
-    ended = nursery.wait(child, SECONDS)
-    for kill in (True, False):
-        child = nursery.start([*flags, f"--run_dir={parts}"], parts.with_suffix(".out"), folder=folder)
-        if kill:
-            nursery.wait_until(child, lambda: digests.newest_step(parts) >= 40, SECONDS)
-            nursery.signal(child, signal.SIGKILL)
-        ended = ended or (nursery.wait(child, SECONDS) if not kill else nursery.wait(child, SECONDS) != -signal.SIGKILL)
-    if ended:
-        return [f"ended with {ended}: {child.said()[-300:]}"]
-    if "to the bit" not in child.said():
-        return [f"it did not claim the bits: {child.said()[-600:]}"]
-    return digests.differences(digests.read(parts), digests.read(whole))
+    place = folder / str(number)
+    place.mkdir()
+
+    def start(name: str) -> Child:
+        run = place / name
+        return nursery.start([*flags, f"--run_dir={run}"], run.with_suffix(".out"), folder=place)
+
+    whole, again, killed = start("whole"), start("again"), start("killed")
+    nursery.wait_until(killed, lambda: digests.newest_step(place / "killed") >= 40, SECONDS)
+    nursery.signal(killed, signal.SIGKILL)
+    if (code := nursery.wait(killed, SECONDS)) != -signal.SIGKILL:
+        return {"killed": [f"it ended with {code} before it was killed: {killed.said()[-300:]}"]}
+    resumed = start("killed")
+    for child in (whole, again, resumed):
+        if code := nursery.wait(child, SECONDS):
+            return {"again": [f"a run ended with {code}: {child.said()[-300:]}"]}
+    if "to the bit" not in resumed.said():
+        return {"killed": [f"it did not claim the bits: {resumed.said()[-600:]}"]}
+    results = {name: digests.read(place / name) for name in ("whole", "again", "killed")}
+    return {name: digests.differences(results[name], results["whole"]) for name in ("again", "killed")}
+
+
+def main() -> int:
+    """Tries the combinations of a piece, given as K/N, or all of them."""
+    chosen = piece(cases(), sys.argv[1] if sys.argv[1:] else "1/1")
+    with tempfile.TemporaryDirectory() as temporary:
+        claims = storm(pathlib.Path(temporary), chosen)
+    print(table(claims))
+    return 0 if all(claim.holds for claim in claims) else 1
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as temporary:
-        claim = storm(pathlib.Path(temporary), int(sys.argv[1]) if sys.argv[1:] else None)
-        print(table([claim]))
-        sys.exit(not claim.holds)
+    sys.exit(main())
