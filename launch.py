@@ -11,9 +11,9 @@ import sys
 import traceback
 
 from trainer import config as configs
-from trainer import console
 from trainer.errors import BUG, DONE, HourglassError, StorageError
-from trainer.signals import Terminated, hear_sigterm
+from trainer.system import logs
+from trainer.system.signals import Terminated, hear_sigterm
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -25,22 +25,22 @@ def main(arguments: list[str]) -> int:
         print(configs.help_text(), end="")
         return DONE
     debug = "--debug" in arguments
-    console.start_logging()
+    logs.start_logging()
     hear_sigterm()
     try:
         config, given = configs.parse(arguments)
         debug = config.debug
-        from trainer import modes  # NumPy: a mistyped flag needs none.
+        from trainer import commands  # NumPy: a mistyped flag needs none.
 
-        return modes.start(config, given)
+        return commands.start(config, given)
     except HourglassError as error:
-        console.log_error(f"error: {error}", traceback.format_exc(), debug=debug)
+        logs.log_error(f"error: {error}", traceback.format_exc(), debug=debug)
         return error.exit_code
     except KeyboardInterrupt:
-        console.log_error("interrupted; nothing was lost", traceback.format_exc(), debug=debug)
+        logs.log_error("interrupted; nothing was lost", traceback.format_exc(), debug=debug)
         return INTERRUPTED
     except Terminated:
-        console.log_error("terminated; nothing was lost", traceback.format_exc(), debug=debug)
+        logs.log_error("terminated; nothing was lost", traceback.format_exc(), debug=debug)
         return TERMINATED
     except OSError as error:
         refused = StorageError(
@@ -48,12 +48,12 @@ def main(arguments: list[str]) -> int:
             found=error.strerror or str(error),
             remedy="mend its permissions, move it out of the way, or make room; --debug shows where it was needed",
         )
-        console.log_error(f"error: {refused}", traceback.format_exc(), debug=debug)
+        logs.log_error(f"error: {refused}", traceback.format_exc(), debug=debug)
         return refused.exit_code
     except Exception as error:
         said = f"error: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}"
         remedy = "remedy: this is a bug of Hourglass; --debug shows where, run.log in the run directory has it too"
-        console.log_error(f"{said}\n{remedy}", traceback.format_exc(), debug=debug)
+        logs.log_error(f"{said}\n{remedy}", traceback.format_exc(), debug=debug)
         return BUG
 
 

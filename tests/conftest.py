@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 @pytest.fixture(autouse=True, scope="session")
 def tensorflow_as_runs_want_it():
     """Threads are settled once a process: before the first test that computes something."""
-    from trainer import devices
+    from trainer.compute import devices
 
     devices.prepare("auto", precision="float32", jit="auto", threads=0, deterministic=False, model="dense")
 
@@ -27,9 +27,10 @@ def tensorflow_as_runs_want_it():
 @pytest.fixture(autouse=True, scope="session")
 def one_graph_a_network():
     """Tracing what the Graphs tab shows takes longer than these runs: of runs of the same flags it is done once."""
-    from trainer import config, parts
+    from trainer import config
+    from trainer.runs import builder
 
-    trace, traced = parts.graph, {}
+    trace, traced = builder.graph, {}
 
     def graph(given, data, state, plan):
         key = repr((config.mathematics(given), given.precision, plan.total_steps, data.shape))
@@ -38,7 +39,7 @@ def one_graph_a_network():
         return traced[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "graph", graph)
+        patch.setattr(builder, "graph", graph)
         yield
 
 

@@ -9,7 +9,7 @@ import tarfile
 import numpy as np
 
 from trainer.checkpoints import manifest as manifests
-from trainer.datasets import cifar
+from trainer.data.builtin import cifar
 
 
 def python2_batch(rows: np.ndarray, labels) -> bytes:

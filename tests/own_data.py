@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import datasets
+from trainer.data import datasets
+from trainer.data.options import Wanted
+from trainer.data.sources import Sources
 
 PIXELS = (np.arange(4_000) % 251).astype(np.uint8).reshape(50, 5, 16)
 COLOURS = {"cat": (200, 30, 10), "dog": (10, 30, 200)}
 
 
 def sources(tmp_path, data_dir, **wanted):
-    return datasets.Sources(
-        str(data_dir), say=lambda words: None, wanted=datasets.Wanted(**wanted), cache_dir=str(tmp_path / "cache")
-    )
+    return Sources(str(data_dir), say=lambda words: None, wanted=Wanted(**wanted), cache_dir=str(tmp_path / "cache"))
 
 
 def load(tmp_path, name, data_dir, **wanted):

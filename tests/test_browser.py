@@ -4,8 +4,9 @@ import pytest
 from browser import chromium, look, needs_browser, see_picture, wait_until_served
 from conftest import pictures, scalars
 
-from trainer.summaries import addresses, hparams
-from trainer.summaries.server import Server
+from trainer.serving import addresses
+from trainer.serving.server import Server
+from trainer.summaries import hparams
 
 pytestmark = needs_browser
 

@@ -8,9 +8,9 @@ import os
 import pytest
 import tensorflow as tf
 
+from trainer.checkpoints import catalog, retention
 from trainer.checkpoints import manifest as manifests
-from trainer.checkpoints import shelves
-from trainer.checkpoints.store import Store
+from trainer.checkpoints.manager import Store
 from trainer.errors import CheckpointError, StorageError
 
 
@@ -198,7 +198,7 @@ def test_a_disk_that_fails_for_a_moment_does_not_cost_the_newest_checkpoint(erro
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.files.sha256", failing)
+        patch.setattr("trainer.system.files.sha256", failing)
         with pytest.raises(StorageError, match=error.strerror):
             Run(folder).restore()
     assert Run(folder).restore() == 2
@@ -238,7 +238,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint_and_no_litter(where, tmp_pat
     run = Run(folder)
     run.save(1)
     with monkeypatch.context() as patch:
-        patch.setattr(f"trainer.files.os.{where}", full)
+        patch.setattr(f"trainer.system.files.os.{where}", full)
         with pytest.raises(StorageError, match="No space left"):
             run.save(2)
     assert [name for name in names(folder) if name != "checkpoint"] == names_of(1)
@@ -275,7 +275,7 @@ def test_a_shelf_that_cannot_be_written_does_not_undo_a_commit_and_is_filled_lat
     folder = tmp_path / "c"
     run = Run(folder, keep=1, keep_every=1)
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.checkpoints.shelves.put", full)
+        patch.setattr("trainer.checkpoints.retention.put", full)
         run.save(1)
     assert manifests.steps_in(folder) == [1]
     run.save(2)
@@ -285,13 +285,13 @@ def test_a_shelf_that_cannot_be_written_does_not_undo_a_commit_and_is_filled_lat
 def test_the_best_is_not_lost_while_its_shelf_cannot_be_written(tmp_path, monkeypatch):
     folder = tmp_path / "c"
     run = Run(folder, keep=2)
-    monkeypatch.setattr("trainer.checkpoints.shelves.put", full)
+    monkeypatch.setattr("trainer.checkpoints.retention.put", full)
     for step in range(1, 9):
         run.vector.assign(tf.fill([8], float(step)))
         error = {manifests.ERROR: 0.1 if step == 2 else 1.0}
         run.store.save(dataclasses.replace(manifest(step), metrics=error, evaluated=step))
     assert manifests.steps_in(folder) == [2, 7, 8]
-    assert shelves.best(folder).step == 2
+    assert catalog.best(folder).step == 2
 
 
 def test_what_a_failed_save_leaves_behind_is_removed_by_the_next(tmp_path):
@@ -304,7 +304,7 @@ def test_what_a_failed_save_leaves_behind_is_removed_by_the_next(tmp_path):
     (folder / "best" / "ckpt-2.index").write_text("x")
     run.save(3)
     assert manifests.steps_in(folder) == [1, 3]
-    assert not shelves.is_littered(folder)
+    assert not retention.is_littered(folder)
     assert not list(folder.rglob("*-2*"))
 
 

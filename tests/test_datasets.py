@@ -18,9 +18,12 @@ from formats import (
     python2_batch,
 )
 
-from trainer import datasets
-from trainer.datasets import cifar, mnist, pickles
-from trainer.datasets.sources import Archive
+from trainer.data import datasets
+from trainer.data.builtin import cifar, mnist, safe_pickle
+from trainer.data.builtin.archives import Archive
+from trainer.data.dataset import Data, Split
+from trainer.data.options import Wanted
+from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
 
 COUNT = 20  # pictures a batch, where a real one has 10,000
@@ -41,7 +44,7 @@ def publish(monkeypatch, module, name, path):
 
 
 def load(name, folder, classes=()):
-    return datasets.load(name, datasets.Sources(str(folder), wanted=datasets.Wanted(classes=tuple(classes))))
+    return datasets.load(name, Sources(str(folder), wanted=Wanted(classes=tuple(classes))))
 
 
 PYTHON = (cifar.PYTHON_BATCHES, python2_batch, COUNT)
@@ -206,7 +209,7 @@ def test_wrong_shapes_types_and_labels_in_a_batch_are_refused(small, tmp_path):
 def test_arrays_that_numpy_pickles_today_are_read_too():
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
     for protocol in (3, 4):
-        np.testing.assert_array_equal(pickles.load(pickle.dumps({"data": array}, protocol))["data"], array)
+        np.testing.assert_array_equal(safe_pickle.load(pickle.dumps({"data": array}, protocol))["data"], array)
 
 
 class Call:
@@ -261,7 +264,7 @@ def test_mnist_is_read_from_the_npz_of_keras_in_its_cache(small, monkeypatch, tm
     path.parent.mkdir(parents=True)
     np.savez(path, x_train=arrays[0], y_train=arrays[1], x_test=arrays[2], y_test=arrays[3])
     publish(monkeypatch, mnist, "MNIST_NPZ", path)
-    data = datasets.load("mnist", datasets.Sources())
+    data = datasets.load("mnist", Sources())
     np.testing.assert_array_equal(data.evaluation.examples[..., 0], arrays[2])
 
 
@@ -357,16 +360,16 @@ def test_a_file_that_cannot_be_read_is_a_data_error(small, tmp_path):
 def test_a_number_that_is_not_finite_is_named_by_row_and_column():
     rows = np.ones((4, 3), np.float32)
     rows[2, 1] = np.nan
-    split = datasets.Split(rows, np.zeros(4, np.int64))
+    split = Split(rows, np.zeros(4, np.int64))
     with pytest.raises(DataError, match="row 2, column 1"):
-        datasets.Data(name="t", train=split, evaluation=split, label_names=("a",), scale=1.0, source="here")
+        Data(name="t", train=split, evaluation=split, label_names=("a",), scale=1.0, source="here")
 
 
 def test_the_fingerprint_changes_with_a_single_pixel():
     data = load("digits", ".")
     changed = data.train.examples.copy()
     changed[7, 1, 2, 0] ^= 1
-    assert data.with_splits(datasets.Split(changed, data.train.labels), data.evaluation).fingerprint != data.fingerprint
+    assert data.with_splits(Split(changed, data.train.labels), data.evaluation).fingerprint != data.fingerprint
 
 
 def test_a_damaged_archive_may_raise_anything(tmp_path, monkeypatch):
@@ -381,15 +384,15 @@ def test_a_damaged_archive_may_raise_anything(tmp_path, monkeypatch):
 
 def test_a_pickle_is_given_no_room_for_bytes_that_are_not_there():
     content = b"\x96" + (1 << 33).to_bytes(8, "little") + b"x."
-    with pytest.raises(pickles.Refused, match="KeyError"):
-        pickles.load(content)
+    with pytest.raises(safe_pickle.Refused, match="KeyError"):
+        safe_pickle.load(content)
 
 
 def test_examples_lie_where_tensorflow_can_use_them_without_a_copy():
-    data = datasets.load("digits", datasets.Sources(wanted=datasets.Wanted(classes=("1", "7"))))
+    data = datasets.load("digits", Sources(wanted=Wanted(classes=("1", "7"))))
     for split in (data.train, data.evaluation):
         assert split.examples.ctypes.data % 64 == 0
         assert split.aligned() is split
-    moved = datasets.Split(data.train.examples.reshape(-1)[1:65].reshape(1, 8, 8, 1), data.train.labels[:1])
+    moved = Split(data.train.examples.reshape(-1)[1:65].reshape(1, 8, 8, 1), data.train.labels[:1])
     assert moved.examples.ctypes.data % 64
     np.testing.assert_array_equal(moved.aligned().examples, moved.examples)

@@ -5,7 +5,12 @@ import os
 import numpy as np
 import pytest
 
-from trainer import config, datasets, devices, parts
+from trainer import config
+from trainer.compute import devices
+from trainer.data import datasets
+from trainer.data.dataset import Data, Split
+from trainer.data.sources import Sources
+from trainer.runs import builder, description, planning
 
 
 def prepare(**changed):
@@ -62,9 +67,9 @@ def test_data_lie_on_a_gpu_where_they_fit_and_never_twice_in_a_computers_memory(
 def test_the_header_tells_what_float32_means(kind, flags, words):
     given, _ = config.parse([*flags, "--hidden=3", "--steps=5"])
     device = devices.Device(kind, "/CPU:0", True, 1, "X", tf32=given.tf32)
-    data = datasets.load("iris", datasets.Sources())
-    model = parts.network(given, data, "float32")
-    assert parts.description(given, data, device, parts.plan(given, data), model)["device"] == f"X, {words}"
+    data = datasets.load("iris", Sources())
+    model = builder.network(given, data, "float32")
+    assert description.description(given, data, device, planning.plan(given, data), model)["device"] == f"X, {words}"
 
 
 @pytest.mark.parametrize(
@@ -77,9 +82,9 @@ def test_the_header_tells_what_float32_means(kind, flags, words):
 )
 def test_long_runs_that_see_little_data_evaluate_less_often(flags, evaluations):
     given, _ = config.parse(["--dataset=mnist", *flags])
-    split = datasets.Split(np.zeros((10_000, 28, 28, 1), np.uint8), np.zeros(10_000, np.int64))
-    data = datasets.Data(name="x", train=split, evaluation=split, label_names=("x",), scale=255.0, source="")
-    plan = parts.plan(given, data)
+    split = Split(np.zeros((10_000, 28, 28, 1), np.uint8), np.zeros(10_000, np.int64))
+    data = Data(name="x", train=split, evaluation=split, label_names=("x",), scale=255.0, source="")
+    plan = planning.plan(given, data)
     due = [step for step in range(1, plan.total_steps + 1) if step % plan.eval_every == 0 or step == plan.total_steps]
     assert len(due) == evaluations
 
@@ -99,10 +104,9 @@ def test_long_runs_that_see_little_data_evaluate_less_often(flags, evaluations):
 def test_the_last_look_at_training_examples_is_a_small_part_of_a_long_run(flags, looked_at):
     given, _ = config.parse(["--dataset=mnist", *flags])
     train, evaluation = (
-        datasets.Split(np.broadcast_to(np.uint8(0), (count, 28, 28, 1)), np.zeros(count, np.int64))
-        for count in (60_000, 10_000)
+        Split(np.broadcast_to(np.uint8(0), (count, 28, 28, 1)), np.zeros(count, np.int64)) for count in (60_000, 10_000)
     )
-    data = datasets.Data(name="x", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="")
-    rows = parts.last_look(given, data, given.steps)
+    data = Data(name="x", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="")
+    rows = planning.last_look(given, data, given.steps)
     assert len(set(rows)) == len(rows) == looked_at
     assert (rows[0], rows[-1]) == (0, 59_999)

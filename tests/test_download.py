@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
-from trainer.datasets import download
-from trainer.datasets.sources import Archive, Mirror, Sources
+from trainer.data.builtin.archives import Archive, Mirror
+from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
+from trainer.system import progress
 
 CONTENT = bytes(range(256)) * 4_000  # about 1 MB
 ARCHIVE = Archive("data.tar.gz", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
@@ -158,11 +159,9 @@ def test_two_that_start_together_download_once(fetch, server):
     assert results[0].read_bytes() == CONTENT
 
 
-def test_rate_and_time_left_are_said_where_there_is_no_terminal(monkeypatch):
-    now = iter([0.0, 20.0, 40.0])
-    monkeypatch.setattr(download.meter.time, "monotonic", lambda: next(now))
-    said = []
-    with download.meter.Meter("data.tar.gz", 10_000_000, said.append) as meter:
+def test_rate_and_time_left_are_said_where_there_is_no_terminal():
+    now, said = iter([0.0, 20.0, 40.0]), []
+    with progress.Meter("data.tar.gz", 10_000_000, said.append, now=lambda: next(now)) as meter:
         meter.advance(2_000_000)
         meter.advance(2_000_000)
     assert said[0] == "downloading data.tar.gz, 10.0 MB"

@@ -19,10 +19,13 @@ from conftest import ROOT, pictures, scalars
 from formats import binary_batch
 from test_summaries import session
 
-from trainer import config, datasets, rundir
+from trainer import config
+from trainer.checkpoints import catalog
 from trainer.checkpoints import manifest as manifests
-from trainer.checkpoints import shelves
-from trainer.datasets import cifar
+from trainer.data import datasets
+from trainer.data.builtin import cifar
+from trainer.data.sources import Sources
+from trainer.runs import directory
 
 SHORT = ("--steps=40", "--batch_size=70", "--hidden=5", "--log_every=4", "--eval_every=10", "--image_every=20")
 LONG = ("--hidden=5", "--schedule=constant", "--log_every=50", "--eval_every=0", "--image_every=0", "--jit=off")
@@ -71,10 +74,10 @@ def row(run: pathlib.Path):
 @pytest.fixture(scope="module", autouse=True)
 def small_blocks():
     """Blocks of seven steps: these runs have several."""
-    from trainer import parts
+    from trainer.runs import planning
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "MAX_BLOCK_STEPS", 7)
+        patch.setattr(planning, "MAX_BLOCK_STEPS", 7)
         yield
 
 
@@ -94,7 +97,10 @@ def seen_of_finished(finished):
 
 
 def test_a_run_leaves_what_it_promises(finished):
-    assert {path.name for path in finished.iterdir()} == {*rundir.CONTENTS, ".lock"} - {rundir.RESTORING, *config.USING}
+    assert {path.name for path in finished.iterdir()} == {*directory.CONTENTS, ".lock"} - {
+        directory.RESTORING,
+        *config.USING,
+    }
     assert manifests.steps_in(finished / "checkpoints") == list(range(1, 41))
     for step in (1, 17, 40):
         assert manifests.read(finished / "checkpoints", step).step == step
@@ -120,7 +126,7 @@ def test_scalars_are_there_at_every_due_step_under_the_documented_tags(finished)
 def test_the_values_are_those_of_the_network(finished):
     import tensorflow as tf
 
-    data = datasets.load("digits", datasets.Sources())
+    data = datasets.load("digits", Sources())
     network = tf.saved_model.load(str(finished / "export" / "40"))
     found = points(finished)
     for split, folder in ((data.train, "train"), (data.evaluation, "eval")):
@@ -141,13 +147,13 @@ def test_pictures_show_originals_reconstructions_and_errors_from_the_first_step_
     rows = {step: np.split(picture[1:-1], 3) for step, picture in shown.items()}
     np.testing.assert_array_equal(rows[0][0], rows[40][0])
     assert rows[40][2].mean() < rows[0][2].mean()  # less error at the end
-    image = datasets.load("digits", datasets.Sources()).evaluation.examples[0, ..., 0] / 16
+    image = datasets.load("digits", Sources()).evaluation.examples[0, ..., 0] / 16
     np.testing.assert_array_equal(rows[40][0][1:65:8, 2:66:8, 0], (image * 255).round())
 
 
 def test_a_sample_of_the_data_is_spread_over_all_of_them(finished):
     shown = pictures(finished / "train", "data/sample")[0]
-    last = datasets.load("digits", datasets.Sources()).train.examples[-1, ..., 0] / 16
+    last = datasets.load("digits", Sources()).train.examples[-1, ..., 0] / 16
     np.testing.assert_array_equal(
         shown[-34:-2:4, -34:-2:4, 0], (last * 255).round()
     )  # Four times as large, and an edge.
@@ -156,7 +162,7 @@ def test_a_sample_of_the_data_is_spread_over_all_of_them(finished):
 def killed_after(finished, step, run):
     """The run as a kill after this step's checkpoint would have left it, with all that was written later."""
     shutil.copytree(finished, run)
-    for later, place in shelves.committed(run / "checkpoints"):
+    for later, place in catalog.committed(run / "checkpoints"):
         if later > step:
             manifests.delete(place, later)
     if step == 0:
@@ -236,8 +242,8 @@ def test_every_precision_resumes_to_the_bit(precision, optimizer, loss, launch):
     code, output, _ = launch("--run_dir=parts", "--steps=11")
     assert code == 0
     assert "the result will be that of an uninterrupted run, to the bit" in output
-    whole, parts = pathlib.Path("whole"), pathlib.Path("parts")
-    assert weights(whole, 11) == weights(parts, 11)
+    whole, builder = pathlib.Path("whole"), pathlib.Path("parts")
+    assert weights(whole, 11) == weights(builder, 11)
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again(finished, tmp_path, launch):
@@ -373,7 +379,7 @@ def test_changed_data_are_refused(finished, tmp_path, launch, monkeypatch):
     killed_after(finished, 30, run)
 
     def changed(sources):
-        data = datasets.embedded.digits(sources)
+        data = datasets.digits_iris.digits(sources)
         return data.with_splits(data.evaluation, data.train)
 
     monkeypatch.setitem(datasets.LOADERS, "digits", changed)
@@ -526,7 +532,7 @@ def test_a_table_trains_without_pictures(tmp_path, launch):
     code, _, error = launch("--dataset=iris", "--hidden=1", "--batch_size=10", "--steps=30", "--run_dir=run")
     assert code == 0, error
     assert "reconstruction/psnr" not in points(tmp_path / "run")["eval"]
-    rows = datasets.load("iris", datasets.Sources()).train.examples
+    rows = datasets.load("iris", Sources()).train.examples
     codes = tf.saved_model.load("run/export/30").signatures["encode"](rows=rows)["codes"]
     assert codes.shape == (150, 1)
     assert json.loads(pathlib.Path("run/result.json").read_text())["floor/pca/train"] == pytest.approx(
@@ -635,7 +641,7 @@ def test_a_full_disk_is_exit_6_wherever_it_shows_and_the_run_goes_on_afterwards(
         ("export.export", OSError(errno.ENOSPC, "No space left on device")),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(f"trainer.run.{where}", raising(error))
+            patch.setattr(f"trainer.runs.run.{where}", raising(error))
             code, _, said = launch(*arguments)
         assert code == 6
         assert "No space left" in said
@@ -646,7 +652,7 @@ def test_a_full_disk_is_exit_6_wherever_it_shows_and_the_run_goes_on_afterwards(
 def test_a_device_out_of_memory_is_exit_7(launch, monkeypatch):
     import tensorflow as tf
 
-    from trainer import run
+    from trainer.runs import run
 
     error = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9,9]")
     monkeypatch.setattr(run.Run, "_loop", raising(error))
@@ -656,7 +662,7 @@ def test_a_device_out_of_memory_is_exit_7(launch, monkeypatch):
 
 
 def test_a_bug_of_ours_is_exit_70_with_its_traceback_in_the_log(launch, monkeypatch):
-    from trainer import run
+    from trainer.runs import run
 
     monkeypatch.setattr(run, "train", raising(RuntimeError("surprise")))
     code, _, error = launch("--run_dir=run")
@@ -672,9 +678,9 @@ def test_a_bug_of_ours_is_exit_70_with_its_traceback_in_the_log(launch, monkeypa
 
 
 def test_something_is_on_the_disk_before_the_first_step_and_from_the_first_point_on(tmp_path, launch, monkeypatch):
-    from trainer import parts
+    from trainer.runs import builder
 
-    make, seen = parts.block, []
+    make, seen = builder.block, []
 
     def watched(*arguments):
         block = make(*arguments)
@@ -685,7 +691,7 @@ def test_something_is_on_the_disk_before_the_first_step_and_from_the_first_point
 
         return call
 
-    monkeypatch.setattr(parts, "block", watched)
+    monkeypatch.setattr(builder, "block", watched)
     assert launch(*SHORT, "--jit=off", "--export=none", f"--run_dir={tmp_path / 'run'}")[0] == 0
     assert set(seen[0]["eval"]["reconstruction/rmse"]) == {0}
     first = next(found["train"]["loss"] for found in seen if "loss" in found["train"])
@@ -709,7 +715,7 @@ def test_a_stopped_run_is_still_running_and_a_diverged_one_has_failed(launch):
     diverging = ("--dataset=iris", "--hidden=2", "--optimizer=sgd", "--learning_rate=1e6", "--jit=off")
     assert launch(*diverging, "--run_dir=diverged")[0] == 3
     assert row(pathlib.Path("diverged"))[2] == 2
-    from trainer.recorder import Recorder
+    from trainer.summaries.recorder import Recorder
 
     with pytest.MonkeyPatch.context() as patch:
         log = Recorder.log
@@ -732,7 +738,7 @@ def test_tables_with_codes_of_two_numbers_have_a_scatter_and_no_other_picture(la
 def test_the_projector_has_the_codes_and_errors_of_the_last_checkpoint(finished):
     import tensorflow as tf
 
-    data = datasets.load("digits", datasets.Sources()).evaluation
+    data = datasets.load("digits", Sources()).evaluation
     network = tf.saved_model.load(str(finished / "export" / "40"))
     images = data.examples.astype(np.float32) / 16
     codes = network.encode(images)["codes"].numpy()
@@ -745,17 +751,18 @@ def test_the_projector_has_the_codes_and_errors_of_the_last_checkpoint(finished)
 
 
 def test_what_only_tensorboard_shows_may_fail(launch, monkeypatch):
-    from trainer import gallery, pages
-    from trainer.summaries import hparams, projector, statistics
+    from trainer.evaluation import statistics
+    from trainer.runs import description
+    from trainer.summaries import gallery, hparams, projector, writer
 
     def fail(*arguments, **options):
         raise ValueError("it fails")
 
     for module, name in ((projector, "write"), (hparams, "start"), (hparams, "end"), (gallery, "draw")):
         monkeypatch.setattr(module, name, fail)
-    monkeypatch.setattr(pages, "pages", fail)
+    monkeypatch.setattr(description, "pages", fail)
     monkeypatch.setattr(statistics, "latent_health", fail)
-    monkeypatch.setattr(statistics, "histogram", fail)
+    monkeypatch.setattr(writer, "histogram", fail)
     code, output, _ = launch(*SHORT, "--jit=off", "--export=none", "--run_dir=run")
     assert code == 0
     told = [line.split(":")[1] for line in output.splitlines() if "training goes on" in line]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import imaging, inputs
-from trainer.datasets import cifar
+from trainer.data.builtin import cifar
+from trainer.data.formats import image_files
+from trainer.data.inputs import images, reader
 from trainer.errors import DataError, UsageError
-from trainer.inputs import pictures
 
 RANDOM = np.random.default_rng(0)
 GREY, COLOUR, TABLE = (4, 6, 1), (4, 6, 3), (4,)
@@ -43,7 +43,7 @@ def save(path, pixels, **options):
 def refused(kind, text, shape):
     """The three lines at most with which it is refused."""
     with pytest.raises(kind) as error:
-        inputs.read(str(text), shape)
+        reader.read(str(text), shape)
     lines = str(error.value).splitlines()
     assert len(lines) <= 3
     assert lines[-1].startswith("remedy: ")
@@ -53,7 +53,7 @@ def refused(kind, text, shape):
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.ppm", "a.webp", "a.PNG", "a", "a.jpg"])
 def test_a_picture_of_the_right_size_is_read_pixel_for_pixel_whatever_its_format(name, tmp_path):
     options = {"format": "PNG"} if name in ("a", "a.jpg") else {"lossless": True} if name == "a.webp" else {}
-    found = inputs.read(save(tmp_path / name, PIXELS, **options), COLOUR)
+    found = reader.read(save(tmp_path / name, PIXELS, **options), COLOUR)
     assert found.examples.dtype == np.uint8
     np.testing.assert_array_equal(found.examples, PIXELS[np.newaxis])
     assert (found.names, found.notes) == (("a",), ())
@@ -61,29 +61,29 @@ def test_a_picture_of_the_right_size_is_read_pixel_for_pixel_whatever_its_format
 
 def test_a_jpeg_is_read_as_pillow_decodes_it(tmp_path):
     path = save(tmp_path / "a.jpeg", PIXELS)
-    np.testing.assert_array_equal(inputs.read(path, COLOUR).examples[0], np.asarray(Image.open(path)))
+    np.testing.assert_array_equal(reader.read(path, COLOUR).examples[0], np.asarray(Image.open(path)))
 
 
 def test_a_home_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     save(tmp_path / "a.png", PIXELS)
-    assert inputs.read("~/a.png", COLOUR).names == ("a",)
+    assert reader.read("~/a.png", COLOUR).names == ("a",)
 
 
 def test_a_grey_run_takes_a_colour_picture_as_the_grey_data_were_made(tmp_path):
-    found = inputs.read(save(tmp_path / "a.png", PIXELS), GREY)
+    found = reader.read(save(tmp_path / "a.png", PIXELS), GREY)
     np.testing.assert_array_equal(found.examples, cifar.grey_pictures(PIXELS[np.newaxis]))
     assert found.notes == ("a.png was made grey",)
 
 
 def test_a_colour_run_takes_a_grey_picture_in_three_equal_channels(tmp_path):
-    found = inputs.read(save(tmp_path / "a.png", PIXELS[..., 0]), COLOUR)
+    found = reader.read(save(tmp_path / "a.png", PIXELS[..., 0]), COLOUR)
     np.testing.assert_array_equal(found.examples[0], PIXELS[..., :1].repeat(3, axis=-1))
     assert found.notes == ()
 
 
 def test_a_picture_without_colours_is_not_said_to_be_made_grey(tmp_path):
-    found = inputs.read(save(tmp_path / "a.png", PIXELS[..., :1].repeat(3, axis=-1)), GREY)
+    found = reader.read(save(tmp_path / "a.png", PIXELS[..., :1].repeat(3, axis=-1)), GREY)
     np.testing.assert_array_equal(found.examples[0], PIXELS[..., :1])
     assert found.notes == ()
 
@@ -96,7 +96,7 @@ def test_a_picture_stands_as_its_exif_says(orientation, name, tmp_path):
     turns = {1: 0, 3: 2, 6: 1, 8: 3}[orientation]  # by which it was turned to the left
     stored = np.rot90(np.repeat(np.uint8([[0] * 8 + [255] * 8]), 16, axis=0), turns)
     save(tmp_path / name, stored, exif=exif)
-    picture = inputs.read(str(tmp_path / name), (16, 16, 1)).examples[0, ..., 0]
+    picture = reader.read(str(tmp_path / name), (16, 16, 1)).examples[0, ..., 0]
     assert picture[:, :7].max() < 16
     assert picture[:, 9:].min() > 239
 
@@ -104,20 +104,20 @@ def test_a_picture_stands_as_its_exif_says(orientation, name, tmp_path):
 def test_exif_of_a_tall_picture_turns_its_size_too(tmp_path):
     exif = Image.Exif()
     exif[ORIENTATION] = 6
-    found = inputs.read(save(tmp_path / "a.png", np.rot90(PIXELS), exif=exif), COLOUR)
+    found = reader.read(save(tmp_path / "a.png", np.rot90(PIXELS), exif=exif), COLOUR)
     np.testing.assert_array_equal(found.examples[0], PIXELS)
     assert found.notes == ()
 
 
 def test_broken_exif_does_not_cost_the_picture(tmp_path):
     path = save(tmp_path / "a.png", PIXELS, exif=b"Exif\0\0no such thing")
-    np.testing.assert_array_equal(inputs.read(path, COLOUR).examples[0], PIXELS)
+    np.testing.assert_array_equal(reader.read(path, COLOUR).examples[0], PIXELS)
 
 
 def test_what_is_transparent_lies_on_white(tmp_path):
     alpha = np.full((4, 6, 1), 255, np.uint8)
     alpha[0], alpha[1] = 0, 51
-    found = inputs.read(save(tmp_path / "a.png", np.concatenate([PIXELS, alpha], axis=-1)), COLOUR)
+    found = reader.read(save(tmp_path / "a.png", np.concatenate([PIXELS, alpha], axis=-1)), COLOUR)
     weight = alpha / 255
     np.testing.assert_allclose(found.examples[0], PIXELS * weight + 255 * (1 - weight), atol=1)
     np.testing.assert_array_equal(found.examples[0, 0], np.full((6, 3), 255))
@@ -126,7 +126,7 @@ def test_what_is_transparent_lies_on_white(tmp_path):
 
 
 def test_an_alpha_channel_that_hides_nothing_is_not_spoken_of(tmp_path):
-    found = inputs.read(save(tmp_path / "a.png", np.dstack([PIXELS, np.full((4, 6), 255, np.uint8)])), COLOUR)
+    found = reader.read(save(tmp_path / "a.png", np.dstack([PIXELS, np.full((4, 6), 255, np.uint8)])), COLOUR)
     np.testing.assert_array_equal(found.examples[0], PIXELS)
     assert found.notes == ()
 
@@ -136,15 +136,15 @@ def test_a_palette_is_looked_up_and_its_transparent_colour_is_white(tmp_path):
     picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
     picture.save(tmp_path / "a.png")
     expected = np.uint8([[20, 50, 80], [80, 50, 20]])
-    np.testing.assert_array_equal(inputs.read(str(tmp_path / "a.png"), (2, 3, 1)).examples[0, ..., 0], expected)
+    np.testing.assert_array_equal(reader.read(str(tmp_path / "a.png"), (2, 3, 1)).examples[0, ..., 0], expected)
     picture.save(tmp_path / "b.gif", transparency=1)
     expected[:, 1] = 255
-    np.testing.assert_array_equal(inputs.read(str(tmp_path / "b.gif"), (2, 3, 1)).examples[0, ..., 0], expected)
+    np.testing.assert_array_equal(reader.read(str(tmp_path / "b.gif"), (2, 3, 1)).examples[0, ..., 0], expected)
 
 
 def test_a_picture_of_one_bit_is_black_and_white(tmp_path):
     bits = PIXELS[..., 0] > 127
-    found = inputs.read(save(tmp_path / "a.png", bits), GREY)
+    found = reader.read(save(tmp_path / "a.png", bits), GREY)
     np.testing.assert_array_equal(found.examples[0, ..., 0], bits * np.uint8(255))
 
 
@@ -155,20 +155,20 @@ def test_sixteen_bits_become_eight_by_rounding(name, tmp_path):
         (tmp_path / name).write_bytes(b"P5 4 2 65535\n" + values.astype(">u2").tobytes())
     else:
         save(tmp_path / name, values)
-    found = inputs.read(str(tmp_path / name), (2, 4, 1)).examples[0, ..., 0]
+    found = reader.read(str(tmp_path / name), (2, 4, 1)).examples[0, ..., 0]
     np.testing.assert_array_equal(found, np.rint(values / 257))
     assert found.max() == 255
 
 
 def test_sixteen_bits_a_colour_become_eight(tmp_path):
     (tmp_path / "a.png").write_bytes(png_of_16_bits(PIXELS.astype(np.uint16) * 257, 2))
-    np.testing.assert_array_equal(inputs.read(str(tmp_path / "a.png"), COLOUR).examples[0], PIXELS)
+    np.testing.assert_array_equal(reader.read(str(tmp_path / "a.png"), COLOUR).examples[0], PIXELS)
 
 
 def test_a_transparent_grey_of_sixteen_bits_is_white(tmp_path):
     values = np.uint16([[1000, 1001], [514, 1000]])
     (tmp_path / "a.png").write_bytes(png_of_16_bits(values, 0, (b"tRNS", struct.pack(">H", 1000))))
-    found = inputs.read(str(tmp_path / "a.png"), (2, 2, 1))
+    found = reader.read(str(tmp_path / "a.png"), (2, 2, 1))
     assert found.examples[0, ..., 0].tolist() == [[255, 4], [2, 255]]
     assert found.notes == ("a.png was laid on white",)
 
@@ -178,13 +178,13 @@ def test_a_transparent_colour_of_sixteen_bits_is_white(tmp_path):
     values[0, 1], values[1, 0] = (0x1234, 0x5678, 0x9ABC), (0x3412, 0x7856, 0xBC9A)
     transparent = (b"tRNS", values[0, 1].astype(">u2").tobytes())
     (tmp_path / "a.png").write_bytes(png_of_16_bits(values, 2, transparent))
-    found = inputs.read(str(tmp_path / "a.png"), (2, 2, 3)).examples[0]
+    found = reader.read(str(tmp_path / "a.png"), (2, 2, 3)).examples[0]
     assert found.tolist() == [[[0, 0, 0], [255, 255, 255]], [[0x34, 0x78, 0xBC], [0, 0, 0]]]
 
 
 def test_a_picture_of_floats_goes_from_0_to_1(tmp_path):
     path = save(tmp_path / "a.tif", np.float32([[0, 0.5], [0.2, 1]]))
-    assert inputs.read(path, (2, 2, 1)).examples.ravel().tolist() == [0, 128, 51, 255]
+    assert reader.read(path, (2, 2, 1)).examples.ravel().tolist() == [0, 128, 51, 255]
     save(path, np.float32([[0, 1.5]]))
     assert "0.0 to 1.5; expected 0 to 1" in refused(DataError, path, (2, 2, 1))
 
@@ -193,14 +193,14 @@ def test_a_picture_of_floats_goes_from_0_to_1(tmp_path):
 def test_of_a_moving_picture_the_first_frame_is_taken(name, tmp_path):
     first, second = (Image.fromarray(np.full((4, 6), value, np.uint8)) for value in (40, 200))
     first.save(tmp_path / name, save_all=True, append_images=[second], **({"lossless": True} if "webp" in name else {}))
-    found = inputs.read(str(tmp_path / name), GREY)
+    found = reader.read(str(tmp_path / name), GREY)
     assert set(found.examples.ravel()) == {40}
     assert found.notes == (f"{name} was cut to its first frame",)
 
 
 def test_a_larger_picture_is_cropped_to_its_middle_and_resized_by_lanczos(tmp_path):
     large = RANDOM.integers(0, 256, (48, 64, 3), np.uint8)
-    found = inputs.read(save(tmp_path / "photo.png", large), (32, 32, 1))
+    found = reader.read(save(tmp_path / "photo.png", large), (32, 32, 1))
     middle = Image.fromarray(large[:, 8:56]).resize((32, 32), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(found.examples, cifar.grey_pictures(np.asarray(middle)[np.newaxis]))
     assert found.notes == ("photo.png was cropped to its middle, resized from 64x48 to 32x32 and made grey",)
@@ -217,19 +217,19 @@ def test_a_larger_picture_is_cropped_to_its_middle_and_resized_by_lanczos(tmp_pa
 )
 def test_where_only_edges_are_cut_off_the_middle_stays_as_it_is(size, part, tmp_path):
     picture = RANDOM.integers(0, 256, (*size, 3), np.uint8)
-    found = inputs.read(save(tmp_path / "a.png", picture), COLOUR)
+    found = reader.read(save(tmp_path / "a.png", picture), COLOUR)
     np.testing.assert_array_equal(found.examples[0], picture[part])
 
 
 def test_a_picture_of_the_same_proportions_is_not_cropped(tmp_path):
-    found = inputs.read(save(tmp_path / "a.png", np.full((2, 3, 3), 7, np.uint8)), COLOUR)
+    found = reader.read(save(tmp_path / "a.png", np.full((2, 3, 3), 7, np.uint8)), COLOUR)
     assert set(found.examples.ravel()) == {7}
     assert found.notes == ("a.png was resized from 3x2 to 6x4",)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1)])
 def test_a_picture_of_any_proportions_fits(size, tmp_path):
-    found = inputs.read(save(tmp_path / "a.png", np.full((*size, 3), 9, np.uint8)), COLOUR)
+    found = reader.read(save(tmp_path / "a.png", np.full((*size, 3), 9, np.uint8)), COLOUR)
     assert set(found.examples.ravel()) == {9}
 
 
@@ -239,7 +239,7 @@ def test_a_folder_is_its_pictures_by_name(tmp_path):
     (tmp_path / "inner").mkdir()
     save(tmp_path / "inner" / "d.png", PIXELS)
     (tmp_path / "e.png").mkdir()
-    found = inputs.read(str(tmp_path), GREY)
+    found = reader.read(str(tmp_path), GREY)
     assert found.names == ("a", "b", "c")
     assert found.examples[:, 0, 0, 0].tolist() == [1, 0, 2]
     assert found.notes == ()
@@ -248,14 +248,14 @@ def test_a_folder_is_its_pictures_by_name(tmp_path):
 def test_a_folder_may_be_named_like_an_array(tmp_path):
     (tmp_path / "a.npy").mkdir()
     save(tmp_path / "a.npy" / "b.png", PIXELS)
-    assert inputs.read(str(tmp_path / "a.npy"), COLOUR).names == ("b",)
+    assert reader.read(str(tmp_path / "a.npy"), COLOUR).names == ("b",)
 
 
 def test_what_a_folder_holds_besides_pictures_is_left_out_and_said(tmp_path):
     for name in ("b.heic", "c.txt", "d.h5", "e.eps"):
         (tmp_path / name).write_text("x")
     save(tmp_path / "a.png", PIXELS)
-    found = inputs.read(str(tmp_path), COLOUR)
+    found = reader.read(str(tmp_path), COLOUR)
     assert found.names == ("a",)
     assert found.notes == ("left out, not named as pictures that can be read: b.heic and 3 more",)
 
@@ -263,14 +263,14 @@ def test_what_a_folder_holds_besides_pictures_is_left_out_and_said(tmp_path):
 def test_pictures_that_share_a_stem_go_by_their_whole_names(tmp_path):
     for name in ("a.png", "a.bmp", "b.png"):
         save(tmp_path / name, PIXELS)
-    assert inputs.read(str(tmp_path), COLOUR).names == ("a.bmp", "a.png", "b.png")
+    assert reader.read(str(tmp_path), COLOUR).names == ("a.bmp", "a.png", "b.png")
 
 
 def test_what_was_done_to_many_pictures_is_said_once(tmp_path):
     for number in range(5):
         save(tmp_path / f"{number}.png", RANDOM.integers(0, 256, (8, 12, 3), np.uint8))
     save(tmp_path / "5.png", PIXELS)
-    assert inputs.read(str(tmp_path), GREY).notes == (
+    assert reader.read(str(tmp_path), GREY).notes == (
         "0.png and 4 more were resized from 12x8 to 6x4 and made grey",
         "5.png was made grey",
     )
@@ -279,7 +279,7 @@ def test_what_was_done_to_many_pictures_is_said_once(tmp_path):
 def test_notes_do_not_fill_the_screen(tmp_path):
     for number in range(13):
         save(tmp_path / f"{number:02}.png", np.zeros((4 + number, 6, 3), np.uint8))
-    notes = inputs.read(str(tmp_path), COLOUR).notes
+    notes = reader.read(str(tmp_path), COLOUR).notes
     assert len(notes) == 11
     assert notes[0] == "01.png was cropped to its middle and resized from 6x5 to 6x4"
     assert notes[-1] == "2 more were changed likewise"
@@ -292,11 +292,11 @@ def test_a_folder_without_pictures_is_a_data_error(tmp_path):
 
 
 def test_a_folder_of_too_many_pictures_is_a_usage_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_PICTURES", 2)
+    monkeypatch.setattr(images, "MAX_PICTURES", 2)
     for name in "abc":
         save(tmp_path / f"{name}.png", PIXELS)
         if name == "b":
-            assert len(inputs.read(str(tmp_path), COLOUR).examples) == 2
+            assert len(reader.read(str(tmp_path), COLOUR).examples) == 2
     assert "holds 3 pictures" in refused(UsageError, tmp_path, COLOUR)
 
 
@@ -336,10 +336,10 @@ def test_damaged_files_are_data_errors_or_pictures_and_nothing_else(name, tmp_pa
             damaged[place] = random.integers(256)
         path.write_bytes(damaged)
         with contextlib.suppress(DataError):
-            assert inputs.read(str(path), COLOUR).examples.shape == (1, *COLOUR)
+            assert reader.read(str(path), COLOUR).examples.shape == (1, *COLOUR)
 
 
-@pytest.mark.parametrize("place", [(imaging, "MAX_PIXELS"), (Image, "MAX_IMAGE_PIXELS")], ids=["ours", "Pillow's"])
+@pytest.mark.parametrize("place", [(image_files, "MAX_PIXELS"), (Image, "MAX_IMAGE_PIXELS")], ids=["ours", "Pillow's"])
 def test_a_decompression_bomb_is_not_unpacked(place, tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", PIXELS)
     monkeypatch.setattr(*place, 5)
@@ -349,15 +349,15 @@ def test_a_decompression_bomb_is_not_unpacked(place, tmp_path, monkeypatch):
 def test_warnings_go_on_as_they_were(tmp_path):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        inputs.read(save(tmp_path / "a.png", PIXELS), COLOUR)
+        reader.read(save(tmp_path / "a.png", PIXELS), COLOUR)
         warnings.warn("still heard", stacklevel=1)
     assert [str(warning.message) for warning in caught] == ["still heard"]
 
 
 def test_names_that_are_no_text_can_be_shown(tmp_path):
     path = os.fsdecode(os.fsencode(tmp_path) + b"/a\xff\nb.png")
-    inputs.read(save(path, PIXELS), COLOUR)
-    found = inputs.read(path, GREY)
+    reader.read(save(path, PIXELS), COLOUR)
+    found = reader.read(path, GREY)
     assert (found.names, found.notes) == (("a? b",), ("a? b.png was made grey",))
 
 
@@ -373,7 +373,7 @@ def test_names_that_are_no_text_can_be_shown(tmp_path):
 )
 def test_an_array_of_bytes_is_taken_as_stored(array, count, tmp_path):
     np.save(tmp_path / "a.npy", array)
-    found = inputs.read(str(tmp_path / "a.npy"), COLOUR)
+    found = reader.read(str(tmp_path / "a.npy"), COLOUR)
     np.testing.assert_array_equal(found.examples, array.reshape(-1, *COLOUR))
     assert found.examples.flags.c_contiguous
     assert found.names == tuple(map(str, range(count)))
@@ -384,14 +384,14 @@ def test_grey_arrays_need_no_channel(shape, tmp_path):
     array = RANDOM.integers(0, 256, shape, np.uint8)
     np.save(tmp_path / "a.NPY", array)
     os.rename(tmp_path / "a.NPY.npy", tmp_path / "a.NPY")
-    np.testing.assert_array_equal(inputs.read(str(tmp_path / "a.NPY"), GREY).examples, array.reshape(-1, *GREY))
+    np.testing.assert_array_equal(reader.read(str(tmp_path / "a.NPY"), GREY).examples, array.reshape(-1, *GREY))
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, ">f4"])
 def test_floats_of_pictures_go_from_0_to_1(kind, tmp_path):
     array = (PIXELS / 255).astype(kind)
     np.save(tmp_path / "a.npy", array)
-    found = inputs.read(str(tmp_path / "a.npy"), COLOUR)
+    found = reader.read(str(tmp_path / "a.npy"), COLOUR)
     assert found.images.dtype == np.float32
     np.testing.assert_array_equal(found.images[0], array.astype(np.float32))
 
@@ -409,7 +409,7 @@ def test_a_float_of_a_picture_out_of_range_is_named_by_its_place(value, tmp_path
 def test_rows_of_any_real_type_become_floats_in_their_own_units(shape, kind, tmp_path):
     array = np.arange(np.prod(shape)).reshape(shape).astype(kind)
     np.save(tmp_path / "a.npy", array)
-    found = inputs.read(str(tmp_path / "a.npy"), TABLE)
+    found = reader.read(str(tmp_path / "a.npy"), TABLE)
     assert found.examples.dtype == np.float32
     np.testing.assert_array_equal(found.examples, array.reshape(-1, 4))
     assert found.names == ("row 0", "row 1", "row 2")[: len(found.examples)]
@@ -501,18 +501,18 @@ def test_a_damaged_array_is_a_data_error(how, tmp_path):
     ],
 )
 def test_numbers_are_rows(text, rows):
-    found = inputs.read(text, TABLE)
+    found = reader.read(text, TABLE)
     assert found.examples.dtype == np.float32
     np.testing.assert_array_equal(found.examples, np.float32(rows))
     assert found.names == ("row 0", "row 1")[: len(rows)]
 
 
 def test_a_single_column_takes_a_single_number():
-    assert inputs.read("-7;8", (1,)).examples.tolist() == [[-7], [8]]
+    assert reader.read("-7;8", (1,)).examples.tolist() == [[-7], [8]]
 
 
 def test_numbers_of_pictures_go_from_0_to_1_row_by_row_channels_last():
-    found = inputs.read("0,0.2,0.4, 0.6,0.8,1; 1,1,1, 0,0,0", (1, 2, 3))
+    found = reader.read("0,0.2,0.4, 0.6,0.8,1; 1,1,1, 0,0,0", (1, 2, 3))
     pixels = np.float32([[[[0, 0.2, 0.4], [0.6, 0.8, 1]]], [[[1] * 3, [0] * 3]]])
     np.testing.assert_array_equal(found.images, pixels)
     assert found.names == ("0", "1")
@@ -570,4 +570,4 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
 def test_inputs_do_not_change():
     with pytest.raises(AttributeError):
-        inputs.read("1", (1,)).names = ()
+        reader.read("1", (1,)).names = ()

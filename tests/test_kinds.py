@@ -11,10 +11,18 @@ import tensorflow as tf
 from pairwise import cases
 from tensorflow.python.eager import context
 
-from trainer import config, datasets, devices, export, gallery, models, parts, pipeline, steps
-from trainer.assessment import Assessment
-from trainer.datasets import Data, Split
-from trainer.noise import NOISES
+from trainer import config
+from trainer.compute import devices
+from trainer.data import datasets
+from trainer.data.dataset import Data, Split
+from trainer.data.sources import Sources
+from trainer.evaluation.metrics import Assessment
+from trainer.evaluation.probes import Look, Shown
+from trainer.models import networks
+from trainer.runs import builder, export, planning
+from trainer.summaries import gallery
+from trainer.training import pipeline, steps
+from trainer.training.noise import NOISES
 
 STEPS = 6
 
@@ -34,13 +42,13 @@ def pictures(channels):
 
 
 DATA = {
-    "table": lambda: datasets.load("iris", datasets.Sources()),
+    "table": lambda: datasets.load("iris", Sources()),
     "grey": lambda: pictures(1),
     "colour": lambda: pictures(3),
 }
 CHOICES = {
     "data": tuple(DATA),
-    "model": tuple(models.MODELS),
+    "model": tuple(networks.MODELS),
     "noise": tuple(config.NOISES),
     "variational": (False, True),
     "precision": config.PRECISIONS,
@@ -67,8 +75,8 @@ def flags(case):
 
 def make(case, precision=None):
     given, data = flags(case), DATA[case["data"]]()
-    network = parts.network(given, data, precision or given.precision)
-    return given, data, parts.state(given, network)
+    network = builder.network(given, data, precision or given.precision)
+    return given, data, builder.state(given, network)
 
 
 def contents(state):
@@ -82,9 +90,9 @@ def is_close(case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(str(value) for value in case.values()))
 def test_every_kind_resumes_to_the_bit_is_measured_shown_and_exported(case, tmp_path):
     given, data, state = make(case)
-    plan = parts.plan(given, data)
+    plan = planning.plan(given, data)
     device = devices.Device("cpu", "/CPU:0", case["jit"], 2, "CPU")
-    block = parts.block(given, data, state, plan, device)
+    block = builder.block(given, data, state, plan, device)
 
     def train(first, last):
         source = pipeline.blocks(data.train.examples, batch_size=8, steps_per_block=1, seed=0, start_step=first)
@@ -106,8 +114,8 @@ def test_every_kind_resumes_to_the_bit_is_measured_shown_and_exported(case, tmp_
     assert again.tobytes() == reports[4:].tobytes()
     assert contents(state) == whole
 
-    evaluator = parts.evaluator(given, data, state.model, dataclasses.replace(device, jit=False))
-    shown = gallery.Shown.of(data)
+    evaluator = builder.evaluator(given, data, state.model, dataclasses.replace(device, jit=False))
+    shown = Shown.of(data)
     found, same = (evaluator.measure(data.evaluation.examples, shown.rows) for _ in range(2))
     assert (found.loss, found.parts) == (same.loss, same.parts)
     assert tuple(found.parts) == plan.parts
@@ -119,7 +127,7 @@ def test_every_kind_resumes_to_the_bit_is_measured_shown_and_exported(case, tmp_
     assert np.isfinite([found.loss, *found.parts.values(), *details.values()]).all()
     assert ("denoising/rmse_1x" in details) == (case["noise"] != "none")
     assert ("elbo/elbo" in details) == case["variational"]
-    drawn = gallery.draw(gallery.Look(errors, found.codes, found.reconstructions), shown, evaluator, data.scale)
+    drawn = gallery.draw(Look(errors, found.codes, found.reconstructions), shown, evaluator, data.scale)
     assert ("denoising/restored" in drawn) == (case["noise"] != "none" and data.is_pictures)
     assert ("prior/samples" in drawn) == (case["variational"] and data.is_pictures)
     assert ("latent/interpolation" in drawn) == data.is_pictures
@@ -201,9 +209,11 @@ def sums_in_any_order(nodes):
 def test_without_xla_no_sum_depends_on_which_thread_is_first(more):
     given = config.parse(["--hidden=5,3", "--batch_size=8", f"--steps={STEPS}", *more.split()])[0]
     data = pictures(1)
-    state = parts.state(given, parts.network(given, data, given.precision))
-    block = parts.block(given, data, state, parts.plan(given, data), devices.Device("cpu", "/CPU:0", False, 2, "CPU"))
-    evaluator = parts.evaluator(given, data, state.model, devices.Device("cpu", "/CPU:0", False, 2, "CPU"))
+    state = builder.state(given, builder.network(given, data, given.precision))
+    block = builder.block(
+        given, data, state, planning.plan(given, data), devices.Device("cpu", "/CPU:0", False, 2, "CPU")
+    )
+    evaluator = builder.evaluator(given, data, state.model, devices.Device("cpu", "/CPU:0", False, 2, "CPU"))
     context.enable_run_metadata()
     try:
         block(tf.constant(data.train.examples[np.newaxis, :8]), 0, 1)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import loop, progress, signals, steps
 from trainer.errors import DivergedError, StorageError
+from trainer.system import intervals, progress, signals
+from trainer.training import loop, steps
+from trainer.training.plan import Plan
 
 
 class Fakes:
@@ -36,7 +38,7 @@ class Fakes:
     def run(self, start=None, pending=(0.0, 0), steps_per_block=8, **plan):
         self.step = start or 0
         plan = {"log_every": 0, "eval_every": 0, "checkpoint_every": 0, **plan}
-        plan["pictures"] = progress.picture_steps(plan["total_steps"], plan.pop("image_every", 0), 1_000)
+        plan["pictures"] = intervals.picture_steps(plan["total_steps"], plan.pop("image_every", 0), 1_000)
         actions = loop.Actions(
             begun=lambda: self.begun.append(self.step),
             log=lambda step, values: self.logged.update({step: dict(values)}),
@@ -52,7 +54,7 @@ class Fakes:
             return loop.train(
                 self.block,
                 blocks,
-                loop.Plan(steps_per_block=steps_per_block, **plan),
+                Plan(steps_per_block=steps_per_block, **plan),
                 actions,
                 start_step=start,
                 pending=loop.Pending(pending),

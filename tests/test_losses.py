@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from trainer import config
-from trainer.losses import LOSSES
+from trainer.training.losses import LOSSES
 
 IMAGES = np.float32([[0, 1], [1, 0]])
 RECONSTRUCTIONS = np.float32([[0, 0.5], [1, 0.5]])

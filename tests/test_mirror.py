@@ -6,10 +6,10 @@ import shutil
 import pytest
 from formats import commit
 
-from trainer import mirror
 from trainer.checkpoints import manifest as manifests
-from trainer.checkpoints import shelves
+from trainer.checkpoints import retention
 from trainer.errors import CheckpointError, StorageError, UsageError
+from trainer.runs import mirror
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def run(tmp_path):
     (folder / "checkpoints" / "notes.txt").write_text("mine")
     for step in (1, 2):
         commit(folder / "checkpoints", step, error=1.0 / step)
-    shelves.fill(folder / "checkpoints", 0)
+    retention.fill(folder / "checkpoints", 0)
     (tmp_path / "bucket").mkdir()
     return folder
 
@@ -200,7 +200,7 @@ def test_a_newest_that_is_damaged_here_is_taken_from_the_copy(run):
 
 def test_what_was_rolled_back_by_hand_does_not_come_back(run):
     of(run).update()
-    shelves.roll_back(run / "checkpoints", 1)
+    retention.roll_back(run / "checkpoints", 1)
     assert of(run).bring_back() is None
     of(run).update()
     assert manifests.steps_in(of(run).path / "checkpoints") == [1]

@@ -6,9 +6,14 @@ import tensorflow as tf
 from formats import TFDS, binary_batch, cifar_folder, idx_folder, mnist_arrays
 from PIL import Image
 
-from trainer import config, datasets, models, optimizers
-from trainer.datasets import cifar, mnist
+from trainer import config
+from trainer.data import datasets
+from trainer.data.builtin import cifar, mnist
+from trainer.data.options import Wanted
+from trainer.data.sources import Sources
 from trainer.errors import UsageError
+from trainer.models import networks
+from trainer.training import optimizers
 
 
 @pytest.fixture
@@ -28,8 +33,8 @@ def everything(tmp_path, monkeypatch):
     np.savetxt(own["table"], pictures[:, 0, :, 0], delimiter=",")
     (tmp_path / "tensorflow_datasets.py").write_text(TFDS.format(splits={"train": 20}))
     monkeypatch.syspath_prepend(tmp_path)
-    wanted = datasets.Wanted(on_bad_file="skip")
-    return lambda name: datasets.Sources(
+    wanted = Wanted(on_bad_file="skip")
+    return lambda name: Sources(
         str(own.get(name, tmp_path)), cache_dir=str(tmp_path / "cache"), wanted=wanted, say=lambda words: None
     )
 
@@ -44,7 +49,7 @@ def build(name="dense", mean=None, **changes):
         "seed": 0,
     }
     mean = np.full((4, 4, 1), 0.5) if mean is None else mean
-    return models.build(name, mean=mean, **{**flags, **changes})
+    return networks.build(name, mean=mean, **{**flags, **changes})
 
 
 NAMES = [f"{name}:shades" if name in datasets.WITH_VARIANTS else name for name in datasets.LOADERS]
@@ -71,7 +76,7 @@ def test_every_data_set_keeps_the_contract(name, everything):
 # Every network sees every data set; the other choices take turns.
 PAIRS = [
     (dataset, model, config.PRECISIONS[i % 3], config.ACTIVATIONS[i % len(config.ACTIVATIONS)], i % 2 == 0)
-    for model in models.MODELS
+    for model in networks.MODELS
     for i, dataset in enumerate(NAMES)
 ]
 
@@ -81,11 +86,11 @@ def test_every_network_takes_every_data_set_or_says_why_not(
     dataset, model, precision, activation, variational, everything
 ):
     data = datasets.load(dataset, everything(dataset))
-    if not data.is_pictures and model in models.FOR_PICTURES:
+    if not data.is_pictures and model in networks.FOR_PICTURES:
         with pytest.raises(UsageError, match="pictures are expected"):
-            models.check_fits(model, data.shape)
+            networks.check_fits(model, data.shape)
         return
-    models.check_fits(model, data.shape)
+    networks.check_fits(model, data.shape)
     mean = data.train.examples.mean(axis=0) / data.scale
     network = build(model, mean, precision=precision, activation=activation, variational=variational)
     assert (network.code_size, network.is_variational) == (3, variational)
@@ -100,7 +105,7 @@ def test_every_network_takes_every_data_set_or_says_why_not(
     np.testing.assert_allclose(network.decode(codes), reconstructions, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", networks.MODELS)
 def test_initial_weights_depend_on_the_seed_alone(name):
     first, same, other = (build(name, seed=seed) for seed in (1, 1, 2))
     for a, b in zip(first.variables, same.variables, strict=True):
@@ -111,7 +116,7 @@ def test_initial_weights_depend_on_the_seed_alone(name):
     assert len({np.asarray(k).tobytes() for k in kernels}) == len(kernels)
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", networks.MODELS)
 @pytest.mark.parametrize(("output_activation", "tolerance"), [("linear", 1e-6), ("sigmoid", 1e-6)])
 def test_an_image_that_is_the_mean_is_reconstructed_before_any_training(name, output_activation, tolerance):
     mean = np.random.default_rng(0).uniform(0.1, 0.9, (4, 4, 1))
@@ -152,14 +157,14 @@ def test_tied_weights_are_the_encoders_transposed_and_are_trained_through_both()
 
 @pytest.mark.parametrize("flag", ["tied", "layerwise"])
 def test_what_needs_a_mirrored_decoder_is_refused_without_one(flag):
-    models.check("dense", **{flag: True})
+    networks.check("dense", **{flag: True})
     with pytest.raises(UsageError, match="mirrors the encoder"):
-        models.check("conv", **{flag: True})
+        networks.check("conv", **{flag: True})
 
 
 def test_a_convolutional_network_needs_a_convolution():
     with pytest.raises(UsageError, match="--hidden=32,64,128"):
-        models.check("conv", hidden=(32,))
+        networks.check("conv", hidden=(32,))
 
 
 def test_the_reconstruction_is_the_formula():

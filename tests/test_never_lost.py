@@ -12,9 +12,12 @@ import pytest
 from conftest import scalars
 from storms import digests
 
-from trainer import datasets, devices, parts, pipeline
+from trainer.checkpoints import catalog
 from trainer.checkpoints import manifest as manifests
-from trainer.checkpoints import shelves
+from trainer.compute import devices
+from trainer.data import datasets
+from trainer.runs import builder
+from trainer.training import pipeline
 
 IRIS = ("--dataset=iris", "--hidden=2", "--jit=off", "--batch_size=10", "--log_every=5", "--image_every=0")
 RUN = (*IRIS, "--run_dir=run", "--steps=40", "--checkpoint_every=10", "--eval_every=10")
@@ -36,7 +39,7 @@ def history():
 
 def stop_at(monkeypatch, step, number=signal.SIGTERM):
     """Sends a signal when this step's point is logged."""
-    from trainer.recorder import Recorder
+    from trainer.summaries.recorder import Recorder
 
     log = Recorder.log
 
@@ -120,8 +123,8 @@ def test_a_run_that_diverges_again_and_again_stops(launch):
 def test_the_best_checkpoint_is_kept_and_exported(launch, monkeypatch):
     import tensorflow as tf
 
-    from trainer.assessment import Assessment
-    from trainer.recorder import Recorder
+    from trainer.evaluation.metrics import Assessment
+    from trainer.summaries.recorder import Recorder
 
     evaluate = Recorder.evaluate
     seen = []
@@ -140,7 +143,7 @@ def test_the_best_checkpoint_is_kept_and_exported(launch, monkeypatch):
     code, output, _ = launch(*RUN, "--export=best", "--keep=1", "--keep_every=30")
     assert code == 0
     folder = pathlib.Path("run/checkpoints")
-    assert [(step, place.name) for step, place in shelves.committed(folder)] == [
+    assert [(step, place.name) for step, place in catalog.committed(folder)] == [
         *((40, "checkpoints"), (30, "kept"), (20, "best"))
     ]
     assert "run/export/20" in output
@@ -178,7 +181,7 @@ def test_a_mirror_that_cannot_be_written_does_not_stop_a_run(whole, launch, monk
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("trainer.mirror._copy_new", full)
+    monkeypatch.setattr("trainer.runs.mirror._copy_new", full)
     code, output, _ = launch(*RUN, "--mirror_dir=bucket")
     assert code == 0
     assert output.count("cannot be brought up to date") == 1
@@ -307,6 +310,6 @@ def test_a_run_keeps_the_number_of_threads_that_it_began_with(launch, monkeypatc
     folder = pathlib.Path("run/checkpoints")
     began = manifests.newest(folder).numerics["threads"]
     for given in ((), ("--threads=7",)):
-        parts.device(config.parse(given)[0], folder)
-    parts.device(config.parse([])[0], pathlib.Path("absent"))
+        builder.device(config.parse(given)[0], folder)
+    builder.device(config.parse([])[0], pathlib.Path("absent"))
     assert asked == [began, 7, 0]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import augmentation, randomness
-from trainer.noise import NOISES, Noise
+from trainer.compute import randomness
+from trainer.training import augmentation
+from trainer.training.noise import NOISES, Noise
 
 IMAGES = np.random.default_rng(0).uniform(0.2, 0.8, (50, 8, 8, 1)).astype(np.float32)
 LOW, HIGH = np.zeros((), np.float32), np.ones((), np.float32)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import losses, models, objective, pretraining, randomness, steps
-from trainer.noise import Noise
-from trainer.objective import Objective
+from trainer.compute import randomness
+from trainer.models import networks
+from trainer.training import losses, objective, pretraining, steps
+from trainer.training.noise import Noise
+from trainer.training.objective import Objective
 
 IMAGES = np.random.default_rng(0).random((6, 4, 4, 1)).astype(np.float32)
 
@@ -20,7 +22,7 @@ def key():
 def network(**changes):
     flags = {"hidden": (6, 3), "activation": "tanh", "code_activation": "linear", "output_activation": "linear"}
     flags |= {"precision": "float32", "seed": 2, **changes}
-    return models.build("dense", mean=IMAGES.mean(axis=0), **flags)
+    return networks.build("dense", mean=IMAGES.mean(axis=0), **flags)
 
 
 def make(loss="mse", **changes):

@@ -9,8 +9,9 @@ import pytest
 from hostile import crafted
 from own_data import PIXELS, load, refused
 
-from trainer import arrayfiles, datasets
-from trainer.datasets import findings, splitting, store
+from trainer.data import datasets, describe, splits
+from trainer.data.custom import cache
+from trainer.data.formats import npy
 from trainer.errors import DataError, UsageError
 
 
@@ -29,7 +30,7 @@ from trainer.errors import DataError, UsageError
 def test_an_array_is_split_by_its_rows_numbers(array, shape, scale, tmp_path):
     np.save(tmp_path / "a.npy", array)
     data = load(tmp_path, "array", tmp_path / "a.npy", eval_fraction=0.3)
-    evaluates = splitting.by_index(20, 0.3)
+    evaluates = splits.by_index(20, 0.3)
     assert (data.shape, data.scale) == (shape, scale)
     for split, rows in ((data.train, ~evaluates), (data.evaluation, evaluates)):
         np.testing.assert_allclose(split.examples.reshape(len(split.examples), -1), array[rows].reshape(rows.sum(), -1))
@@ -77,7 +78,7 @@ def test_an_array_too_large_for_memory_is_mapped_to_the_same(kind, wanted, tmp_p
         return
     in_memory = load(tmp_path, "array", path, **wanted)
     monkeypatch.setattr(datasets.arrays, "IN_MEMORY_BYTES", 100)
-    monkeypatch.setattr(store, "CHUNK_BYTES", 999)
+    monkeypatch.setattr(cache, "CHUNK_BYTES", 999)
     mapped = load(tmp_path, "array", path, **wanted)
     assert isinstance(mapped.train.examples, np.memmap)
     assert mapped.fingerprint == in_memory.fingerprint
@@ -150,21 +151,21 @@ def test_what_a_header_claims_is_not_allocated(tmp_path):
 
 def test_an_archive_that_would_become_too_large_is_not_unpacked(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", data=np.zeros((1_000, 1_000), np.uint8))
-    monkeypatch.setattr(arrayfiles, "BOMB_BYTES", 1_000)
+    monkeypatch.setattr(npy, "BOMB_BYTES", 1_000)
     assert "would become 1,000,128" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
 def test_an_archive_with_a_list_of_members_too_long_is_not_listed(tmp_path, monkeypatch):
     (tmp_path / "a.npz").write_bytes(crafted.crowd(30))
     assert "holds no x_train" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
-    monkeypatch.setattr(arrayfiles, "MAX_DIRECTORY_BYTES", 30 * 57 - 1)
+    monkeypatch.setattr(npy, "MAX_DIRECTORY_BYTES", 30 * 57 - 1)
     assert "its list of members has 1,710 bytes" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
 def test_the_end_of_an_archive_is_where_zipfile_finds_it(tmp_path, monkeypatch):
     content = crafted.zipped({f"{number}.npy": b"" for number in range(30)})
     (tmp_path / "a.npz").write_bytes(content[:-6] + b"PK\5\6" + content[-2:])  # in the record's own field
-    monkeypatch.setattr(arrayfiles, "MAX_DIRECTORY_BYTES", 100)
+    monkeypatch.setattr(npy, "MAX_DIRECTORY_BYTES", 100)
     assert "its list of members has" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
@@ -191,7 +192,7 @@ def test_damage_of_any_kind_in_an_archive_is_told(tmp_path):
 
 def test_pictures_of_zeros_and_ones_are_told(tmp_path):
     np.save(tmp_path / "a.npy", PIXELS % 2)
-    assert any("all but black" in line for line in findings.lines(load(tmp_path, "array", tmp_path / "a.npy")))
+    assert any("all but black" in line for line in describe.lines(load(tmp_path, "array", tmp_path / "a.npy")))
 
 
 def test_labels_that_are_no_text_are_told(tmp_path):

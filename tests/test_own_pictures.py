@@ -10,8 +10,11 @@ import pytest
 from own_data import COLOURS, PIXELS, load, refused, save, seen
 from PIL import Image
 
-from trainer import datasets, imaging
-from trainer.datasets import decoding, splitting, store
+from trainer.data import datasets, splits
+from trainer.data.custom import cache, decode_pool
+from trainer.data.dataset import Data, Split
+from trainer.data.formats import image_files
+from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
 
 
@@ -84,13 +87,13 @@ def test_pictures_without_folders_have_one_label(tmp_path):
 
 def test_a_picture_stays_on_its_side_of_the_split_when_others_come():
     names = [f"{number}.png" for number in range(1_000)]
-    before = dict(zip(names[::2], splitting.by_name(names[::2], 0.1), strict=True))
-    after = dict(zip(names, splitting.by_name(names, 0.1), strict=True))
+    before = dict(zip(names[::2], splits.by_name(names[::2], 0.1), strict=True))
+    after = dict(zip(names, splits.by_name(names, 0.1), strict=True))
     assert {name: after[name] for name in before} == before
     assert 60 < sum(after.values()) < 140
-    np.testing.assert_array_equal(splitting.by_index(1_000, 0.1)[:500], splitting.by_index(500, 0.1))
-    assert 60 < splitting.by_index(1_000, 0.1).sum() < 140
-    assert np.flatnonzero(splitting.by_index(50, 0.1)).tolist() == [2, 32, 33, 41, 42, 43]  # the same on every machine
+    np.testing.assert_array_equal(splits.by_index(1_000, 0.1)[:500], splits.by_index(500, 0.1))
+    assert 60 < splits.by_index(1_000, 0.1).sum() < 140
+    assert np.flatnonzero(splits.by_index(50, 0.1)).tolist() == [2, 32, 33, 41, 42, 43]  # the same on every machine
     assert [name for name in names[:40] if after[name]] == [f"{number}.png" for number in SPLIT_OF_40]
 
 
@@ -98,8 +101,8 @@ SPLIT_OF_40 = [0, 6, 8, 33]
 
 
 def test_each_side_of_a_split_has_something_however_few_there_are(tmp_path):
-    assert splitting.by_index(2, 0.01).sum() == 1
-    assert splitting.by_name(["a", "b"], 0.9).sum() == 1
+    assert splits.by_index(2, 0.01).sum() == 1
+    assert splits.by_name(["a", "b"], 0.9).sum() == 1
     save(tmp_path / "p" / "a.png")
     assert "--eval_fraction=0" in refused(DataError, tmp_path, "images", tmp_path / "p")
     data = load(tmp_path, "images", tmp_path / "p", eval_fraction=0.0)
@@ -136,17 +139,17 @@ def test_bad_files_only_are_an_error_in_either_case(tmp_path):
 
 def test_many_pictures_are_decoded_by_several_processes_to_the_same(folder, tmp_path, monkeypatch):
     alone = load(tmp_path, "images", folder)
-    monkeypatch.setattr(decoding, "FILES_FOR_ONE", 1)
-    monkeypatch.setattr(decoding, "FILES_A_JOB", 2)  # More of them than wait at once.
+    monkeypatch.setattr(decode_pool, "FILES_FOR_ONE", 1)
+    monkeypatch.setattr(decode_pool, "FILES_A_JOB", 2)  # More of them than wait at once.
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-    together = datasets.load("images", datasets.Sources(str(folder), cache_dir=str(tmp_path / "other"), say=print))
+    together = datasets.load("images", Sources(str(folder), cache_dir=str(tmp_path / "other"), say=print))
     assert together.fingerprint == alone.fingerprint
     np.testing.assert_array_equal(together.train.labels, alone.train.labels)
 
 
 def test_decoded_pictures_are_taken_from_the_cache(folder, tmp_path, monkeypatch):
     first = load(tmp_path, "images", folder)
-    monkeypatch.setattr(imaging, "decode", None)
+    monkeypatch.setattr(image_files, "decode", None)
     again = load(tmp_path, "images", folder)
     np.testing.assert_array_equal(again.train.examples, first.train.examples)
     assert isinstance(again.train.examples, np.memmap)
@@ -156,10 +159,10 @@ def test_decoded_pictures_are_taken_from_the_cache(folder, tmp_path, monkeypatch
 
 def test_what_is_kept_is_known_as_arrays_are(folder, tmp_path):
     data = load(tmp_path, "images", folder)
-    of_arrays = datasets.Data(
+    of_arrays = Data(
         name="x",
-        train=datasets.Split(np.array(data.train.examples), data.train.labels),
-        evaluation=datasets.Split(np.array(data.evaluation.examples), data.evaluation.labels),
+        train=Split(np.array(data.train.examples), data.train.labels),
+        evaluation=Split(np.array(data.evaluation.examples), data.evaluation.labels),
         label_names=data.label_names,
         scale=255.0,
         source="",
@@ -189,7 +192,7 @@ def test_what_links_lead_to_is_looked_at_for_changes(tmp_path):
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
 def test_what_could_not_be_read_once_is_tried_again(error, folder, tmp_path, monkeypatch):
-    whole, real = load(tmp_path, "images", folder), decoding._opened
+    whole, real = load(tmp_path, "images", folder), decode_pool._opened
     save(folder / "cat" / "new.png", COLOURS["cat"])
 
     def opened(path, root):
@@ -198,7 +201,7 @@ def test_what_could_not_be_read_once_is_tried_again(error, folder, tmp_path, mon
         return real(path, root)
 
     with monkeypatch.context() as patch:
-        patch.setattr(decoding, "_opened", opened)
+        patch.setattr(decode_pool, "_opened", opened)
         assert "new.png" in refused(DataError, tmp_path, "images", folder)
         less = load(tmp_path, "images", folder, on_bad_file="skip")
         assert less.fingerprint == whole.fingerprint
@@ -212,7 +215,7 @@ def test_a_cache_that_is_whole_is_used_where_nothing_can_be_written(folder, tmp_
     def refuse(*arguments):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(store, "_locked", refuse)
+    monkeypatch.setattr(cache, "_locked", refuse)
     assert load(tmp_path, "images", folder).fingerprint == first.fingerprint
 
 
@@ -226,15 +229,17 @@ class Deadly(str):
 
 
 def test_a_picture_that_ends_its_process_costs_nothing_but_itself(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(decoding, "FILES_FOR_ONE", 1)
+    monkeypatch.setattr(decode_pool, "FILES_FOR_ONE", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.*"))]
     names[9] = Deadly(names[9])
     path = tmp_path / "rows"
-    store.reserve(path, 40 * 12)
-    target = imaging.Target(2, 2, 3)
-    jobs = [decoding.Job(str(folder), names[start : start + 4], target, str(path), start) for start in range(0, 40, 4)]
-    reports = [report for _, report in decoding.reports(jobs, 40)]
+    cache.reserve(path, 40 * 12)
+    target = image_files.Target(2, 2, 3)
+    jobs = [
+        decode_pool.Job(str(folder), names[start : start + 4], target, str(path), start) for start in range(0, 40, 4)
+    ]
+    reports = [report for _, report in decode_pool.reports(jobs, 40)]
     assert [bad for report in reports for bad in report.bad] == [(9, "ends the process that decodes it")]
     assert any(report.may_pass for report in reports)
     rows = np.fromfile(path, np.uint8).reshape(40, 2, 2, 3)[:, 0, 0]
@@ -260,7 +265,7 @@ def test_a_damaged_cache_is_noticed_and_made_again(damage, folder, tmp_path):
     train = kept / "train"
     content = train.read_bytes()
     if damage == "seal":
-        (kept / store.ABOUT).write_text('{"schema": 1, "files": {}')
+        (kept / cache.ABOUT).write_text('{"schema": 1, "files": {}')
     elif damage == "gone":
         train.unlink()
     else:
@@ -275,7 +280,7 @@ def test_a_cache_that_was_being_made_when_the_power_went_is_made_anew(folder, tm
     load(tmp_path, "images", folder)
     (kept,) = (path for path in (tmp_path / "cache").iterdir() if path.is_dir())
     kept.rename(kept.with_name(f".{kept.name}.tmp"))
-    (kept.with_name(f".{kept.name}.tmp") / store.ABOUT).unlink()
+    (kept.with_name(f".{kept.name}.tmp") / cache.ABOUT).unlink()
     assert seen(load(tmp_path, "images", folder)) == COLOURS
     assert [path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()] == [kept.name]
 
@@ -337,7 +342,7 @@ def test_an_empty_folder_a_file_and_nothing_are_told_apart(tmp_path):
     assert "is a file" in refused(DataError, tmp_path, "images", tmp_path / "file")
     assert "does not exist" in refused(DataError, tmp_path, "images", tmp_path / "none")
     with pytest.raises(UsageError, match="without --data_dir"):
-        datasets.load("images", datasets.Sources())
+        datasets.load("images", Sources())
 
 
 def test_what_a_bomb_claims_is_not_decoded(tmp_path):
@@ -374,7 +379,7 @@ def test_pictures_of_other_proportions_are_fitted_as_wanted(fit, row, tmp_path):
     half = wide.shape[1] // 2
     wide[:, :half], wide[:, half:] = 10, 200
     Image.fromarray(wide[..., 0]).save(tmp_path / "a.png")
-    pixels, _ = imaging.decode(tmp_path / "a.png", imaging.Target(4, 4, 1, fit))
+    pixels, _ = image_files.decode(tmp_path / "a.png", image_files.Target(4, 4, 1, fit))
     found = pixels[2, :, 0].astype(int)
     assert np.abs(found - row).max() <= 16  # Lanczos's filter swings at an edge.
 
@@ -383,8 +388,8 @@ def test_a_large_jpeg_is_what_it_is_at_full_size(tmp_path):
     gradient = np.uint8(np.add.outer(np.arange(400) / 4, np.arange(600) / 4))
     for name, options in (("a.jpg", {}), ("a.png", {})):
         Image.fromarray(gradient).convert("RGB").save(tmp_path / name, **options)
-    target = imaging.Target(32, 32, 3, "crop")
-    small, large = (imaging.decode(tmp_path / name, target)[0].astype(int) for name in ("a.jpg", "a.png"))
+    target = image_files.Target(32, 32, 3, "crop")
+    small, large = (image_files.decode(tmp_path / name, target)[0].astype(int) for name in ("a.jpg", "a.png"))
     assert np.abs(small - large).max() <= 2
 
 
@@ -395,6 +400,6 @@ def test_every_kind_of_picture_becomes_rgb_or_grey(mode, tmp_path):
     picture.save(tmp_path / ("a.jpg" if mode == "CMYK" else "a.png"))
     (path,) = tmp_path.iterdir()
     for channels in (1, 3):
-        pixels, _ = imaging.decode(path, imaging.Target(4, 6, channels))
+        pixels, _ = image_files.decode(path, image_files.Target(4, 6, channels))
         assert pixels.shape == (4, 6, channels)
         assert (pixels >= 254).all()

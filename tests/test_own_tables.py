@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from own_data import refused, table
 
-from trainer import datasets
+from trainer.data import datasets
 from trainer.errors import DataError, UsageError
 
 

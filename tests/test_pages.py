@@ -8,9 +8,9 @@ import pytest
 
 import trainer
 from trainer import config as configs
-from trainer import pages
-from trainer.modes.loading import load
-from trainer.provenance import Provenance
+from trainer.runs import description
+from trainer.runs.data import load
+from trainer.runs.provenance import Provenance
 
 WEIGHTS = {"encoder/code/kernel": np.zeros((64, 5)), "decoder/bias": np.zeros((8, 8, 1))}
 WORDS = {"network": "dense 64 -> 5", "data": "digits: some", "training": "many steps", "device": "a CPU"}
@@ -23,7 +23,7 @@ def made(*arguments: str) -> dict[str, str]:
     provenance = Provenance(
         run_id="0123", flags={}, data=data.fingerprint, where="here", numerics=numerics, repeatable=True
     )
-    return pages.pages(
+    return description.pages(
         *(config, data, provenance, WEIGHTS, WORDS),
         run=pathlib.Path("/runs/my run"),
         arguments=configs.arguments(config, given),
@@ -84,17 +84,17 @@ def test_of_a_table_the_first_rows_are_shown():
 def test_the_revision_is_that_of_the_checkout(tmp_path, monkeypatch):
     (tmp_path / "trainer").mkdir()
     monkeypatch.setattr(trainer, "__file__", str(tmp_path / "trainer" / "__init__.py"))
-    assert pages.revision() == "not from a git checkout"
+    assert description.revision() == "not from a git checkout"
     git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
     subprocess.run([*git, "init", "-q"], check=True)
-    assert pages.revision() == "git revision unknown"
+    assert description.revision() == "git revision unknown"
     (tmp_path / "file").touch()
     subprocess.run([*git, "add", "file"], check=True)
     subprocess.run([*git, "commit", "-qm", "first"], check=True)
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    assert pages.revision() == f"git revision {head}"
+    assert description.revision() == f"git revision {head}"
     (tmp_path / "file").write_text("changed")
-    assert pages.revision() == f"git revision {head}-dirty"
+    assert description.revision() == f"git revision {head}-dirty"
 
 
 @pytest.mark.parametrize("name", ["classes", "steps"])

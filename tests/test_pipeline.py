@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainer import pipeline
+from trainer.training import pipeline
 
 ROWS = np.arange(7 * 2, dtype=np.float32).reshape(7, 2)
 ORDER_OF_SEED_0 = [5, 4, 0, 2, 6, 3, 1, 3, 0, 5, 4, 6, 1, 2, 2, 6, 1, 3, 4, 5, 0]

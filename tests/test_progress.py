@@ -4,26 +4,26 @@ import math
 import pytest
 from rich.console import Console
 
-from trainer import progress
+from trainer.system import intervals, progress
 
 
 @pytest.mark.parametrize(
     ("step", "every", "due"), [(10, 5, True), (11, 5, False), (0, 5, True), (7, 0, False), (7, 1, True)]
 )
 def test_something_is_due_at_multiples_of_its_interval(step, every, due):
-    assert progress.is_due(step, every) is due
+    assert intervals.is_due(step, every) is due
 
 
 @pytest.mark.parametrize(("step", "every", "expected"), [(0, 5, 5), (4, 5, 5), (5, 5, 10), (3, 0, math.inf)])
 def test_the_next_time_lies_ahead(step, every, expected):
-    assert progress.next_due(step, every) == expected
+    assert intervals.next_due(step, every) == expected
 
 
 @pytest.mark.parametrize(
     ("total", "times", "interval"), [(10_000, 500, 20), (10_000, 40, 500), (3, 500, 1), (125_000, 500, 500), (1, 1, 1)]
 )
 def test_default_intervals_are_round_and_scale_with_the_run(total, times, interval):
-    assert progress.sensible_interval(total, times) == interval
+    assert intervals.sensible_interval(total, times) == interval
 
 
 def test_the_clock_stands_still_while_paused():
@@ -56,7 +56,7 @@ def test_without_a_terminal_there_is_no_bar():
 
 
 def test_an_aligned_interval_divides_the_other_or_is_its_multiple():
-    assert [progress.aligned(20, other) for other in (50, 70, 20, 7, 1, 200, 23)] == [25, 35, 20, 21, 20, 20, 23]
+    assert [intervals.aligned(20, other) for other in (50, 70, 20, 7, 1, 200, 23)] == [25, 35, 20, 21, 20, 20, 23]
 
 
 @pytest.mark.parametrize(
@@ -73,21 +73,21 @@ def test_an_aligned_interval_divides_the_other_or_is_its_multiple():
     ],
 )
 def test_pictures_are_dense_at_first_and_always_of_the_first_and_the_last_step(total, every, expected):
-    assert progress.picture_steps(total, every, 1_000) == expected
+    assert intervals.picture_steps(total, every, 1_000) == expected
 
 
 @pytest.mark.parametrize("total", [1, 7, 998, 999, 1_000, 1_001, 5_000, 123_456_789])
 def test_there_are_never_more_pictures_than_tensorboard_keeps(total):
     for every in (1, 2, 3, 500):
-        steps = progress.picture_steps(total, every, 1_000)
+        steps = intervals.picture_steps(total, every, 1_000)
         assert len(steps) <= 1_000
         assert steps == sorted(set(steps))
         assert all(step % every == 0 for step in steps[:-1])
         assert (steps[0], steps[-1]) == (0, total)
-    assert len(progress.picture_steps(total, None, 1_000)) <= 10
+    assert len(intervals.picture_steps(total, None, 1_000)) <= 10
 
 
 @pytest.mark.parametrize("total", [7, 100, 2_500, 60_000])
 def test_a_longer_run_has_the_late_pictures_of_a_shorter_one(total):
-    shorter, longer = (set(progress.picture_steps(steps, None, 1_000)) for steps in (total, 2 * total))
+    shorter, longer = (set(intervals.picture_steps(steps, None, 1_000)) for steps in (total, 2 * total))
     assert shorter - longer - {total} <= set(range(total // 100 + 2))

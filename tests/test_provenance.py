@@ -2,17 +2,19 @@ import dataclasses
 
 import pytest
 
-from trainer import config, datasets
+from trainer import config
 from trainer.checkpoints.manifest import Manifest
-from trainer.devices import Device
+from trainer.compute.devices import Device
+from trainer.data import datasets
+from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
-from trainer.provenance import Provenance
-from trainer.rundir import RunDirectory
+from trainer.runs.directory import RunDirectory
+from trainer.runs.provenance import Provenance
 
 
 def of(tmp_path, *arguments, kind="cpu", threads=2, total_steps=100):
     parsed = config.parse([f"--run_dir={tmp_path}", *arguments])[0]
-    data = datasets.load("iris", datasets.Sources())
+    data = datasets.load("iris", Sources())
     device = Device(kind=kind, name="/CPU:0", jit=True, threads=threads, description=f"{kind}, {threads} threads")
     return Provenance.of(parsed, data, device, total_steps, RunDirectory(parsed))
 

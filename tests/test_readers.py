@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from readers import READERS, Accumulators, DataServer, LocalReader, read
 
-from trainer.summaries import eventfiles
-from trainer.summaries import tensorboard as board
+from trainer.summaries import event_files
+from trainer.summaries import writer as board
 
 LAST = 12
 KILLS = [  # The steps that every life of the run writes; each goes on at the step that it begins with.
@@ -34,8 +34,8 @@ def write(root, first, last) -> None:
 
 def rename(root, second) -> None:
     """Makes all files that are younger than 2001 of that second."""
-    for path in root.rglob(eventfiles.PATTERN):
-        if eventfiles._time_in(path.name) > 1_000_000_000:
+    for path in root.rglob(event_files.PATTERN):
+        if event_files._time_in(path.name) > 1_000_000_000:
             path.rename(path.with_name(re.sub(r"tfevents\.\d+", f"tfevents.{second}", path.name)))
 
 
@@ -162,7 +162,7 @@ def losses(reader) -> list[int]:
 
 
 def test_without_the_mending_readers_see_steps_twice_and_disagree(live_a_second, tmp_path, whole, monkeypatch):
-    monkeypatch.setattr(eventfiles, "continue_at", lambda *arguments: None)
+    monkeypatch.setattr(event_files, "continue_at", lambda *arguments: None)
     live_a_second(0, 9)
     live_a_second(6, LAST)
     twice = [*range(10), *range(6, LAST + 1)]
@@ -173,10 +173,10 @@ def test_without_the_mending_readers_see_steps_twice_and_disagree(live_a_second,
 
 def test_without_being_told_a_tensorboard_that_was_open_sees_steps_twice(live_a_second, tmp_path, monkeypatch):
     def mend(folder, next_step, make_filter):
-        for path in folder.glob(eventfiles.PATTERN):
-            eventfiles._mend(path, next_step, make_filter(), set())
+        for path in folder.glob(event_files.PATTERN):
+            event_files._mend(path, next_step, make_filter(), set())
 
-    monkeypatch.setattr(eventfiles, "continue_at", mend)
+    monkeypatch.setattr(event_files, "continue_at", mend)
     live_a_second(0, 9)
     opened = LocalReader(tmp_path)
     live_a_second(6, LAST)

@@ -2,9 +2,10 @@ import os
 
 import pytest
 
-from trainer import config, rundir
+from trainer import config
 from trainer.errors import LockedError, StorageError, UsageError
-from trainer.rundir import RunDirectory, name_of
+from trainer.runs import directory as rundir
+from trainer.runs.directory import RunDirectory, name_of
 
 
 def parse(*arguments):

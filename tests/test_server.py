@@ -25,9 +25,9 @@ from conftest import ROOT
 
 from trainer import config as configs
 from trainer.errors import UsageError
-from trainer.rundir import RunDirectory
-from trainer.summaries import addresses, running, server
-from trainer.summaries import tensorboard as board
+from trainer.runs.directory import RunDirectory
+from trainer.serving import addresses, running, server
+from trainer.summaries import writer as board
 
 LOCAL = "127.0.0.1"
 

@@ -11,7 +11,11 @@ from speed import __main__ as command
 from speed import compare, data, floors, protocol
 from speed.workloads import WORKLOADS, Inputs, Workload, activations, layers
 
-from trainer import config, datasets, parts
+from trainer import config
+from trainer.data import datasets
+from trainer.data.dataset import Data, Split
+from trainer.data.sources import Sources
+from trainer.runs import builder
 
 CHECKOUT = pathlib.Path(__file__).parents[1]
 SMALL = Workload(
@@ -48,10 +52,10 @@ def test_the_flags_of_a_workload_are_hourglasss(name):
 
 def test_the_others_layers_are_hourglasss_network(tmp_path):
     pictures = images(SMALL.shape)
-    split = datasets.Split(pictures, np.zeros(len(pictures), np.int64))
-    made = datasets.Data(name="x", train=split, evaluation=split, label_names=("x",), scale=255.0, source="")
+    split = Split(pictures, np.zeros(len(pictures), np.int64))
+    made = Data(name="x", train=split, evaluation=split, label_names=("x",), scale=255.0, source="")
     given, _ = config.parse([flag for flag in SMALL.flags("float32") if "dataset" not in flag])
-    model = parts.network(given, made, "float32")
+    model = builder.network(given, made, "float32")
     weights = {v.path.removeprefix("autoencoder/"): v.numpy() for v in model.trainable_variables}
     Inputs(pictures, model.mean.numpy(), weights).write(tmp_path)
     inputs = Inputs.read(tmp_path)
@@ -67,10 +71,10 @@ def test_pictures_made_here_are_read_as_the_data_sets_and_none_is_like_another(t
     monkeypatch.setattr(data.mnist, "NUM_TRAIN", 30)
     monkeypatch.setattr(data.mnist, "NUM_EVALUATION", 20)
     data.write(tmp_path)
-    found = datasets.load("mnist", datasets.Sources(str(tmp_path)))
+    found = datasets.load("mnist", Sources(str(tmp_path)))
     assert found.train.examples.shape == (30, 28, 28, 1)
     assert len(np.unique(found.train.examples.reshape(30, -1), axis=0)) == 30
-    horses = datasets.load("cifar_horse", datasets.Sources(str(tmp_path)))
+    horses = datasets.load("cifar_horse", Sources(str(tmp_path)))
     assert horses.train.examples.shape == (5_000, 32, 32, 1)
 
 

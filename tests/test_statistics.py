@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.summaries import pictures, projector, statistics
+from trainer.data.rows import spread
+from trainer.evaluation import statistics
+from trainer.evaluation.probes import MAX_POINTS
+from trainer.summaries import images as pictures
+from trainer.summaries import projector
+from trainer.summaries.histograms import MAX_HISTOGRAM_VALUES, histogram
 from trainer.summaries.scatter import COLOURS, MARGIN, SIDE, scatter
 
 RANDOM = np.random.default_rng(0)
@@ -65,28 +70,28 @@ def test_the_margin_is_of_single_examples():
 
 def test_a_histogram_counts_small_tensors_whole_and_of_large_ones_the_extremes_too():
     values = RANDOM.normal(size=(40, 50)).astype(np.float32)
-    found = statistics.histogram(values)
+    found = histogram(values)
     assert (found[0, 0], found[-1, 1]) == (values.min(), values.max())
     assert found[:, 2].sum() == 2_000
     np.testing.assert_array_equal(found[1:, 0], found[:-1, 1])
     large = np.zeros(1_000_000, np.float32)
     large[[7, 8]] = -3, 9
-    found = statistics.histogram(large)
+    found = histogram(large)
     assert (found[0, 0], found[-1, 1]) == (-3, 9)
-    assert found[:, 2].sum() == statistics.MAX_HISTOGRAM_VALUES + 2
+    assert found[:, 2].sum() == MAX_HISTOGRAM_VALUES + 2
 
 
 @pytest.mark.parametrize(
     "values", [[5.0, 5.0], [1.0, np.nextafter(np.float32(1), 2)], [-3e38, 3e38], [0.0], [1e15], [-1e38, -1e38], [1e-40]]
 )
 def test_a_histogram_stands_numbers_of_any_range(values):
-    assert statistics.histogram(np.float32(values))[:, 2].sum() == len(values)
+    assert histogram(np.float32(values))[:, 2].sum() == len(values)
 
 
 def test_a_few_are_spread_over_all_from_the_first_to_the_last():
-    assert statistics.spread(10, 4).tolist() == [0, 3, 6, 9]
-    assert statistics.spread(3, 4).tolist() == [0, 1, 2]
-    assert statistics.spread(1, 4).tolist() == [0]
+    assert spread(10, 4).tolist() == [0, 3, 6, 9]
+    assert spread(3, 4).tolist() == [0, 1, 2]
+    assert spread(1, 4).tolist() == [0]
 
 
 def test_the_worst_and_the_best_are_in_order():
@@ -213,6 +218,6 @@ def test_a_sprite_of_one_pixel_is_a_sprite():
 
 
 def test_a_sprite_of_as_many_large_pictures_as_there_can_be_is_within_what_tensorboard_takes():
-    sprite = projector.Sprite.of(np.zeros((projector.MAX_POINTS, 97, 130, 1), np.float32))
+    sprite = projector.Sprite.of(np.zeros((MAX_POINTS, 97, 130, 1), np.float32))
     assert (sprite.height, sprite.width) == (33, 44)
     assert max(Image.open(io.BytesIO(sprite.png)).size) <= 8_192

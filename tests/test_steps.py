@@ -4,20 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import (
-    config,
-    devices,
-    evaluation,
-    losses,
-    models,
-    noise,
-    objective,
-    optimizers,
-    pipeline,
-    randomness,
-    steps,
-)
-from trainer.models import products
+from trainer import config
+from trainer.compute import devices, randomness
+from trainer.evaluation import evaluator as evaluation
+from trainer.models import networks, small_batch_matmul
+from trainer.training import losses, noise, objective, optimizers, pipeline, steps
 
 ROWS = np.random.default_rng(0).random((40, 6)).astype(np.float32)
 STEPS, BATCH = 24, 8
@@ -43,7 +34,7 @@ def build(
     by_kernels=False,
     skinny=False,
 ):
-    model = models.build(
+    model = networks.build(
         "dense",
         mean=ROWS.mean(axis=0),
         hidden=hidden,
@@ -62,7 +53,7 @@ def build(
         is_logged=lambda step: step % 4 == 0,
         by_kernels=by_kernels,
     )
-    return state, steps.make_block(products.with_skinny_products(step) if skinny else step, jit=jit)
+    return state, steps.make_block(small_batch_matmul.with_skinny_products(step) if skinny else step, jit=jit)
 
 
 def data(steps_per_block=STEPS):

@@ -7,8 +7,10 @@ import pytest
 from conftest import pictures as read_pictures
 from conftest import scalars
 
-from trainer.summaries import eventfiles, hparams, pictures, statistics, tags
-from trainer.summaries import tensorboard as board
+from trainer.evaluation import statistics
+from trainer.evaluation.probes import fixed_examples
+from trainer.summaries import event_files, hparams, images, tags
+from trainer.summaries import writer as board
 
 
 def test_the_measures_are_of_one_error():
@@ -28,15 +30,15 @@ def test_an_exact_reconstruction_has_no_ratio_to_take_a_logarithm_of():
 
 def test_the_same_examples_are_shown_every_time_from_first_to_last():
     examples = np.arange(100)
-    shown = pictures.fixed_examples(examples)
+    shown = fixed_examples(examples)
     assert (len(shown), shown[0], shown[-1]) == (8, 0, 99)
-    assert pictures.fixed_examples(examples[:3]).tolist() == [0, 1, 2]
+    assert fixed_examples(examples[:3]).tolist() == [0, 1, 2]
 
 
 def test_the_grid_shows_original_reconstruction_and_error_below_each_other():
     originals = np.full((2, 64, 64, 1), 0.5, np.float32)
     reconstructions = originals + np.float32([0.1, 9.0]).reshape(2, 1, 1, 1)
-    grid = pictures.reconstruction_grid(originals, reconstructions)
+    grid = images.reconstruction_grid(originals, reconstructions)
     assert grid.shape == (3 * 66 + 2, 2 * 66 + 2, 1)
     # An error of 0.1 is shown as 0.2; what lies outside is clipped.
     first, second = grid[33::66, 33, 0][:3], grid[33::66, 99, 0][:3]
@@ -47,7 +49,7 @@ def test_the_grid_shows_original_reconstruction_and_error_below_each_other():
 
 def test_small_pictures_are_enlarged_without_smoothing():
     tile = np.float32([[0, 1], [1, 0]]).reshape(1, 1, 2, 2, 1)
-    grid = pictures.grid(tile)
+    grid = images.grid(tile)
     assert grid.shape == (64 + 4, 64 + 4, 1)
     assert set(np.unique(grid)) == {0, 255}
 
@@ -86,7 +88,7 @@ def test_a_run_that_starts_over_leaves_nothing_of_the_first(tmp_path):
 @pytest.mark.parametrize("lost", [1, 7, 40])
 def test_a_torn_last_record_is_cut_off(lost, tmp_path):
     write(tmp_path, range(5))
-    (path,) = [p for p in tmp_path.glob(eventfiles.PATTERN) if p.name.endswith(".v2")]
+    (path,) = [p for p in tmp_path.glob(event_files.PATTERN) if p.name.endswith(".v2")]
     path.write_bytes(path.read_bytes()[:-lost])
     write(tmp_path, [4], next_step=4)
     assert scalars(tmp_path)["loss"] == {step: step / 2 for step in range(5)}
@@ -94,7 +96,7 @@ def test_a_torn_last_record_is_cut_off(lost, tmp_path):
 
 def test_a_damaged_event_file_is_kept_aside(tmp_path):
     write(tmp_path, range(50))
-    (path,) = [p for p in tmp_path.glob(eventfiles.PATTERN) if p.name.endswith(".v2")]
+    (path,) = [p for p in tmp_path.glob(event_files.PATTERN) if p.name.endswith(".v2")]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -106,7 +108,7 @@ def test_a_damaged_event_file_is_kept_aside(tmp_path):
 
 def test_a_clock_that_was_set_back_changes_nothing(tmp_path, monkeypatch):
     write(tmp_path, range(5))
-    for path in tmp_path.glob(eventfiles.PATTERN):
+    for path in tmp_path.glob(event_files.PATTERN):
         path.rename(path.with_name(re.sub(r"tfevents\.\d+", "tfevents.9999999999", path.name)))
     write(tmp_path, range(5, 8), next_step=5)
     assert scalars(tmp_path)["loss"] == {step: step / 2 for step in range(8)}
@@ -120,7 +122,7 @@ def test_the_start_is_told_to_readers_that_have_the_files_open(tmp_path):
     write(tmp_path, range(3, 5), next_step=3)
     started = [
         event.step
-        for path in sorted(tmp_path.glob(eventfiles.PATTERN))
+        for path in sorted(tmp_path.glob(event_files.PATTERN))
         for event in tf.compat.v1.train.summary_iterator(str(path))
         if event.session_log.status == tf.compat.v1.SessionLog.START
     ]
@@ -157,7 +159,7 @@ def test_whatever_is_written_is_described_and_scalars_only_once_a_file(tmp_path)
         **{tag: tags.TAGS[tag].text for tag in ("loss", "weight_norm", "codes", "latent/manifold", "run/flags")},
         "weights/any": tags.TAGS["weights"].text,
     }
-    (path,) = [path for path in tmp_path.glob(eventfiles.PATTERN) if path.name.endswith(".v2")]
+    (path,) = [path for path in tmp_path.glob(event_files.PATTERN) if path.name.endswith(".v2")]
     assert path.read_bytes().count(tags.TAGS["loss"].text.encode()) == 1
 
 

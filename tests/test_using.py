@@ -8,8 +8,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainer import datasets, trained
 from trainer.checkpoints import manifest as manifests
+from trainer.data import datasets
+from trainer.data.options import Wanted
+from trainer.data.sources import Sources
+from trainer.runs import trained
 
 FLAGS = {
     "digits": ("--hidden=9,2", "--steps=40", "--checkpoint_every=20", "--variational", "--noise=masking"),
@@ -58,7 +61,7 @@ def test_encode_writes_the_codes_and_labels_of_both_splits(use, runs):
     said = use("digits", "encode")
     path = runs / "digits" / "encode" / "40" / "codes.npz"
     assert str(path) in said
-    found, data = np.load(path), datasets.load("digits", datasets.Sources())
+    found, data = np.load(path), datasets.load("digits", Sources())
     for name, split in (("train", data.train), ("eval", data.evaluation)):
         images = tf.constant(split.examples.astype(np.float32) / 16)
         expected = served(runs, "digits").signatures["encode"](images=images)["codes"]
@@ -105,7 +108,7 @@ def test_a_picture_of_any_size_is_reconstructed(name, use, runs, elsewhere):
 
 
 def test_a_data_sets_own_pictures_are_reconstructed_with_its_own_error(use, runs, elsewhere):
-    data = datasets.load("digits", datasets.Sources()).evaluation.examples[:4]
+    data = datasets.load("digits", Sources()).evaluation.examples[:4]
     np.save("some.npy", (data / 16).astype(np.float32))
     use("conv", "reconstruct", "--input=some.npy", f"--output={elsewhere / 'out'}")
     found = np.load("out/reconstructions.npz")
@@ -211,7 +214,7 @@ def test_other_data_than_it_was_trained_on_are_refused(use, monkeypatch):
     load = datasets.load
 
     def other(name, sources):
-        return load(name, datasets.Sources(wanted=datasets.Wanted(classes=("1", "2"))))
+        return load(name, Sources(wanted=Wanted(classes=("1", "2"))))
 
     monkeypatch.setattr(datasets, "load", other)
     assert "is not what this run was trained on" in use("digits", "encode", code=2)
@@ -239,10 +242,10 @@ def test_a_run_without_a_sound_checkpoint_is_exit_4(use, runs, tmp_path, launch)
 
 def test_codes_of_many_examples_are_those_of_each(runs):
     from trainer import config
-    from trainer.checkpoints import shelves
+    from trainer.checkpoints import catalog
 
     given = config.from_flagfile((runs / "iris" / "flags.txt").read_text())
-    network = trained.Trained.load(given, shelves.find(runs / "iris"))
+    network = trained.Trained.load(given, catalog.find(runs / "iris"))
     rows = np.random.default_rng(0).normal(5, 1, (2_345, 4)).astype(np.float32)
     np.testing.assert_allclose(network.encode(rows)["codes"], network.model.encode(rows), rtol=1e-5)
     codes = network.encode(rows)["codes"]

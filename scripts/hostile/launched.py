@@ -18,7 +18,10 @@ from hostile.workers import Outcome
 from trainer import errors
 
 FORBIDDEN = ("tensorflow", "keras", "tensorboard")
-LAST = ("trainer.run", "trainer.trained")  # that import it, when all that can be checked without it is checked
+LAST = (
+    "trainer.runs.run",
+    "trainer.runs.trained",
+)  # that import it, when all that can be checked without it is checked
 DOCUMENTED = {kind.exit_code for kind in errors.HourglassError.__subclasses__()} | {errors.DONE}
 ACCEPTED = "accepted"
 

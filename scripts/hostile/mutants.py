@@ -21,9 +21,9 @@ from PIL import Image
 from hostile import launched
 from hostile.mutations import mutated
 from hostile.workers import Outcome, Trial
-from trainer import inputs
-from trainer.datasets import cifar, mnist
-from trainer.datasets.sources import Archive
+from trainer.data.builtin import cifar, mnist
+from trainer.data.builtin.archives import Archive
+from trainer.data.inputs import reader
 from trainer.errors import HourglassError
 
 ROWS = 2  # of a batch of CIFAR-10, and pictures of MNIST
@@ -78,7 +78,7 @@ def _unverified(path: pathlib.Path, archive: Archive) -> None:
 def _read(text: str) -> Outcome:
     """As `--mode=reconstruct` does, before it needs a network."""
     try:
-        inputs.read(text, (6, 8, 3))
+        reader.read(text, (6, 8, 3))
     except HourglassError as error:
         return Outcome(f"exit {error.exit_code}")
     except Exception as error:

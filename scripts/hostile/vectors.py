@@ -14,10 +14,13 @@ from PIL import Image
 
 from hostile import launched
 from hostile.workers import Outcome, Trial
+from trainer import commands
 from trainer import config as configs
-from trainer import datasets, modes
 from trainer.checkpoints import manifest as manifests
 from trainer.config import define
+from trainer.data import datasets
+from trainer.data.dataset import Data
+from trainer.data.sources import Sources
 
 # What numbers, lists, paths and texts may be, and what nothing may be.
 ANYTHING = (
@@ -36,7 +39,7 @@ FITTING = {
     "init_from": ("run", "run/checkpoints/ckpt-10", "missing"),
     "image_size": ("8", "32", "6x8"),
     "label_column": ("kind", "1", "3"),
-    "mode": tuple(modes.MODES),
+    "mode": tuple(commands.MODES),
     "input": ("data/pictures", "data/pictures/cat/0.png", "data/a.npy", "1,2,3,4"),
     "code": ("1", "1,2", "5,5;0,1"),
     "output": ("out", "data", "data/a.npy"),
@@ -55,7 +58,7 @@ def make(number: int) -> Trial:
     """Trials in a folder of this process's own, which holds small data and a run."""
     launched.forbid()
     for name in ("digits", "iris"):  # Read once: it is about flags.
-        loaded = datasets.LOADERS[name](datasets.Sources())
+        loaded = datasets.LOADERS[name](Sources())
         datasets.LOADERS[name] = functools.partial(_given, loaded)
     root = pathlib.Path(tempfile.mkdtemp(prefix="hourglass-flags-"))
     os.environ.update(HOME=str(root / "home"), KERAS_HOME=str(root / "keras"))
@@ -77,7 +80,7 @@ def make(number: int) -> Trial:
     return trial
 
 
-def _given(data: datasets.Data, sources: datasets.Sources) -> datasets.Data:
+def _given(data: Data, sources: Sources) -> Data:
     return data
 
 

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from trainer.datasets import mnist
+from trainer.data.builtin import mnist
 
 LATENT = 16  # They vary in so many ways.
 

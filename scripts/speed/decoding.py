@@ -16,11 +16,13 @@ FILES_A_TASK = 32
 
 def hourglass(folder: str) -> None:
     """As `--dataset=images` does for the first time."""
-    from trainer import datasets
+    from trainer.data import datasets
+    from trainer.data.options import Wanted
+    from trainer.data.sources import Sources
 
     with tempfile.TemporaryDirectory() as cache:
-        wanted = datasets.Wanted(image_size=(SIDE, SIDE))
-        datasets.load("images", datasets.Sources(folder, say=lambda words: None, wanted=wanted, cache_dir=cache))
+        wanted = Wanted(image_size=(SIDE, SIDE))
+        datasets.load("images", Sources(folder, say=lambda words: None, wanted=wanted, cache_dir=cache))
 
 
 def pillow(folder: str) -> None:

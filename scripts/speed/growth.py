@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from speed.contenders import CHECKOUT
-from trainer import pipeline
+from trainer.training import pipeline
 
 ROUNDS, BLOCKS, BATCH, STEPS_A_BLOCK = 7, 20, 256, 100
 

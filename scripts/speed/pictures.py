@@ -18,8 +18,11 @@ from speed.contenders import CHECKOUT
 from speed.data import pictures
 from speed.decoding import SIDE
 from trainer import config as configs
-from trainer import datasets, devices, parts, pipeline
+from trainer.compute import devices
 from trainer.config import Config
+from trainer.data.dataset import Data, Split
+from trainer.runs import builder, planning
+from trainer.training import pipeline
 
 ROUNDS = 5
 KINDS = {"JPEG 256x256": ("jpg", 256, 2_000), "PNG 256x256": ("png", 256, 2_000), "JPEG 1024x1024": ("jpg", 1_024, 300)}
@@ -30,7 +33,7 @@ FLAGS = ["--dataset=images", "--image_size=32", "--hidden=256,64", "--batch_size
 def measure() -> None:
     """Prints both."""
     config, _ = configs.parse(FLAGS)
-    device = parts.device(config, pathlib.Path(tempfile.gettempdir()))  # Before anything else of TensorFlow runs.
+    device = builder.device(config, pathlib.Path(tempfile.gettempdir()))  # Before anything else of TensorFlow runs.
     for name, (suffix, side, count) in KINDS.items():
         print(_decoding(name, suffix, side, count), flush=True)
     _train(config, device)
@@ -106,12 +109,12 @@ def _train(config: Config, device: devices.Device) -> None:
 
 
 def _trainer(images: np.ndarray, config: Config, device: devices.Device) -> Callable[[], float]:
-    split = datasets.Split(images, np.zeros(len(images), np.int64)).aligned()
-    few = datasets.Split(np.array(images[:10]), split.labels[:10])
-    data = datasets.Data(name="x", train=split, evaluation=few, label_names=("x",), scale=255.0, source="")
-    plan = parts.plan(config, data)
-    state = parts.state(config, parts.network(config, data, config.precision))
-    block = parts.block(config, data, state, plan, device)
+    split = Split(images, np.zeros(len(images), np.int64)).aligned()
+    few = Split(np.array(images[:10]), split.labels[:10])
+    data = Data(name="x", train=split, evaluation=few, label_names=("x",), scale=255.0, source="")
+    plan = planning.plan(config, data)
+    state = builder.state(config, builder.network(config, data, config.precision))
+    block = builder.block(config, data, state, plan, device)
     options = {"batch_size": config.batch_size, "steps_per_block": plan.steps_per_block, "seed": 0, "start_step": 0}
     blocks = pipeline.blocks(split.examples, **options)
     count = 20

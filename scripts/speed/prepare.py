@@ -5,14 +5,14 @@ import sys
 
 from speed.workloads import WORKLOADS, Inputs
 from trainer import config as configs
-from trainer import parts
-from trainer.modes.loading import load
+from trainer.runs import builder
+from trainer.runs.data import load
 
 
 def main(name: str, folder: str, *flags: str) -> None:
     config, _ = configs.parse([*WORKLOADS[name].flags("float32"), *flags])
     data = load(config)
-    model = parts.network(config, data, "float32")
+    model = builder.network(config, data, "float32")
     weights = {v.path.removeprefix("autoencoder/"): v.numpy() for v in model.trainable_variables}
     Inputs(data.train.examples, model.mean.numpy(), weights).write(pathlib.Path(folder))
 

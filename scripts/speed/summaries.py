@@ -16,23 +16,21 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import config as configs
-from trainer import datasets
-from trainer import loop as loops
-from trainer import run as runs
-from trainer.modes.loading import load
-from trainer.recorder import Recorder
-from trainer.rundir import RunDirectory
+from trainer.data.dataset import Data, Split
+from trainer.runs import run as runs
+from trainer.runs.data import load
+from trainer.runs.directory import RunDirectory
+from trainer.summaries.recorder import Recorder
+from trainer.training import loop as loops
 
 ROUNDS = 5
 
 
-def pictures() -> datasets.Data:
+def pictures() -> Data:
     random = np.random.default_rng(0)
     splits = [random.integers(0, 256, (count, 32, 32, 1), dtype=np.uint8) for count in (5_000, 1_000)]
-    train, evaluation = (datasets.Split(examples, np.zeros(len(examples), np.int64)) for examples in splits)
-    return datasets.Data(
-        name="random", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="made here"
-    )
+    train, evaluation = (Split(examples, np.zeros(len(examples), np.int64)) for examples in splits)
+    return Data(name="random", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="made here")
 
 
 # What the recorder does between the first step and the last.

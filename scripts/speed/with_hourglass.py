@@ -10,7 +10,9 @@ import tensorflow as tf
 from speed.protocol import serve
 from speed.workloads import WORKLOADS, Inputs, Workload
 from trainer import config as configs
-from trainer import datasets, parts, pipeline
+from trainer.data.dataset import Data, Split
+from trainer.runs import builder, planning
+from trainer.training import pipeline
 
 
 class Block:
@@ -19,23 +21,23 @@ class Block:
     def __init__(self, workload: Workload, inputs: Inputs, flags: list[str]) -> None:
         self._workload = workload
         config, _ = configs.parse([*flags, "--log_every=0"])
-        data = datasets.Data(
+        data = Data(
             name=workload.dataset,
-            train=datasets.Split(inputs.images, np.zeros(len(inputs.images), np.int64)),
-            evaluation=datasets.Split(inputs.images[:1], np.zeros(1, np.int64)),
+            train=Split(inputs.images, np.zeros(len(inputs.images), np.int64)),
+            evaluation=Split(inputs.images[:1], np.zeros(1, np.int64)),
             label_names=("x",),
             scale=255.0,
             source="",
         )
-        device = parts.device(config, pathlib.Path(tempfile.gettempdir()))
-        plan = parts.plan(config, data)
+        device = builder.device(config, pathlib.Path(tempfile.gettempdir()))
+        plan = planning.plan(config, data)
         with tf.device(device.name):
-            model = parts.network(config, data, config.precision)
-            state = parts.state(config, model)
+            model = builder.network(config, data, config.precision)
+            state = builder.state(config, model)
             for variable in model.trainable_variables:
                 variable.assign(inputs.weights[variable.path.removeprefix("autoencoder/")])
-            self._block = parts.block(config, data, state, plan, device)
-            self._evaluator = parts.evaluator(config, data, model, device)
+            self._block = builder.block(config, data, state, plan, device)
+            self._evaluator = builder.evaluator(config, data, model, device)
         self._device, self._images, self._size = device, inputs.images, plan.steps_per_block
         self._blocks = pipeline.blocks(
             inputs.images,

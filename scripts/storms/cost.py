@@ -25,22 +25,20 @@ SECONDS_APART = 0.05
 
 def pictures(count: int) -> "datasets.Data":  # noqa: F821 - imported where TensorFlow may be
     """Grey pictures of 32x32, of noise."""
-    from trainer import datasets
+    from trainer.data.dataset import Data, Split
 
     random = np.random.default_rng(0)
     splits = [random.integers(0, 256, (n, 32, 32, 1), dtype=np.uint8) for n in (count, 1_000)]
-    train, evaluation = (datasets.Split(examples, np.zeros(len(examples), np.int64)) for examples in splits)
-    return datasets.Data(
-        name="noise", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="made here"
-    )
+    train, evaluation = (Split(examples, np.zeros(len(examples), np.int64)) for examples in splits)
+    return Data(name="noise", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="made here")
 
 
 @contextlib.contextmanager
 def run_in(folder: pathlib.Path, *flags: str, data: object = None) -> Iterator["runs.Run"]:  # noqa: F821
     """A run's objects, under its lock; 1024 -> 100 -> 1024 with Adam: 2.5 MB a checkpoint."""
     from trainer import config as configs
-    from trainer import run as runs
-    from trainer.rundir import RunDirectory
+    from trainer.runs import run as runs
+    from trainer.runs.directory import RunDirectory
 
     config = configs.parse([f"--run_dir={folder}", "--hidden=100", f"--batch_size={BATCH}", *flags])[0]
     directory = RunDirectory(config)
@@ -61,7 +59,7 @@ def saves(folder: pathlib.Path, count: int) -> Claim:
     """A committed, verified, fsynced save against `CheckpointManager.save` of the same state, one by one."""
     import tensorflow as tf
 
-    from trainer.checkpoints.store import Store
+    from trainer.checkpoints.manager import Store
 
     with run_in(folder / "run") as run:
         ours = Store(folder / "ours", run.state.checkpoint(), keep=5)
@@ -135,8 +133,8 @@ FLAGS = ("--steps=2000000", "--schedule=constant", "--checkpoint_every=500000", 
 
 def _prepare(folder: pathlib.Path, step: int) -> None:
     """A run that has come to this step, with a point in TensorBoard for every 250th part of the way."""
-    from trainer.checkpoints.store import Store
-    from trainer.recorder import Recorder
+    from trainer.checkpoints.manager import Store
+    from trainer.summaries.recorder import Recorder
 
     with run_in(folder, *FLAGS) as run:
         recorder = Recorder(

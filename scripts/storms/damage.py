@@ -18,8 +18,8 @@ from claims import Claim, table
 
 from storms import digests
 from storms.nursery import Nursery
+from trainer.checkpoints import catalog
 from trainer.checkpoints import manifest as manifests
-from trainer.checkpoints import shelves
 
 SECTOR = 512
 SECONDS_TO_FINISH = 300.0
@@ -39,7 +39,7 @@ class Victim:
 
     def __init__(self, run: pathlib.Path) -> None:
         self.run, self.folder = run, run / "checkpoints"
-        shutil.rmtree(self.folder / shelves.BEST, ignore_errors=True)  # Its links would be struck too, or help out.
+        shutil.rmtree(self.folder / catalog.BEST, ignore_errors=True)  # Its links would be struck too, or help out.
         self.oldest, self.older, self.newest = manifests.steps_in(self.folder)[-3:]
         name = manifests.name_of(self.newest)
         self.paths = [*manifests.files_of(self.folder, self.newest), self.folder / f"{name}.json"]

@@ -27,8 +27,9 @@ from claims import Claim, table
 
 from storms import digests
 from storms.nursery import HOURGLASS, Child, Nursery
-from trainer import datasets
 from trainer.checkpoints import manifest as manifests
+from trainer.data import datasets
+from trainer.data.sources import Sources
 
 HIDDEN = (16, 4)
 STEPS, BATCH, STEPS_BETWEEN_SAVES, KEEP = 900, 50, 20, 3
@@ -269,7 +270,7 @@ def train_with_fit(arguments: list[str]) -> int:
 
 
 def _images() -> np.ndarray:
-    data = datasets.load("digits", datasets.Sources())
+    data = datasets.load("digits", Sources())
     return data.train.examples.reshape(len(data.train.examples), -1).astype(np.float32) / np.float32(data.scale)
 
 

@@ -15,7 +15,8 @@ from claims import Claim, table
 
 from storms import digests
 from storms.nursery import Child, Nursery
-from trainer import config, models
+from trainer import config
+from trainer.models import networks
 
 FLAGS = ("--hidden=16,4", "--batch_size=50", "--checkpoint_every=20", "--log_every=7", "--seed=3")
 STEPS = ("--steps=200", "--eval_every=60", "--export=none")
@@ -23,7 +24,7 @@ SECONDS = 600.0
 
 CHOICES = {
     "dataset": ("digits", "iris"),
-    "model": tuple(models.MODELS),
+    "model": tuple(networks.MODELS),
     "noise": config.NOISES,
     "variational": ("false", "true"),
     "precision": config.PRECISIONS,
@@ -40,9 +41,9 @@ CHOICES = {
 
 def is_refused(case: dict[str, str]) -> bool:
     """Whether Hourglass has told that these do not go together."""
-    for_pictures = case["model"] in models.FOR_PICTURES or "shift" in case["more"] or "binarise" in case["more"]
+    for_pictures = case["model"] in networks.FOR_PICTURES or "shift" in case["more"] or "binarise" in case["more"]
     mirrored = "tied" in case["more"] or "pretrain" in case["more"]
-    return (case["dataset"] == "iris" and for_pictures) or (mirrored and case["model"] not in models.MIRRORED)
+    return (case["dataset"] == "iris" and for_pictures) or (mirrored and case["model"] not in networks.MIRRORED)
 
 
 def cases(limit: int | None = None) -> list[dict[str, str]]:

@@ -182,7 +182,7 @@ def main() -> int:
     import tensorflow  # noqa: F401
 
     import launch  # noqa: F401
-    from trainer import modes, run  # noqa: F401
+    from trainer.runs import run  # noqa: F401
 
     connection = socket.socket(fileno=int(sys.argv[1]))
     children: dict[int, int] = {}  # handle -> id

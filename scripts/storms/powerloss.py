@@ -27,8 +27,8 @@ from claims import Claim, table
 
 from storms.saver import Savers, error
 from storms.syscalls import CHANGES, Strace, best_step, claimed, each, paths, spread, strangers, unhex
+from trainer.checkpoints import catalog, retention
 from trainer.checkpoints import manifest as manifests
-from trainer.checkpoints import shelves
 
 LAST_STEP = 6
 ROOT = 0  # the folder of the checkpoints
@@ -341,8 +341,8 @@ def recovered(state: Crash) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="storm-") as place:
         folder = pathlib.Path(place) / "checkpoints"
         lay_out(state.tree, folder)
-        shelves.sweep(folder)
-        found = [entry for entry in shelves.catalog(folder, rehash=True) if entry.manifest]
+        retention.sweep(folder)
+        found = [entry for entry in catalog.entries(folder, rehash=True) if entry.manifest]
         best = best_step(folder)
     newest = found[0].step if found else 0
     wrong = [] if newest >= state.acknowledged else [f"step {newest} is the newest that verifies"]

@@ -37,7 +37,7 @@ class Tiny:
     def __init__(self, folder: pathlib.Path) -> None:
         import tensorflow as tf
 
-        from trainer.checkpoints.store import Store
+        from trainer.checkpoints.manager import Store
 
         self.vector, self.step = tf.Variable(tf.zeros([FLOATS])), tf.Variable(0, dtype=tf.int64)
         self.store = Store(folder, tf.train.Checkpoint(vector=self.vector, step=self.step), keep=KEEP)
@@ -272,7 +272,7 @@ def main() -> None:
         return
     import tensorflow  # noqa: F401
 
-    from trainer.checkpoints import store  # noqa: F401
+    from trainer.checkpoints import manager  # noqa: F401
 
     with socket.socket(fileno=arguments.fork) as control:
         fork_on_request(control)

@@ -26,8 +26,8 @@ from typing import TypeVar
 from claims import Claim, table
 
 from storms.saver import PATIENCE, Saver, Savers
+from trainer.checkpoints import catalog
 from trainer.checkpoints import manifest as manifests
-from trainer.checkpoints import shelves
 from trainer.errors import CheckpointError
 
 # Calls that change files or force them to the disk, and openat, which both creates and reads.
@@ -198,9 +198,9 @@ def copied(prepared: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def strangers(folder: pathlib.Path) -> list[str]:
     """What is in a folder beside committed checkpoints, each of which must verify, and TensorFlow's lists of them."""
-    found = [place / name for place in shelves.places(folder) for name in _strangers_in(place)]
+    found = [place / name for place in catalog.places(folder) for name in _strangers_in(place)]
     names = [str(path.relative_to(folder)) for path in found]
-    return [name for name in names if name not in (shelves.BEST, shelves.KEPT)]
+    return [name for name in names if name not in (catalog.BEST, catalog.KEPT)]
 
 
 def _strangers_in(place: pathlib.Path) -> list[str]:
@@ -215,7 +215,7 @@ def _strangers_in(place: pathlib.Path) -> list[str]:
 
 def best_step(folder: pathlib.Path) -> int | None:
     """The best checkpoint that verifies, wherever it is."""
-    entry = shelves.best(folder)
+    entry = catalog.best(folder)
     return entry.step if entry else None
 
 

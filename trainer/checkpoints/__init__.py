@@ -1,1 +1,4 @@
-"""Checkpoints that are committed, verified, and resumed from: `manifest` knows them, `store` writes and restores."""
+"""Checkpoints: which there are (`manifest`, `catalog`), which stay (`retention`), how they are written (`manager`).
+
+It imports `system` and `errors`; TensorFlow in `manager` alone.
+"""

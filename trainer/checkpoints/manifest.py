@@ -14,8 +14,8 @@ import re
 import shutil
 from typing import Any
 
-from trainer import files
 from trainer.errors import CheckpointError
+from trainer.system import files
 
 SCHEMA = 1
 SEAL = "sha256"  # the field of a manifest that vouches for the others

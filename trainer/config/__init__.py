@@ -8,11 +8,10 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from absl import flags
+from absl import flags as absl_flags
 
-from trainer.config import checks
-from trainer.config.checks import USING
-from trainer.config.definitions import (
+from trainer.config import validation
+from trainer.config.flags import (
     ACTIVATIONS,
     DEFAULT_STEPS,
     DURATION,
@@ -30,6 +29,7 @@ from trainer.config.definitions import (
     STORED,
     define,
 )
+from trainer.config.validation import USING
 from trainer.errors import UsageError
 
 __all__ = [
@@ -183,11 +183,11 @@ def parse(arguments: Sequence[str]) -> tuple[Config, frozenset[str]]:
     Raises:
       UsageError: an unknown flag, a value out of bounds, a positional argument, flags that contradict each other.
     """
-    flag_values = flags.FlagValues()
+    flag_values = absl_flags.FlagValues()
     define(flag_values)
     try:
         positional = flag_values(["launch.py", *arguments])[1:]
-    except flags.Error as error:
+    except absl_flags.Error as error:
         raise UsageError(str(error), remedy="python launch.py --help lists every flag") from error
     except UnicodeDecodeError as error:
         raise UsageError("the flagfile is not a text file", found=str(error), remedy="give a UTF-8 file") from error
@@ -206,7 +206,7 @@ def defaults() -> Config:
 
 def help_text() -> str:
     """Every flag with its meaning, bounds and default."""
-    flag_values = flags.FlagValues()
+    flag_values = absl_flags.FlagValues()
     define(flag_values)
     body = flag_values.module_help(define.__module__)
     return f"python launch.py [--flagfile=FILE] [--name=value ...]\n{body}\n"
@@ -264,7 +264,7 @@ def adopt(stored: Config, given: Config, given_names: Iterable[str], *, guarded:
         # It begins again as another kind, whose default is another one; what was chosen stays, if it can.
         fits = values["loss"] in LIKELIHOODS or not values["variational"]
         values["loss"] = stored.loss if fits and stored.loss != default_loss(stored.variational) else given.loss
-    checks.together(values)
+    validation.together(values)
     return Config(**values)
 
 
@@ -358,18 +358,18 @@ def _freeze(values: Mapping[str, Any]) -> Config:
     """Checks what single flags cannot say, and freezes."""
     values = dict(values)
     values["classes"] = tuple(str(name).strip() for name in values["classes"])
-    values["hidden"] = tuple(checks.width(text) for text in values["hidden"])
+    values["hidden"] = tuple(validation.width(text) for text in values["hidden"])
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"--{name}={value} is not a finite number", remedy="give a number")
         texts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(text, str) and any(map(_is_control, text)) for text in texts):
             raise UsageError(f"--{name} holds a character that cannot be printed", remedy="give one line of text")
-    values["image_size"] = checks.size(values["image_size"])
-    values["profile"] = checks.traced(values["profile"])
+    values["image_size"] = validation.size(values["image_size"])
+    values["profile"] = validation.traced(values["profile"])
     if values["loss"] == "auto":
         values["loss"] = default_loss(values["variational"])
     if values["init_from"] is not None:  # Absolute: the same command may be typed elsewhere.
         values["init_from"] = os.path.abspath(os.path.expanduser(values["init_from"]))
-    checks.together(values)
+    validation.together(values)
     return Config(**values)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from trainer.models.blueprint import DECODER, ENCODER, Blueprint, Chain
+from trainer.models.layers import DECODER, ENCODER, Blueprint, Chain
 
 KERNEL, STRIDE = 3, 2
 

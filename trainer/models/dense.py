@@ -2,7 +2,7 @@
 
 import math
 
-from trainer.models.blueprint import DECODER, ENCODER, Blueprint, Chain
+from trainer.models.layers import DECODER, ENCODER, Blueprint, Chain
 
 
 def dense(blueprint: Blueprint) -> Chain:

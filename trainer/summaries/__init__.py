@@ -1,1 +1,4 @@
-"""What TensorBoard shows: plain NumPy functions that compute it, and one module that speaks TensorBoard."""
+"""What goes into TensorBoard's event files, computed with NumPy and written by `writer` when `recorder` says so.
+
+It imports `evaluation` and what is below it.
+"""

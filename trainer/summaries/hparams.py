@@ -14,7 +14,7 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from trainer.summaries import eventfiles
+from trainer.summaries import event_files
 
 # It sorts before the event files: the reader that takes one file after the other does not stay with it.
 FILE = "about.tfevents.hparams"
@@ -54,7 +54,7 @@ def start(folder: pathlib.Path, name: str, flags: Mapping[str, str | float]) -> 
     summaries = (hparams.experiment_pb(infos, metrics), hparams.session_start_pb(values, group_name=name))
     # One file, written anew: of several sessions TensorBoard takes the first.
     temporary = folder / ".about.tmp"  # Readers take what has "tfevents" in its name.
-    eventfiles.write(temporary, [_event(summary) for summary in summaries])
+    event_files.write(temporary, [_event(summary) for summary in summaries])
     os.replace(temporary, folder / FILE)
 
 

@@ -13,11 +13,10 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from trainer import files
+from trainer.system import files
 
 FOLDER = pathlib.Path("plugins/org_tensorflow_tensorboard_projector")
 CONFIG, CODES, METADATA, SPRITE = "projector_config.pbtxt", "codes.tsv", "metadata.tsv", "sprite.png"
-MAX_POINTS = 2_000
 MAX_TILE = 64  # pixels; TensorBoard refuses sprites wider than 8,192, and of these tiles 45 stand side by side
 MIN_DIMENSIONS = 3  # fewer, and its default view shows nothing
 MAX_DIMENSIONS = 200  # of more, TensorBoard itself makes so many

@@ -7,6 +7,8 @@ its old points of that tag, rather than to mix the two.
 import dataclasses
 import re
 
+from trainer.evaluation.statistics import NOISE_MULTIPLES
+
 
 @dataclasses.dataclass(frozen=True)
 class Tag:
@@ -31,8 +33,6 @@ def meaning_in(description: str) -> int:
     match = re.search(r" \[meaning (\d+)\]$", description)
     return int(match[1]) if match else 1
 
-
-NOISE_MULTIPLES = ("0.5", "1", "2")  # of the training level, at which denoising is measured; 0 is `reconstruction`
 
 _FLOORS = "The straight lines of the runs `floor/mean` and `floor/pca` are the errors of the training mean and of PCA"
 

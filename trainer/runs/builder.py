@@ -1,0 +1,184 @@
+"""Names and numbers of a config -> the objects of a run."""
+
+import functools
+import math
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from trainer import config as configs
+from trainer.checkpoints import catalog
+from trainer.compute import devices
+from trainer.config import Config
+from trainer.data.dataset import Data
+from trainer.evaluation import baselines
+from trainer.evaluation import evaluator as evaluation
+from trainer.models import networks
+from trainer.models.autoencoder import Autoencoder
+from trainer.models.small_batch_matmul import with_skinny_products
+from trainer.training import losses, pretraining, steps
+from trainer.training.noise import Noise
+from trainer.training.objective import Objective
+from trainer.training.plan import Plan
+
+EVALUATION_BATCH = 1_000
+
+
+def device(config: Config, checkpoints: pathlib.Path) -> devices.Device:
+    """What to compute on. The number of threads stays what it was when the run began, unless another is given."""
+    newest = catalog.newest(checkpoints)
+    return devices.prepare(
+        config.device,
+        precision=config.precision,
+        jit=config.jit,
+        threads=config.threads or (newest.numerics.get("threads", 0) if newest else 0),
+        deterministic=config.deterministic,
+        model=config.model,
+        tf32=config.tf32,
+    )
+
+
+def network(config: Config, data: Data, precision: str) -> Autoencoder:
+    """The network, with its initial weights."""
+    unit = data.scale if isinstance(data.scale, np.ndarray) else None
+    return network_around(training_mean(data), config, precision, unit)
+
+
+def training_mean(data: Data) -> np.ndarray:
+    """As the network sees it, the shape of one example, float64."""
+    if data.known is not None:
+        return data.known.total / len(data.train.examples) / data.scale
+    return baselines.training_mean(data.train.examples, data.scale).reshape(data.shape)
+
+
+def network_around(mean: np.ndarray, config: Config, precision: str, unit: np.ndarray | None = None) -> Autoencoder:
+    """The network with its initial weights, its training mean, and the unit of a standardised table, being known."""
+    return networks.build(
+        config.model,
+        mean=mean,
+        hidden=config.hidden,
+        activation=config.activation,
+        code_activation=config.code_activation,
+        output_activation=configs.network(configs.mathematics(config))["output_activation"],
+        precision=precision,
+        seed=config.seed,
+        tied=config.tied,
+        variational=config.variational,
+        unit=unit,
+    )
+
+
+def state(config: Config, model: Autoencoder) -> steps.TrainState:
+    """What is trained, at step 0."""
+    return steps.make_state(model, config.optimizer, precision=config.precision)
+
+
+def objective(config: Config, data: Data) -> Objective:
+    """What training makes small."""
+    return Objective(
+        loss=losses.LOSSES[config.loss],
+        num_pixels=math.prod(data.shape),
+        noise=None if config.noise == "none" else Noise(config.noise, config.noise_level, *_range(data)),
+        shift=config.shift,
+        binarise=config.binarise,
+        beta=config.beta,
+        sparsity=config.sparsity,
+    )
+
+
+def _range(data: Data) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest values of an example's numbers, as the network sees them."""
+    if data.is_pictures:
+        return np.zeros((), np.float32), np.ones((), np.float32)
+    scale = np.float32(data.scale)
+    return data.train.examples.min(axis=0) / scale, data.train.examples.max(axis=0) / scale
+
+
+def step(
+    config: Config,
+    data: Data,
+    state: steps.TrainState,
+    plan: Plan,
+    is_logged: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    *,
+    by_kernels: bool = False,
+) -> steps.Step:
+    """One training step of all layers together, to be compiled."""
+    first = plan.stage_ends[-1] if plan.stage_ends else 0
+    return steps.make_step(
+        state,
+        functools.partial(objective(config, data).of_step, state.model, seed=config.seed),
+        _schedule(config, first, plan.total_steps - first),
+        scale=data.scale,
+        is_logged=is_logged,
+        by_kernels=by_kernels,
+    )
+
+
+def _schedule(config: Config, first: int, length: int) -> steps.Schedule:
+    """Of the learning rate in a stage that begins after `first` steps."""
+    return steps.make_schedule(config.schedule, config.learning_rate, length, first=first, warmup=config.warmup)
+
+
+def _pretraining_step(
+    config: Config,
+    data: Data,
+    state: steps.TrainState,
+    plan: Plan,
+    stage: int,
+    is_logged: Callable[[tf.Tensor], tf.Tensor],
+    *,
+    by_kernels: bool,
+) -> steps.Step:
+    """One step of one layer's training, to be compiled."""
+    length = config.pretrain_steps
+    return steps.make_step(
+        state,
+        pretraining.make_loss(state.model, objective(config, data), stage, seed=config.seed, num_parts=len(plan.parts)),
+        _schedule(config, stage * length, length),
+        scale=data.scale,
+        is_logged=is_logged,
+        variables=pretraining.variables(state.model, stage),
+        by_kernels=by_kernels,
+    )
+
+
+def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, device: devices.Device) -> steps.Block:
+    """The compiled block of training steps."""
+    every, always = plan.log_every or plan.total_steps, (plan.total_steps, *plan.stage_ends)
+
+    # As `Plan.is_logged`.
+    def is_logged(done: tf.Tensor) -> tf.Tensor:
+        return (done % every == 0) | tf.reduce_any(done == tf.constant(always, tf.int64))
+
+    # What XLA compiles it also fuses.
+    kernels = {"by_kernels": not device.jit}
+    stages = [
+        _pretraining_step(config, data, state, plan, stage, is_logged, **kernels)
+        for stage in range(len(plan.stage_ends))
+    ]
+    every_stage = [*stages, step(config, data, state, plan, is_logged, **kernels)]
+    if device.has_skinny_products(config.batch_size):
+        every_stage = [with_skinny_products(one) for one in every_stage]
+    made = [steps.make_block(one, jit=device.jit, num_parts=len(plan.parts)) for one in every_stage]
+    return steps.in_stages(made, plan.stage_ends, state) if stages else made[0]
+
+
+def graph(config: Config, data: Data, state: steps.TrainState, plan: Plan) -> tf.compat.v1.GraphDef:
+    """The graph of one training step, to be looked at."""
+    examples = tf.TensorSpec([config.batch_size, *data.shape], data.train.examples.dtype)
+    return steps.graph_of(step(config, data, state, plan), examples, state.model)
+
+
+def evaluator(config: Config, data: Data, model: Autoencoder, device: devices.Device) -> evaluation.Evaluator:
+    """What looks at the network with the weights as they are."""
+    return evaluation.make_evaluator(
+        model,
+        objective(config, data),
+        scale=data.scale,
+        seed=config.seed,
+        batch_size=EVALUATION_BATCH,
+        jit=device.jit,
+    )

@@ -1,0 +1,188 @@
+"""What a run is, as pages in Markdown for TensorBoard's Text tab."""
+
+import math
+import os
+import pathlib
+import re
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+import trainer
+from trainer import config as configs
+from trainer.compute import devices
+from trainer.config import Config
+from trainer.data.dataset import Data
+from trainer.models.autoencoder import Autoencoder
+from trainer.runs.provenance import Provenance
+from trainer.training.plan import Plan
+
+SAMPLE_ROWS = 8
+KINDS = {
+    "what is computed: fixed for the run": configs.MATHEMATICS,
+    "how long": configs.DURATION,
+    "how it is computed": configs.NUMERICS,
+    "what is written and kept": configs.PRESENTATION,
+}
+
+
+def pages(
+    config: Config,
+    data: Data,
+    provenance: Provenance,
+    weights: Mapping[str, np.ndarray],
+    words: Mapping[str, str],
+    *,
+    run: pathlib.Path,
+    arguments: Sequence[str],
+) -> dict[str, str]:
+    """The pages by tag.
+
+    Args:
+      config, data, provenance: of the run.
+      weights: trained ones by name.
+      words: what was said at the start.
+      run: its folder.
+      arguments: of the command line.
+    """
+    return {
+        "run/command": _command(provenance, words, run, arguments),
+        "run/flags": _flags(config),
+        "run/network": _network(weights, words["network"]),
+        "run/data": _data(data, words["data"]),
+    }
+
+
+def _command(provenance: Provenance, words: Mapping[str, str], run: pathlib.Path, arguments: Sequence[str]) -> str:
+    again = [f"--run_dir={run}", *_given(arguments, "data_dir", "device", "mirror_dir")]
+    anew = [f"--flagfile={run}/flags.txt", "--run_dir=ANOTHER", *_given(arguments, "data_dir")]
+    facts = {
+        "this start": f"`{shlex.join(['python', 'launch.py', *map(_without_secrets, arguments)])}`",
+        "in": f"`{os.getcwd()}` on {socket.gethostname()}",
+        "goes on with": f"`python launch.py {shlex.join(again)}`",
+        "repeats with": f"`python launch.py {shlex.join(anew)}`",
+        "training": words["training"],
+        "device": words["device"],
+        "processor": provenance.numerics["processor"],
+        "Hourglass": f"{trainer.__version__}, {revision()}",
+        "Python": sys.version.split()[0],
+        **{name: provenance.numerics[name] for name in ("tensorflow", "keras", "numpy")},
+        "run": provenance.run_id,
+    }
+    return "\n".join(f"* **{name}**: {fact}" for name, fact in facts.items())
+
+
+def _given(arguments: Sequence[str], *names: str) -> list[str]:
+    return [argument for argument in arguments if argument.removeprefix("--").split("=")[0] in names]
+
+
+def _without_secrets(argument: str) -> str:
+    """An address without its user, password and query: others see these pages."""
+    return re.sub(r"(://)[^/@]*@|\?.*", r"\1", argument) if "://" in argument else argument
+
+
+def _flags(config: Config) -> str:
+    rows = [
+        (f"--{name}", f"`{value}`" if (value := configs.text_of(config, name)) else "", kind)
+        for kind, names in KINDS.items()
+        for name in configs.names()
+        if name in names
+    ]
+    return _table(("flag", "value", "decides"), rows)
+
+
+def _network(weights: Mapping[str, np.ndarray], words: str) -> str:
+    rows = [(name, " x ".join(map(str, values.shape)), f"{values.size:,}") for name, values in weights.items()]
+    return f"{words}\n\n" + _table(("weights", "shape", "numbers"), rows)
+
+
+def _data(data: Data, words: str) -> str:
+    values = data.train.examples
+    labels, counts = np.unique(data.train.labels, return_counts=True)
+    facts = [
+        words,
+        f"fingerprint (SHA-256) `{data.fingerprint}`",
+        f"values {data.value_range[0]:g} to {data.value_range[1]:g}, divided by {_scale(data)}",
+        f"{values.nbytes / 1e6:,.1f} MB of training examples as {values.dtype}",
+        "classes: " + ", ".join(f"{name}: {n:,}" for name, n in zip(map(data.class_name, labels), counts, strict=True)),
+    ]
+    text = "\n".join(f"* {fact}" for fact in facts)
+    if data.is_pictures:
+        return text + "\n\nThe picture `data/sample` shows some."
+    columns = [f"column {number + 1}" for number in range(data.shape[0])][:20]
+    rows = [[f"{value:g}" for value in row[:20]] for row in values[:SAMPLE_ROWS]]
+    return f"{text}\n\n{_table(columns, rows)}"
+
+
+def _scale(data: Data) -> str:
+    return f"{data.scale:g}" if isinstance(data.scale, float) else "the standard deviations of their columns"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def revision() -> str:
+    """Of the checkout that this is run from."""
+    checkout = pathlib.Path(trainer.__file__).resolve().parent.parent
+    if not (checkout / ".git").exists():
+        return "not from a git checkout"
+    command = [
+        "git",
+        "--no-optional-locks",
+        "-C",
+        str(checkout),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "git revision unknown"
+    return f"git revision {found.stdout.strip()}"
+
+
+def description(config: Config, data: Data, device: devices.Device, plan: Plan, model: Autoencoder) -> dict[str, str]:
+    """What a run is, in words."""
+    kinds = [word for word, wanted in (("variational", config.variational), ("tied", config.tied)) if wanted]
+    weights = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return {
+        "data": f"{data.name}: {len(data.train.examples):,} train, {len(data.evaluation.examples):,} eval,"
+        f" {'x'.join(map(str, data.shape))}, {data.source}",
+        "network": f"{' '.join([*kinds, config.model])} {model.summary_of_shapes()}, {weights:,} weights",
+        "training": ", ".join([f"{plan.total_steps:,} steps of {config.batch_size}", *_task(config)]),
+        "device": f"{device.description}, {_arithmetic(config, device)}, XLA {'on' if device.jit else 'off'}",
+    }
+
+
+def _arithmetic(config: Config, device: devices.Device) -> str:
+    if device.kind == "cpu" or config.precision != "float32":
+        return config.precision
+    return "float32 with TF32 products" if device.tf32 else "float32 without TF32"
+
+
+def _task(config: Config) -> list[str]:
+    """What is trained for, and how, in words."""
+    words = [config.loss]
+    if config.variational and config.beta != 1:
+        words.append(f"beta {config.beta:g}")
+    if config.noise != "none":
+        words.append(f"{config.noise} noise {config.noise_level:g}")
+    if config.shift:
+        words.append(f"shifts of {config.shift}")
+    if config.binarise:
+        words.append("binarised")
+    if config.sparsity:
+        words.append(f"sparsity {config.sparsity:g}")
+    if config.stage_ends:
+        words.append(f"{len(config.stage_ends)} x {config.pretrain_steps:,} of them {config.pretrain}")
+    rate = f"{config.optimizer} {config.learning_rate:g} {config.schedule}"
+    return [*words, f"{rate}, warmed up {config.warmup:,}" if config.warmup else rate, f"seed {config.seed}"]

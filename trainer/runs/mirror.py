@@ -1,0 +1,252 @@
+"""A second copy of a run, on another disk or a mounted bucket, for machines that vanish. No TensorFlow.
+
+Only files are written, each aside and renamed into place: no links, no locks, no renamed folders, which mounted
+buckets do not have. In the copy, too, a checkpoint counts once its manifest stands. What is newer than all that the
+run has is never removed from the copy, but where the run was rolled back by hand.
+"""
+
+import contextlib
+import logging
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+from trainer.checkpoints import catalog, retention
+from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints.catalog import Entry
+from trainer.errors import CheckpointError, StorageError, UsageError, said
+from trainer.runs import directory
+from trainer.runs.directory import CHECKPOINTS, FLAGS_FILE, HISTORY_FILE, RESTORING, RESULT_FILE, RUN_ID_FILE
+from trainer.system import files
+
+log = logging.getLogger("hourglass")
+
+# In this order: what a checkpoint vouches for is there before it.
+BEFORE = (FLAGS_FILE, RUN_ID_FILE, HISTORY_FILE, "floors.json", "train", "eval", "floor")
+AFTER = ("export", RESULT_FILE)
+SMALL_BYTES = 1 << 16  # compared by content
+
+
+class Mirror:
+    """The copy of one run.
+
+    Args:
+      root: where copies are; it must exist, since what is not mounted is a folder of the very disk that may vanish.
+      run: the run's folder.
+
+    Attributes:
+      path: the copy: a folder of the same name in `root`.
+
+    Raises:
+      StorageError: there is no such folder.
+      UsageError: the copy would be the run itself.
+    """
+
+    def __init__(self, root: str, run: pathlib.Path) -> None:
+        folder = pathlib.Path(os.path.abspath(os.path.expanduser(root)))
+        if not folder.is_dir():
+            raise StorageError(f"--mirror_dir={root} is not a folder", remedy="mount it or make it, then start again")
+        self.path, self._run = folder / run.name, run
+        if self.path.resolve() == run.resolve() or run.resolve() in self.path.resolve().parents:
+            raise UsageError(f"--mirror_dir={root} holds the run itself", remedy="give a folder on another disk")
+        self._failed = False
+
+    @property
+    def _here(self) -> pathlib.Path:
+        return self._run / CHECKPOINTS
+
+    @property
+    def _there(self) -> pathlib.Path:
+        return self.path / CHECKPOINTS
+
+    def bring_back(self) -> int | None:
+        """Restores the run from the copy, where the run is empty or gone, or has lost its newest checkpoints.
+
+        To be used under the run's lock.
+
+        Returns:
+          The newest step that was brought back; None where nothing had to be, or could be.
+
+        Raises:
+          UsageError: it is the copy of another run.
+          CheckpointError: nothing is left of the run, the copy has checkpoints, and none of them verifies.
+        """
+        marker = self._run / RESTORING
+        is_new = not any((self._run / name).exists() for name in directory.CONTENTS)
+        if not (self.path / FLAGS_FILE).exists():
+            return None
+        if not is_new and not marker.exists():
+            self.check()
+        known = catalog.entries(self._there, rehash=True)
+        sound = [entry for entry in known if entry.manifest]
+        if is_new and known and not sound:
+            raise CheckpointError(
+                f"no checkpoint in {self._there} can be used",
+                found="; ".join(entry.reason for entry in known),
+                remedy="bring back a sound copy, or leave --mirror_dir out to begin again",
+            )
+        if not (is_new or marker.exists() or self._has_newer(sound)):
+            return None
+        self._bring(sound, marker)
+        return sound[0].step if sound else 0
+
+    def _has_newer(self, sound: list[Entry]) -> bool:
+        """Whether the copy has what the run has lost; not what was rolled back by hand."""
+        ours = [entry.step for entry in catalog.entries(self._here, rehash=True) if entry.manifest]
+        newest = max(ours, default=-1)
+        return any(e.step > newest and not retention.was_rolled_back(self._here, e.step) for e in sound)
+
+    def _bring(self, sound: list[Entry], marker: pathlib.Path) -> None:
+        marker.touch()
+        for entry in catalog.entries(self._here, rehash=True):
+            if not entry.manifest:
+                log.warning(retention.set_aside(self._here, entry))
+        for name in (*BEFORE, *AFTER):
+            if (self.path / name).exists():
+                _copy_new(self.path / name, self._run / name)
+        for entry in reversed(sound):
+            target = self._here / entry.folder.relative_to(self._there)
+            files.make_folder(target)
+            _copy_checkpoint(entry.folder, entry.step, target)
+        marker.unlink()
+
+    def check(self) -> None:
+        """Refuses to touch another run's copy.
+
+        Raises:
+          UsageError: it is one.
+        """
+        ours, theirs = (_text(folder / RUN_ID_FILE) for folder in (self._run, self.path))
+        if theirs and ours != theirs:
+            raise UsageError(
+                f"{self.path} is the copy of another run",
+                found=f"run {theirs}, expected {ours or 'none yet'}",
+                remedy=f"move {self._run} away to go on with the copy, or give another --mirror_dir",
+            )
+
+    def claim(self) -> None:
+        """Makes it this run's copy, before anything is trained: from then on no other run may have it."""
+        with self._telling():
+            self.check()
+            if self._there.is_dir():
+                retention.sweep(self._there)  # Of a copy that was killed.
+            self._update()
+
+    def set_aside(self) -> None:
+        """Makes room for a run that begins again: file by file, since buckets do not rename folders."""
+        target = files.unused(self.path / directory.SET_ASIDE / "run")
+        for name in directory.CONTENTS:
+            for path in [*_files_in(self.path / name)]:
+                aside = target / path.relative_to(self.path)
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, aside)
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def update(self) -> bool:
+        """Brings the copy up to date; where it cannot be written, training goes on: it is told, and tried again.
+
+        Returns:
+          Whether it is up to date.
+        """
+        with self._telling():
+            self.check()
+            self._update()
+        return not self._failed
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+            self._failed = False
+        except (OSError, ValueError, CheckpointError, UsageError) as error:
+            if not self._failed:
+                log.warning(f"the copy in {self.path} cannot be brought up to date ({said(error)}): training goes on")
+            self._failed = True
+
+    def _update(self) -> None:
+        self.path.mkdir(exist_ok=True)
+        for name in BEFORE:
+            _copy_new(self._run / name, self.path / name)
+        self._there.mkdir(exist_ok=True)
+        wanted = catalog.committed(self._here)
+        failed = [error for step, place in wanted if (error := self._copied(step, place))]
+        if wanted and not failed:
+            self._remove_but(wanted)
+        for name in AFTER:
+            _copy_new(self._run / name, self.path / name)
+        if failed:
+            raise failed[0]
+
+    def _copied(self, step: int, place: pathlib.Path) -> Exception | None:
+        """Copies one checkpoint; one that cannot be copied does not keep the others from it."""
+        try:
+            target = self._there / place.relative_to(self._here)
+            target.mkdir(exist_ok=True)
+            _copy_checkpoint(place, step, target)
+        except (OSError, ValueError, CheckpointError) as error:
+            return error
+        return None
+
+    def _remove_but(self, wanted: list[tuple[int, pathlib.Path]]) -> None:
+        """Removes what the run has rotated away, now that all it has is in the copy."""
+        kept = {(step, place.relative_to(self._here)) for step, place in wanted}
+        newest = max(step for step, _ in kept)
+        for step, place in catalog.committed(self._there):
+            is_lost = step > newest and not retention.was_rolled_back(self._here, step)
+            if (step, place.relative_to(self._there)) not in kept and not is_lost:
+                manifests.delete(place, step)
+        for place in catalog.places(self._there):
+            manifests.write_state_file(place)
+
+
+def _copy_checkpoint(place: pathlib.Path, step: int, target: pathlib.Path) -> None:
+    """Copies a checkpoint, its manifest last; what was copied is read back before."""
+    name = f"{manifests.name_of(step)}.json"
+    text = (place / name).read_text(encoding="utf-8")
+    if _text(target / name) == text.strip():
+        return
+    (target / name).unlink(missing_ok=True)  # Of the same number, and of another time.
+    for path in manifests.files_of(place, step):
+        files.copy(path, target / path.name)
+    files.fsync(target)
+    manifests.check_files(target, text)
+    files.write(target / name, text)
+
+
+def _copy_new(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copies a file, or a folder's files, where they differ; removes from a folder what is there no more."""
+    if source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+        names = {path.name for path in source.iterdir() if not path.name.startswith(".")}
+        for name in sorted(names):
+            _copy_new(source / name, target / name)
+        for path in target.iterdir():
+            if path.name not in names:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    elif source.exists() and not _is_same(source, target):
+        files.copy(source, target)
+        with contextlib.suppress(OSError):  # A bucket may not keep times: then it is copied again.
+            os.utime(target, (source.stat().st_mtime, source.stat().st_mtime))
+
+
+def _is_same(source: pathlib.Path, target: pathlib.Path) -> bool:
+    if not target.exists():
+        return False
+    ours, theirs = source.stat(), target.stat()
+    if ours.st_size != theirs.st_size:
+        return False
+    if ours.st_size <= SMALL_BYTES:
+        return source.read_bytes() == target.read_bytes()
+    return int(ours.st_mtime) == int(theirs.st_mtime)
+
+
+def _files_in(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        yield from (inner for inner in path.rglob("*") if inner.is_file())
+
+
+def _text(path: pathlib.Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""

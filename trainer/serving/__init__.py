@@ -1,0 +1,4 @@
+"""Starts TensorBoard in a process of its own.
+
+It imports `system` and `errors`, and no TensorFlow.
+"""
