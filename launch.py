@@ -10,26 +10,39 @@ import signal
 import sys
 import traceback
 
+import trainer
 from trainer import config as configs
-from trainer.errors import BUG, DONE, HourglassError, StorageError
+from trainer.errors import BUG, DONE, HourglassError, StorageError, as_flag, option, options_shown_as
 from trainer.system import logs
 from trainer.system.signals import Terminated, hear_sigterm
 
 INTERRUPTED, TERMINATED = 130, 143
+# What is printed instead of doing something.
+ANSWERS = {
+    **dict.fromkeys(("--help", "-help", "-h"), configs.help_text),
+    "--helpshort": lambda: configs.help_text(short=True),
+    "--version": lambda: f"Hourglass {trainer.__version__}\n",
+}
 
 
 def main(arguments: list[str]) -> int:
     """Runs Hourglass with command-line arguments, without the program's name; returns the exit code."""
     _open_closed_streams()
-    if {"--help", "-help", "-h"} & set(arguments):
-        print(configs.help_text(), end="")
-        return DONE
+    for asked, answer in ANSWERS.items():
+        if asked in arguments:
+            print(answer(), end="")
+            return DONE
+    with options_shown_as(as_flag):
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     logs.start_logging()
     hear_sigterm()
     try:
         config, given = configs.parse(arguments)
-        debug = config.debug
+        debug = config.command.debug
         from trainer import commands  # NumPy: a mistyped flag needs none.
 
         return commands.start(config, given)
@@ -46,7 +59,8 @@ def main(arguments: list[str]) -> int:
         refused = StorageError(
             f"{error.filename or 'a file'} cannot be used",
             found=error.strerror or str(error),
-            remedy="mend its permissions, move it out of the way, or make room; --debug shows where it was needed",
+            remedy="mend its permissions, move it out of the way, or make room;"
+            f" {option('debug', True)} shows where it was needed",
         )
         logs.log_error(f"error: {refused}", traceback.format_exc(), debug=debug)
         return refused.exit_code
@@ -68,7 +82,12 @@ def _open_closed_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
-if __name__ == "__main__":
+def cli() -> int:
+    """The console command `hourglass`: the same as `python launch.py`."""
     code = main(sys.argv[1:])
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # All is done: how it ended stays true while the interpreter ends.
-    sys.exit(code)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(cli())

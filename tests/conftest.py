@@ -8,6 +8,8 @@ import sys
 import pytest
 from own_data import COLOURS, save
 
+from trainer.errors import as_flag, options_shown_as
+
 # TensorFlow's greetings are of no interest here, and what is claimed to the bit is claimed of a CPU.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -20,8 +22,9 @@ ROOT = pathlib.Path(__file__).parent.parent
 def tensorflow_as_runs_want_it():
     """Threads are settled once a process: before the first test that computes something."""
     from trainer.compute import devices
+    from trainer.compute.options import ComputeOptions
 
-    devices.prepare("auto", precision="float32", jit="auto", threads=0, deterministic=False, model="dense")
+    devices.prepare(ComputeOptions(), model="dense")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -33,13 +36,20 @@ def one_graph_a_network():
     trace, traced = builder.graph, {}
 
     def graph(given, data, state, plan):
-        key = repr((config.mathematics(given), given.precision, plan.total_steps, data.shape))
+        key = repr((config.guarded(given), given.compute.precision, plan.total_steps, data.shape))
         if key not in traced:
             traced[key] = trace(given, data, state, plan)
         return traced[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder, "graph", graph)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def at_the_command_line():
+    """Messages call options as the command line does: `--hidden`; that it is `hidden=` in Python is test_errors'."""
+    with options_shown_as(as_flag):
         yield
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from trainer.data import datasets
-from trainer.data.options import Wanted
+from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 
 PIXELS = (np.arange(4_000) % 251).astype(np.uint8).reshape(50, 5, 16)
@@ -13,7 +13,8 @@ COLOURS = {"cat": (200, 30, 10), "dog": (10, 30, 200)}
 
 
 def sources(tmp_path, data_dir, **wanted):
-    return Sources(str(data_dir), say=lambda words: None, wanted=Wanted(**wanted), cache_dir=str(tmp_path / "cache"))
+    options = DataOptions(data_dir=str(data_dir), cache_dir=str(tmp_path / "cache"), **wanted)
+    return Sources(options, say=lambda words: None)
 
 
 def load(tmp_path, name, data_dir, **wanted):

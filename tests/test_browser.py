@@ -45,7 +45,7 @@ SEEN = {
         *("\ntag:\nhistory\n", "\nstep 0\n: started", "\nstep 40\n: finished"),
         *(
             "\ntag:\nrun/command\n",
-            "\npython launch.py --hidden=5 --noise=masking --variational=true --steps=40",
+            "\npython launch.py --hidden=5 --variational=true --noise=masking --steps=40",
             "git",
         ),
         *("\n--learning_rate\n0.002\n", "\nencoder/code/kernel\n64 x 5\n320\n", "fingerprint"),

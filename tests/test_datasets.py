@@ -22,7 +22,7 @@ from trainer.data import datasets
 from trainer.data.builtin import cifar, mnist, safe_pickle
 from trainer.data.builtin.archives import Archive
 from trainer.data.dataset import Data, Split
-from trainer.data.options import Wanted
+from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
 
@@ -44,7 +44,7 @@ def publish(monkeypatch, module, name, path):
 
 
 def load(name, folder, classes=()):
-    return datasets.load(name, Sources(str(folder), wanted=Wanted(classes=tuple(classes))))
+    return datasets.load(name, Sources(DataOptions(data_dir=str(folder), classes=tuple(classes))))
 
 
 PYTHON = (cifar.PYTHON_BATCHES, python2_batch, COUNT)
@@ -389,7 +389,7 @@ def test_a_pickle_is_given_no_room_for_bytes_that_are_not_there():
 
 
 def test_examples_lie_where_tensorflow_can_use_them_without_a_copy():
-    data = datasets.load("digits", Sources(wanted=Wanted(classes=("1", "7"))))
+    data = datasets.load("digits", Sources(DataOptions(classes=("1", "7"))))
     for split in (data.train, data.evaluation):
         assert split.examples.ctypes.data % 64 == 0
         assert split.aligned() is split

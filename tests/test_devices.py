@@ -7,6 +7,7 @@ import pytest
 
 from trainer import config
 from trainer.compute import devices
+from trainer.compute.options import ComputeOptions
 from trainer.data import datasets
 from trainer.data.dataset import Data, Split
 from trainer.data.sources import Sources
@@ -14,8 +15,7 @@ from trainer.runs import builder, description, planning
 
 
 def prepare(**changed):
-    given = {"precision": "float32", "jit": "auto", "threads": 0, "deterministic": False, "model": "dense"}
-    return devices.prepare("cpu", **{**given, **changed})
+    return devices.prepare(ComputeOptions(device="cpu", **changed), model="dense")
 
 
 def test_xla_is_told_its_flags_once_and_the_users_own_come_last(monkeypatch):
@@ -66,7 +66,7 @@ def test_data_lie_on_a_gpu_where_they_fit_and_never_twice_in_a_computers_memory(
 )
 def test_the_header_tells_what_float32_means(kind, flags, words):
     given, _ = config.parse([*flags, "--hidden=3", "--steps=5"])
-    device = devices.Device(kind, "/CPU:0", True, 1, "X", tf32=given.tf32)
+    device = devices.Device(kind, "/CPU:0", True, 1, "X", tf32=given.compute.tf32)
     data = datasets.load("iris", Sources())
     model = builder.network(given, data, "float32")
     assert description.description(given, data, device, planning.plan(given, data), model)["device"] == f"X, {words}"
@@ -107,6 +107,6 @@ def test_the_last_look_at_training_examples_is_a_small_part_of_a_long_run(flags,
         Split(np.broadcast_to(np.uint8(0), (count, 28, 28, 1)), np.zeros(count, np.int64)) for count in (60_000, 10_000)
     )
     data = Data(name="x", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="")
-    rows = planning.last_look(given, data, given.steps)
+    rows = planning.last_look(given, data, given.training.steps)
     assert len(set(rows)) == len(rows) == looked_at
     assert (rows[0], rows[-1]) == (0, 59_999)

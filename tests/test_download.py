@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from trainer.data.builtin.archives import Archive, Mirror
+from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
 from trainer.system import progress
@@ -63,7 +64,7 @@ def fetch(server, tmp_path):
         for number, behaviour in enumerate(behaviours):
             server.behaviours[f"/{number}/data.tar.gz"] = behaviour
             mirrors.append(Mirror(f"{server.url}/{number}/data.tar.gz", archives))
-        return Sources(str(tmp_path), say=said).download(mirrors)
+        return Sources(DataOptions(data_dir=str(tmp_path)), say=said).download(mirrors)
 
     return run
 
@@ -128,7 +129,7 @@ def test_a_part_that_is_as_long_as_the_whole_or_longer_is_no_trap(left, fetch, t
 
 def test_a_persons_own_address_may_hold_any_of_the_published_archives(server, tmp_path):
     other = Archive("other.tar.gz", "0" * 64, 5)
-    sources = Sources(str(tmp_path), url=f"{server.url}/mine", say=lambda line: None)
+    sources = Sources(DataOptions(data_dir=str(tmp_path), data_url=f"{server.url}/mine"), say=lambda line: None)
     path = sources.download(
         [Mirror("http://unused.invalid/x", (other,)), Mirror("http://unused.invalid/y", (ARCHIVE,))]
     )
@@ -137,14 +138,16 @@ def test_a_persons_own_address_may_hold_any_of_the_published_archives(server, tm
 
 
 def test_an_address_that_ends_in_a_slash_is_a_folder(server, tmp_path):
-    sources = Sources(str(tmp_path), url=f"{server.url}/folder/", say=lambda line: None)
+    sources = Sources(DataOptions(data_dir=str(tmp_path), data_url=f"{server.url}/folder/"), say=lambda line: None)
     sources.download([Mirror("http://unused.invalid/x", (ARCHIVE,))])
     assert server.requests == [("/folder/data.tar.gz", 0)]
 
 
 def test_an_address_of_another_kind_is_refused(tmp_path):
     with pytest.raises(UsageError, match="not an http"):
-        Sources(str(tmp_path), url="ftp://host/data.tar.gz").download([Mirror("http://unused.invalid/x", (ARCHIVE,))])
+        Sources(DataOptions(data_dir=str(tmp_path), data_url="ftp://host/data.tar.gz")).download(
+            [Mirror("http://unused.invalid/x", (ARCHIVE,))]
+        )
 
 
 def test_two_that_start_together_download_once(fetch, server):

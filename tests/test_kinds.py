@@ -13,6 +13,7 @@ from tensorflow.python.eager import context
 
 from trainer import config
 from trainer.compute import devices
+from trainer.compute.options import PRECISIONS
 from trainer.data import datasets
 from trainer.data.dataset import Data, Split
 from trainer.data.sources import Sources
@@ -21,6 +22,7 @@ from trainer.evaluation.probes import Look, Shown
 from trainer.models import networks
 from trainer.runs import builder, export, planning
 from trainer.summaries import gallery
+from trainer.training import options as training_options
 from trainer.training import pipeline, steps
 from trainer.training.noise import NOISES
 
@@ -49,9 +51,9 @@ DATA = {
 CHOICES = {
     "data": tuple(DATA),
     "model": tuple(networks.MODELS),
-    "noise": tuple(config.NOISES),
+    "noise": tuple(training_options.NOISES),
     "variational": (False, True),
-    "precision": config.PRECISIONS,
+    "precision": PRECISIONS,
     "jit": (False, True),
     "more": ("", "--shift=1 --sparsity=0.01 --binarise", "--tied --loss=bernoulli", "--pretrain=layerwise"),
 }
@@ -75,7 +77,7 @@ def flags(case):
 
 def make(case, precision=None):
     given, data = flags(case), DATA[case["data"]]()
-    network = builder.network(given, data, precision or given.precision)
+    network = builder.network(given, data, precision or given.compute.precision)
     return given, data, builder.state(given, network)
 
 
@@ -171,7 +173,7 @@ def test_every_pair_of_choices_that_is_allowed_meets():
 
 
 def test_every_noise_of_the_flags_exists():
-    assert {"none", *NOISES} == set(config.NOISES)
+    assert {"none", *NOISES} == set(training_options.NOISES)
 
 
 ALIASES = ("Identity", "Reshape", "StopGradient")  # Their output has their input's buffer.
@@ -209,7 +211,7 @@ def sums_in_any_order(nodes):
 def test_without_xla_no_sum_depends_on_which_thread_is_first(more):
     given = config.parse(["--hidden=5,3", "--batch_size=8", f"--steps={STEPS}", *more.split()])[0]
     data = pictures(1)
-    state = builder.state(given, builder.network(given, data, given.precision))
+    state = builder.state(given, builder.network(given, data, given.compute.precision))
     block = builder.block(
         given, data, state, planning.plan(given, data), devices.Device("cpu", "/CPU:0", False, 2, "CPU")
     )

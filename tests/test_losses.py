@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import config
+from trainer.training import options as training_options
 from trainer.training.losses import LOSSES
 
 IMAGES = np.float32([[0, 1], [1, 0]])
@@ -16,7 +16,7 @@ def of(name, outputs):
 
 
 def test_every_loss_of_the_flags_exists():
-    assert set(LOSSES) == set(config.LOSSES)
+    assert set(LOSSES) == set(training_options.LOSSES)
 
 
 @pytest.mark.parametrize(("name", "value"), [("mse", 0.125), ("rmse", math.sqrt(0.125)), ("sse", 0.25)])

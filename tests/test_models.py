@@ -6,14 +6,16 @@ import tensorflow as tf
 from formats import TFDS, binary_batch, cifar_folder, idx_folder, mnist_arrays
 from PIL import Image
 
-from trainer import config
+from trainer.compute.options import PRECISIONS
 from trainer.data import datasets
 from trainer.data.builtin import cifar, mnist
-from trainer.data.options import Wanted
+from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.errors import UsageError
 from trainer.models import networks
+from trainer.models.options import ACTIVATIONS, ModelOptions
 from trainer.training import optimizers
+from trainer.training import options as training_options
 
 
 @pytest.fixture
@@ -33,23 +35,16 @@ def everything(tmp_path, monkeypatch):
     np.savetxt(own["table"], pictures[:, 0, :, 0], delimiter=",")
     (tmp_path / "tensorflow_datasets.py").write_text(TFDS.format(splits={"train": 20}))
     monkeypatch.syspath_prepend(tmp_path)
-    wanted = Wanted(on_bad_file="skip")
+    cache = str(tmp_path / "cache")
     return lambda name: Sources(
-        str(own.get(name, tmp_path)), cache_dir=str(tmp_path / "cache"), wanted=wanted, say=lambda words: None
+        DataOptions(data_dir=str(own.get(name, tmp_path)), cache_dir=cache, on_bad_file="skip"), say=lambda words: None
     )
 
 
-def build(name="dense", mean=None, **changes):
-    flags = {
-        "hidden": (6, 3),
-        "activation": "swish",
-        "code_activation": "linear",
-        "output_activation": "linear",
-        "precision": "float32",
-        "seed": 0,
-    }
+def build(name="dense", mean=None, precision="float32", seed=0, **changes):
+    options = ModelOptions(**{"model": name, "hidden": (6, 3), "output_activation": "linear", **changes})
     mean = np.full((4, 4, 1), 0.5) if mean is None else mean
-    return networks.build(name, mean=mean, **{**flags, **changes})
+    return networks.build(options, mean=mean, precision=precision, seed=seed)
 
 
 NAMES = [f"{name}:shades" if name in datasets.WITH_VARIANTS else name for name in datasets.LOADERS]
@@ -75,7 +70,7 @@ def test_every_data_set_keeps_the_contract(name, everything):
 
 # Every network sees every data set; the other choices take turns.
 PAIRS = [
-    (dataset, model, config.PRECISIONS[i % 3], config.ACTIVATIONS[i % len(config.ACTIVATIONS)], i % 2 == 0)
+    (dataset, model, PRECISIONS[i % 3], ACTIVATIONS[i % len(ACTIVATIONS)], i % 2 == 0)
     for model in networks.MODELS
     for i, dataset in enumerate(NAMES)
 ]
@@ -155,16 +150,16 @@ def test_tied_weights_are_the_encoders_transposed_and_are_trained_through_both()
     assert float(tf.norm(tape.gradient(value, network.encoder.code.kernel.value))) > 0
 
 
-@pytest.mark.parametrize("flag", ["tied", "layerwise"])
-def test_what_needs_a_mirrored_decoder_is_refused_without_one(flag):
-    networks.check("dense", **{flag: True})
+@pytest.mark.parametrize(("tied", "layerwise"), [(True, False), (False, True)])
+def test_what_needs_a_mirrored_decoder_is_refused_without_one(tied, layerwise):
+    networks.check(ModelOptions(tied=tied, hidden=(4, 4)), layerwise=layerwise)
     with pytest.raises(UsageError, match="mirrors the encoder"):
-        networks.check("conv", **{flag: True})
+        networks.check(ModelOptions(model="conv", tied=tied, hidden=(4, 4)), layerwise=layerwise)
 
 
 def test_a_convolutional_network_needs_a_convolution():
     with pytest.raises(UsageError, match="--hidden=32,64,128"):
-        networks.check("conv", hidden=(32,))
+        networks.check(ModelOptions(model="conv", hidden=(32,)))
 
 
 def test_the_reconstruction_is_the_formula():
@@ -182,5 +177,5 @@ def test_the_reconstruction_is_the_formula():
 def test_every_activation_and_optimizer_of_the_flags_exists():
     import keras
 
-    assert all(callable(keras.activations.get(name)) for name in config.ACTIVATIONS)
-    assert set(optimizers.OPTIMIZERS) == set(config.OPTIMIZERS)
+    assert all(callable(keras.activations.get(name)) for name in ACTIVATIONS)
+    assert set(optimizers.OPTIMIZERS) == set(training_options.OPTIMIZERS)

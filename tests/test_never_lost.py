@@ -304,7 +304,7 @@ def test_going_back_by_hand_trains_again_from_there_to_the_same_end(whole, launc
 def test_a_run_keeps_the_number_of_threads_that_it_began_with(launch, monkeypatch):
     assert launch(*RUN, "--steps=1", "--export=none")[0] == 0
     asked = []
-    monkeypatch.setattr(devices, "prepare", lambda device, **rest: asked.append(rest["threads"]))
+    monkeypatch.setattr(devices, "prepare", lambda options, model: asked.append(options.threads))
     from trainer import config
 
     folder = pathlib.Path("run/checkpoints")

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainer.compute import randomness
 from trainer.models import networks
+from trainer.models.options import ModelOptions
 from trainer.training import losses, objective, pretraining, steps
 from trainer.training.noise import Noise
 from trainer.training.objective import Objective
@@ -20,9 +21,8 @@ def key():
 
 
 def network(**changes):
-    flags = {"hidden": (6, 3), "activation": "tanh", "code_activation": "linear", "output_activation": "linear"}
-    flags |= {"precision": "float32", "seed": 2, **changes}
-    return networks.build("dense", mean=IMAGES.mean(axis=0), **flags)
+    options = ModelOptions(**{"hidden": (6, 3), "activation": "tanh", "output_activation": "linear", **changes})
+    return networks.build(options, mean=IMAGES.mean(axis=0), precision="float32", seed=2)
 
 
 def make(loss="mse", **changes):

@@ -14,6 +14,7 @@ from trainer.data import datasets, splits
 from trainer.data.custom import cache, decode_pool
 from trainer.data.dataset import Data, Split
 from trainer.data.formats import image_files
+from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
 
@@ -142,7 +143,9 @@ def test_many_pictures_are_decoded_by_several_processes_to_the_same(folder, tmp_
     monkeypatch.setattr(decode_pool, "FILES_FOR_ONE", 1)
     monkeypatch.setattr(decode_pool, "FILES_A_JOB", 2)  # More of them than wait at once.
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-    together = datasets.load("images", Sources(str(folder), cache_dir=str(tmp_path / "other"), say=print))
+    together = datasets.load(
+        "images", Sources(DataOptions(data_dir=str(folder), cache_dir=str(tmp_path / "other")), say=print)
+    )
     assert together.fingerprint == alone.fingerprint
     np.testing.assert_array_equal(together.train.labels, alone.train.labels)
 

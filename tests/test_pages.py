@@ -26,7 +26,7 @@ def made(*arguments: str) -> dict[str, str]:
     return description.pages(
         *(config, data, provenance, WEIGHTS, WORDS),
         run=pathlib.Path("/runs/my run"),
-        arguments=configs.arguments(config, given),
+        arguments=configs.given_again(config, given),
     )
 
 
@@ -44,7 +44,7 @@ def test_every_stored_flag_is_in_the_table_with_its_value_and_kind():
     for line in made("--learning_rate=0.5", "--export=best")["run/flags"].splitlines()[2:]:
         name, value, kind = (cell.strip() for cell in line.strip("|").split("|"))
         rows[name.removeprefix("--")] = (value, kind)
-    assert set(rows) == configs.STORED
+    assert set(rows) == set(configs.names("mathematics", "duration", "numerics", "presentation"))
     assert rows["learning_rate"] == ("`0.5`", "what is computed: fixed for the run")
     assert rows["export"] == ("`best`", "what is written and kept")
     assert rows["log_every"][0] == ""
@@ -64,7 +64,7 @@ def test_the_data_are_told_by_counts_range_fingerprint_and_classes():
 
 def test_what_goes_on_goes_on_where_it_was():
     page = made("--device=cpu", "--mirror_dir=/copy", "--restart")["run/command"]
-    assert "**goes on with**: `python launch.py '--run_dir=/runs/my run' --mirror_dir=/copy --device=cpu`" in page
+    assert "**goes on with**: `python launch.py '--run_dir=/runs/my run' --device=cpu --mirror_dir=/copy`" in page
 
 
 @pytest.mark.parametrize(
@@ -99,4 +99,4 @@ def test_the_revision_is_that_of_the_checkout(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["classes", "steps"])
 def test_a_flag_that_is_left_to_a_default_is_an_empty_text(name):
-    assert configs.text_of(configs.parse([])[0], name) == ""
+    assert configs.parse([])[0].text(name) == ""

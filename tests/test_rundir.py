@@ -108,7 +108,7 @@ def test_restart_keeps_the_stored_flags_and_lets_any_change(tmp_path):
     (tmp_path / "flags.txt").write_text("--dataset=iris\n--hidden=2\n--learning_rate=0.5\n")
     given, names = config.parse([f"--run_dir={tmp_path}", "--restart", "--learning_rate=0.1"])
     adopted = RunDirectory(given).adopt_flags(given, names)
-    assert (adopted.dataset, adopted.hidden, adopted.learning_rate) == ("iris", (2,), 0.1)
+    assert (adopted.data.dataset, adopted.model.hidden, adopted.training.learning_rate) == ("iris", (2,), 0.1)
     (tmp_path / "flags.txt").write_text("--nonsense")
     assert RunDirectory(given).adopt_flags(given, names) == given
 

@@ -1,6 +1,7 @@
 """The benchmark: what it compares is the same network, and what it prints is what was measured."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -8,12 +9,13 @@ import sys
 import numpy as np
 import pytest
 from speed import __main__ as command
-from speed import compare, data, floors, protocol
+from speed import compare, contenders, data, floors, gpu_check, protocol
 from speed.workloads import WORKLOADS, Inputs, Workload, activations, layers
 
 from trainer import config
 from trainer.data import datasets
 from trainer.data.dataset import Data, Split
+from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.runs import builder
 
@@ -46,8 +48,16 @@ def test_the_flags_of_a_workload_are_hourglasss(name):
     workload = WORKLOADS[name]
     for precision in ("float32", "mixed_bfloat16"):
         given, _ = config.parse(workload.flags(precision))
-        assert (given.hidden, given.batch_size, given.precision) == (workload.hidden, workload.batch_size, precision)
-        assert (given.optimizer, given.schedule, given.loss) == (workload.optimizer, "constant", "mse")
+        assert (given.model.hidden, given.training.batch_size, given.compute.precision) == (
+            workload.hidden,
+            workload.batch_size,
+            precision,
+        )
+        assert (given.training.optimizer, given.training.schedule, given.training.loss) == (
+            workload.optimizer,
+            "constant",
+            "mse",
+        )
 
 
 def test_the_others_layers_are_hourglasss_network(tmp_path):
@@ -71,10 +81,10 @@ def test_pictures_made_here_are_read_as_the_data_sets_and_none_is_like_another(t
     monkeypatch.setattr(data.mnist, "NUM_TRAIN", 30)
     monkeypatch.setattr(data.mnist, "NUM_EVALUATION", 20)
     data.write(tmp_path)
-    found = datasets.load("mnist", Sources(str(tmp_path)))
+    found = datasets.load("mnist", Sources(DataOptions(data_dir=str(tmp_path))))
     assert found.train.examples.shape == (30, 28, 28, 1)
     assert len(np.unique(found.train.examples.reshape(30, -1), axis=0)) == 30
-    horses = datasets.load("cifar_horse", Sources(str(tmp_path)))
+    horses = datasets.load("cifar_horse", Sources(DataOptions(data_dir=str(tmp_path))))
     assert horses.train.examples.shape == (5_000, 32, 32, 1)
 
 
@@ -128,3 +138,113 @@ def test_an_unknown_workload_or_contender_names_the_known_ones(capsys):
         with pytest.raises(SystemExit):
             command.parse(arguments)
     assert "there are book, ibm" in capsys.readouterr().err
+
+
+class Trainings:
+    """Stands for `subprocess.run`: trains nothing, takes its time by a clock of its own, and leaves a good result.
+
+    Attributes:
+      taken: seconds each.
+      error: what each prints to stderr, and ends with 1; empty: none.
+      clock: seconds until now.
+      names: of the runs.
+    """
+
+    def __init__(self, taken=1, error=""):
+        self.taken, self.error = taken, error
+        self.clock, self.names = 0, []
+
+    def __call__(self, command, *, timeout, **_):
+        self.clock += min(self.taken, timeout)
+        if timeout < self.taken:
+            raise subprocess.TimeoutExpired(command, timeout)
+        if self.error:
+            return subprocess.CompletedProcess(command, 1, "", self.error)
+        run = pathlib.Path(next(flag for flag in command if "run_dir" in flag).partition("=")[2])
+        result = {"eval/reconstruction/mse": 0.01, "floor/mean/eval": 1.0, "step": 150, "seconds": 9.0}
+        run.mkdir()
+        (run / "result.json").write_text(json.dumps(result))
+        self.names.append(run.name)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+
+@pytest.fixture
+def gpu_checked(monkeypatch, capsys):
+    """Checks with trainings that are none: gpu_checked(trainings, flag, ...) -> (exit code, lines)."""
+
+    def run(trainings, *flags):
+        monkeypatch.setattr(gpu_check.subprocess, "run", trainings)
+        monkeypatch.setattr(gpu_check.data, "write", lambda _: None)
+        code = gpu_check.main(["--device=cpu", *flags], now=lambda: trainings.clock)
+        return code, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_an_unknown_row_of_the_gpu_check_names_the_known_ones(capsys):
+    with pytest.raises(SystemExit):
+        gpu_check.parse(["--only=float32,flaot16"])
+    said = capsys.readouterr().err
+    assert "unknown: flaot16; there are gpu, float32, bfloat16, float16, handover, export" in said
+
+
+def test_rows_of_the_gpu_check_that_the_time_does_not_reach_are_skipped_and_it_fails(gpu_checked):
+    code, lines = gpu_checked(Trainings(taken=60), "--seconds=100", "--only=float16,float32,bfloat16,conv")
+    assert [line.split()[:2] for line in lines[:4]] == [
+        ["pass", "float32"],
+        ["FAIL", "bfloat16"],
+        ["skip", "float16"],
+        ["skip", "conv"],
+    ]
+    assert "not reached within the 100 s of --seconds" in lines[2]
+    assert (code, lines[4]) == (1, "1 of 4 passed")
+
+
+def test_the_gpu_check_ends_well_where_all_that_was_wanted_passed_and_keeps_runs_where_it_is_told_to(
+    gpu_checked, tmp_path
+):
+    trainings = Trainings()
+    code, lines = gpu_checked(trainings, "--only=float32,conv", f"--keep={tmp_path / 'kept'}")
+    assert (code, lines[2]) == (0, "2 of 2 passed")
+    assert trainings.names == ["float32", "conv"]
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"float32", "conv", "output.log"}
+    with pytest.raises(SystemExit):  # A run that is there would go on.
+        gpu_check.parse([f"--keep={tmp_path / 'kept'}"])
+
+
+def test_the_gpu_check_shows_the_first_line_of_an_error_and_does_not_train_in_vain_again(gpu_checked):
+    said = "noise\nerror: --device=gpu: TensorFlow finds no GPU\nno driver\nremedy: check nvidia-smi\n"
+    _, lines = gpu_checked(Trainings(error=said), "--only=float32,export")
+    assert lines[0].endswith("  exit 1: error: --device=gpu: TensorFlow finds no GPU")
+    assert lines[1].endswith("  it needs the run of float32, which has failed")
+
+
+def test_the_gpu_check_shows_what_has_ended_a_script(gpu_checked):
+    said = (
+        'Traceback (most recent call last):\n  File "x.py", line 1\n    f()\nValueError: no cuDNN\n\nin detail: none\n'
+    )
+    _, lines = gpu_checked(Trainings(error=said), "--only=float32")
+    assert lines[0].endswith("  exit 1: ValueError: no cuDNN")
+
+
+def test_processes_of_the_gpu_check_see_what_is_on_the_path_for_modules(tmp_path, monkeypatch):
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "shelf" / "found_there.py").write_text("ANSWER = 42\n")
+    (tmp_path / "speed.py").write_text("raise ImportError('of the working folder')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "shelf"))
+    checks = gpu_check.Checks(tmp_path, tmp_path, "cpu")
+    assert checks.python("import found_there, speed.data; print(found_there.ANSWER)") == "42"
+    paths = contenders.environment()["PYTHONPATH"].split(os.pathsep)
+    assert paths == [str(CHECKOUT), str(CHECKOUT / "scripts"), str(tmp_path / "shelf")]
+
+
+def test_the_gpu_check_takes_the_interpreter_and_the_path_that_it_is_given(tmp_path):
+    interpreter = tmp_path / "interpreter"
+    interpreter.write_text('#!/bin/sh\necho "$PYTHONPATH"\necho "$@"\n')
+    interpreter.chmod(0o755)
+    given = {**os.environ, "PYTHON": str(interpreter), "PYTHONPATH": "/shelf"}
+    command = [CHECKOUT / "scripts" / "gpu_check", "--device=cpu"]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, check=True)
+    path, arguments = done.stdout.splitlines()
+    assert path == os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "scripts"), "/shelf"])
+    assert arguments.endswith("-m speed.gpu_check --device=cpu")

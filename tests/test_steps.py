@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import config
 from trainer.compute import devices, randomness
+from trainer.compute.options import PRECISIONS
 from trainer.evaluation import evaluator as evaluation
 from trainer.models import networks, small_batch_matmul
+from trainer.models.options import ModelOptions
 from trainer.training import losses, noise, objective, optimizers, pipeline, steps
+from trainer.training import options as training_options
 
 ROWS = np.random.default_rng(0).random((40, 6)).astype(np.float32)
 STEPS, BATCH = 24, 8
@@ -34,16 +36,9 @@ def build(
     by_kernels=False,
     skinny=False,
 ):
-    model = networks.build(
-        "dense",
-        mean=ROWS.mean(axis=0),
-        hidden=hidden,
-        activation="tanh",
-        code_activation="linear",
-        output_activation="sigmoid" if loss == "bernoulli" else "linear",
-        precision=precision,
-        seed=1,
-    )
+    output = "sigmoid" if loss == "bernoulli" else "linear"
+    options = ModelOptions(hidden=hidden, activation="tanh", output_activation=output)
+    model = networks.build(options, mean=ROWS.mean(axis=0), precision=precision, seed=1)
     state = steps.make_state(model, optimizer, precision=precision)
     step = steps.make_step(
         state,
@@ -67,8 +62,7 @@ def contents(state):
 
 @pytest.mark.parametrize(
     ("precision", "jit"),
-    [(p, devices.uses_jit("auto", kind="cpu", precision=p, model="dense")) for p in config.PRECISIONS]
-    + [("float32", False)],
+    [(p, devices.uses_jit("auto", kind="cpu", precision=p, model="dense")) for p in PRECISIONS] + [("float32", False)],
 )
 def test_the_result_does_not_depend_on_how_steps_are_cut_into_calls(precision, jit):
     results = []
@@ -202,7 +196,10 @@ def test_float16_skips_a_step_that_overflows_and_counts_it():
 
 
 # Every loss once, every optimizer and every precision at least once: each case compiles anew.
-CASES = [(config.OPTIMIZERS[i % 3], loss, config.PRECISIONS[(i + i // 3) % 3]) for i, loss in enumerate(config.LOSSES)]
+CASES = [
+    (training_options.OPTIMIZERS[i % 3], loss, PRECISIONS[(i + i // 3) % 3])
+    for i, loss in enumerate(training_options.LOSSES)
+]
 
 
 @pytest.mark.parametrize(("optimizer", "loss", "precision"), CASES)
@@ -222,7 +219,7 @@ def test_optimizers_lower_losses_in_every_precision(optimizer, loss, precision):
 
 def test_the_checkpoint_has_the_same_schema_in_every_precision():
     keys = []
-    for precision in config.PRECISIONS:
+    for precision in PRECISIONS:
         state, _ = build(precision=precision)
         path = state.checkpoint().save(f"{precision}/ckpt")
         keys.append(dict(tf.train.list_variables(path)))
@@ -230,7 +227,7 @@ def test_the_checkpoint_has_the_same_schema_in_every_precision():
     assert {key.split("/")[0] for key in keys[0]} >= {"loss_scale", "loss_scale_good_steps", "optimizer", "step"}
 
 
-@pytest.mark.parametrize("precision", config.PRECISIONS)
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_checkpoint_of_one_precision_restores_into_another_to_the_bit(precision):
     state, block = build()
     block(data(), 0, 5)

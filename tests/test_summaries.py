@@ -7,6 +7,7 @@ import pytest
 from conftest import pictures as read_pictures
 from conftest import scalars
 
+from trainer.config import columns
 from trainer.evaluation import statistics
 from trainer.evaluation.probes import fixed_examples
 from trainer.summaries import event_files, hparams, images, tags
@@ -231,13 +232,13 @@ FLAGS = {"dataset": "digits", "learning_rate": 0.5, "batch_size": 64, "brand_new
 
 
 def test_a_run_is_a_row_of_its_flags_and_columns_of_all_versions(tmp_path):
-    hparams.start(tmp_path, "my-run", FLAGS)
+    hparams.start(tmp_path, "my-run", columns(), FLAGS)
     experiment, started, status = session(tmp_path)
-    assert [info.name for info in experiment.hparam_infos] == list(hparams.COLUMNS)
+    assert [info.name for info in experiment.hparam_infos] == [*columns(), hparams.OTHER]
     assert [metric.name.tag for metric in experiment.metric_infos] == [tag for tag, _ in hparams.METRICS]
     assert all(tag in tags.TAGS for tag, _ in hparams.METRICS)
     assert started.group_name == "my-run"
-    assert set(started.hparams) == set(hparams.COLUMNS)
+    assert set(started.hparams) == {*columns(), hparams.OTHER}
     assert started.hparams["learning_rate"].number_value == 0.5
     assert started.hparams["dataset"].string_value == "digits"
     # A flag that is younger than the columns.
@@ -247,17 +248,17 @@ def test_a_run_is_a_row_of_its_flags_and_columns_of_all_versions(tmp_path):
 
 @pytest.mark.parametrize(("succeeded", "status"), [(True, 1), (False, 2)])
 def test_the_end_is_told_and_taken_back_when_the_run_goes_on(succeeded, status, tmp_path):
-    hparams.start(tmp_path, "my-run", FLAGS)
+    hparams.start(tmp_path, "my-run", columns(), FLAGS)
     hparams.end(tmp_path, succeeded=succeeded)
     assert session(tmp_path)[2] == status
-    hparams.start(tmp_path, "my-run", {**FLAGS, "learning_rate": 0.25})
+    hparams.start(tmp_path, "my-run", columns(), {**FLAGS, "learning_rate": 0.25})
     _, started, status = session(tmp_path)
     assert (started.hparams["learning_rate"].number_value, status) == (0.25, None)
     assert [path.name for path in tmp_path.iterdir()] == [hparams.FILE]
 
 
 def test_the_row_stays_when_event_files_are_mended_and_is_read_before_them(tmp_path):
-    hparams.start(tmp_path, "my-run", FLAGS)
+    hparams.start(tmp_path, "my-run", columns(), FLAGS)
     write(tmp_path, range(3))
     write(tmp_path, range(2))
     assert session(tmp_path)[1].group_name == "my-run"

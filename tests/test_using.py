@@ -10,7 +10,7 @@ from PIL import Image
 
 from trainer.checkpoints import manifest as manifests
 from trainer.data import datasets
-from trainer.data.options import Wanted
+from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.runs import trained
 
@@ -214,7 +214,7 @@ def test_other_data_than_it_was_trained_on_are_refused(use, monkeypatch):
     load = datasets.load
 
     def other(name, sources):
-        return load(name, Sources(wanted=Wanted(classes=("1", "2"))))
+        return load(name, Sources(DataOptions(classes=("1", "2"))))
 
     monkeypatch.setattr(datasets, "load", other)
     assert "is not what this run was trained on" in use("digits", "encode", code=2)

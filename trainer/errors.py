@@ -2,14 +2,59 @@
 
 An error names what is wrong and where, what was found against what was expected, and the remedy.
 Everything raised for a user is a `HourglassError`; any other exception is a bug of ours (exit 70).
+
+Messages name options by `option`, which keeps the name: whoever shows a message decides how an option is called there,
+`--data_dir` on the command line, `data_dir=` in Python.
 """
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 DONE = 0
 BUG = 70  # EX_SOFTWARE of sysexits.h
 HARMFUL = r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"  # control characters, and what turns the direction around
+
+# Around the name of an option in a message, and between it and its value: characters that no text has.
+_OPEN, _VALUE, _CLOSE = "\ue000", "\ue001", "\ue002"
+_OPTION = re.compile(f"{_OPEN}([^{_OPEN}{_VALUE}{_CLOSE}]*)(?:{_VALUE}([^{_OPEN}{_CLOSE}]*))?{_CLOSE}")
+
+OptionStyle = Callable[[str, str | None], str]
+
+
+def as_flag(name: str, value: str | None) -> str:
+    """An option on the command line: `--restart`, `--hidden=32`."""
+    return f"--{name}" if value in (None, "True") else f"--{name}={value}"
+
+
+def as_keyword(name: str, value: str | None) -> str:
+    """An option in Python: `restart=True`, `hidden='32'`."""
+    is_literal = value in (None, "True", "False") or re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", value or "")
+    return f"{name}={value or ''}" if is_literal else f"{name}={value!r}"
+
+
+_style: OptionStyle = as_keyword
+
+
+def option(name: str, value: object = None) -> str:
+    """An option, with or without a value, to be put into a message."""
+    return f"{_OPEN}{name}{_CLOSE}" if value is None else f"{_OPEN}{name}{_VALUE}{printable(value)}{_CLOSE}"
+
+
+def shown(text: str) -> str:
+    """A message as it is shown here: its options are called as `options_shown_as` says."""
+    return _OPTION.sub(lambda match: _style(match[1], match[2]), text)
+
+
+@contextlib.contextmanager
+def options_shown_as(style: OptionStyle) -> Iterator[None]:
+    """Within, options are called so in all messages of this process."""
+    global _style  # There is one person at a time.
+    before, _style = _style, style
+    try:
+        yield
+    finally:
+        _style = before
 
 
 class HourglassError(Exception):
@@ -24,18 +69,20 @@ class HourglassError(Exception):
     exit_code = BUG
 
     def __init__(self, what: str, *, found: str = "", remedy: str) -> None:
-        lines = [what, found, f"remedy: {remedy}"]
-        super().__init__("\n".join(map(printable, filter(None, lines))))
+        self.what, self.found, self.remedy = map(_one_line, (what, found, remedy))
+        super().__init__(self.what)
 
-    def __reduce__(self) -> tuple[Callable[..., Exception], tuple[type, str]]:
+    def __str__(self) -> str:
+        """Three lines at most, options called as they are here."""
+        return shown("\n".join(filter(None, (self.what, self.found, f"remedy: {self.remedy}"))))
+
+    def __reduce__(self) -> tuple[Callable[..., Exception], tuple[type, str, str, str]]:
         """Another process may have met it."""
-        return _again, (type(self), str(self))
+        return _again, (type(self), self.what, self.found, self.remedy)
 
 
-def _again(kind: type[HourglassError], words: str) -> HourglassError:
-    error = kind.__new__(kind, words)
-    error.args = (words,)
-    return error
+def _again(kind: type[HourglassError], what: str, found: str, remedy: str) -> HourglassError:
+    return kind(what, found=found, remedy=remedy)
 
 
 class UsageError(HourglassError):
@@ -88,10 +135,17 @@ class ServerError(HourglassError):
 
 def said(error: Exception) -> str:
     """What an exception says, in one line, without what TensorFlow wraps around it."""
+    if isinstance(error, HourglassError):
+        return error.what
     text = (error.strerror if isinstance(error, OSError) else "") or next(iter(str(error).splitlines()), "")
     return re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\].*$", "", text)
 
 
 def printable(name: object) -> str:
     """Words in one line, with ? for what does something to a terminal or is no text: a file's name can be anything."""
-    return re.sub(HARMFUL, "?", " ".join(str(name).encode(errors="replace").decode().split()))
+    return re.sub(f"[{_OPEN}{_VALUE}{_CLOSE}]", "?", _one_line(name))
+
+
+def _one_line(text: object) -> str:
+    """As `printable`, of a message, which may name options."""
+    return re.sub(HARMFUL, "?", " ".join(str(text).encode(errors="replace").decode().split()))

@@ -17,7 +17,7 @@ from hostile.workers import Outcome, Trial
 from trainer import commands
 from trainer import config as configs
 from trainer.checkpoints import manifest as manifests
-from trainer.config import define
+from trainer.config.flags import define
 from trainer.data import datasets
 from trainer.data.dataset import Data
 from trainer.data.sources import Sources
@@ -109,7 +109,7 @@ def _furnish(folder: pathlib.Path) -> None:
         manifests.Manifest(
             run_id="r",
             step=10,
-            flags=configs.mathematics(config),
+            flags=configs.guarded(config),
             data="d",
             numerics={},
             metrics={manifests.ERROR: 0.5},

@@ -47,17 +47,27 @@ KINDS = {
 }
 
 
+def environment() -> dict[str, str]:
+    """Of a process that uses this checkout: it comes first, then whatever else is on the path for modules."""
+    paths = [str(CHECKOUT), str(CHECKOUT / "scripts"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, paths))),
+        "PYTHONSAFEPATH": "1",  # Whatever has the same names in the working folder does not come before it.
+    }
+
+
 class Process:
     """A contender in its process."""
 
     def __init__(self, name: str, workload: str, inputs: pathlib.Path, precision: str) -> None:
         kind = KINDS[name]
         self.name = name
-        environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'scripts'}", "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [kind.python, "-m", f"speed.{kind.module}", workload, str(inputs), precision, *kind.options]
         self._log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 (closed by `close`)
         self._process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+            command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
         )
         self._answer()
 
@@ -114,9 +124,14 @@ def run(workload: str, steps: int, precision: str, flags: Sequence[str]) -> Run:
         return _read(pathlib.Path(folder) / "run")
 
 
-def _read(folder: pathlib.Path) -> Run:
+def checkpoints(folder: pathlib.Path) -> list[tuple[int, float, int]]:
+    """(step, seconds of training until then, when it was written in ns) of each that a run still has, oldest first."""
     found = [(json.loads(path.read_text()), path) for path in (folder / "checkpoints").glob("ckpt-*.json")]
-    found = sorted(((manifest["step"], manifest["seconds"], path.stat().st_mtime_ns) for manifest, path in found))
+    return sorted((manifest["step"], manifest["seconds"], path.stat().st_mtime_ns) for manifest, path in found)
+
+
+def _read(folder: pathlib.Path) -> Run:
+    found = checkpoints(folder)
     (first, trained, began), (last, trained_last, ended) = found[0], found[-1]
     seconds = (ended - began) / 1e9
     loss = json.loads((folder / "result.json").read_text())["train/reconstruction/mse"]

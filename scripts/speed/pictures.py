@@ -113,9 +113,14 @@ def _trainer(images: np.ndarray, config: Config, device: devices.Device) -> Call
     few = Split(np.array(images[:10]), split.labels[:10])
     data = Data(name="x", train=split, evaluation=few, label_names=("x",), scale=255.0, source="")
     plan = planning.plan(config, data)
-    state = builder.state(config, builder.network(config, data, config.precision))
+    state = builder.state(config, builder.network(config, data, config.compute.precision))
     block = builder.block(config, data, state, plan, device)
-    options = {"batch_size": config.batch_size, "steps_per_block": plan.steps_per_block, "seed": 0, "start_step": 0}
+    options = {
+        "batch_size": config.training.batch_size,
+        "steps_per_block": plan.steps_per_block,
+        "seed": 0,
+        "start_step": 0,
+    }
     blocks = pipeline.blocks(split.examples, **options)
     count = 20
 

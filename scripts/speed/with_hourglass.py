@@ -32,7 +32,7 @@ class Block:
         device = builder.device(config, pathlib.Path(tempfile.gettempdir()))
         plan = planning.plan(config, data)
         with tf.device(device.name):
-            model = builder.network(config, data, config.precision)
+            model = builder.network(config, data, config.compute.precision)
             state = builder.state(config, model)
             for variable in model.trainable_variables:
                 variable.assign(inputs.weights[variable.path.removeprefix("autoencoder/")])

@@ -15,8 +15,9 @@ from claims import Claim, table
 
 from storms import digests
 from storms.nursery import Child, Nursery
-from trainer import config
+from trainer.compute.options import PRECISIONS
 from trainer.models import networks
+from trainer.training import options as training_options
 
 FLAGS = ("--hidden=16,4", "--batch_size=50", "--checkpoint_every=20", "--log_every=7", "--seed=3")
 STEPS = ("--steps=200", "--eval_every=60", "--export=none")
@@ -25,9 +26,9 @@ SECONDS = 600.0
 CHOICES = {
     "dataset": ("digits", "iris"),
     "model": tuple(networks.MODELS),
-    "noise": config.NOISES,
+    "noise": training_options.NOISES,
     "variational": ("false", "true"),
-    "precision": config.PRECISIONS,
+    "precision": PRECISIONS,
     "jit": ("on", "off"),
     "more": (
         "",

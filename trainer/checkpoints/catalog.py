@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.manifest import Manifest
-from trainer.errors import CheckpointError, UsageError, said
+from trainer.errors import CheckpointError, UsageError, option, said
 
 BEST, KEPT = "best", "kept"
 ROLLED_BACK = "rolled_back"
@@ -58,8 +58,7 @@ def look(place: pathlib.Path, step: int, *, rehash: bool) -> Entry:
     except manifests.NewerError:
         raise
     except CheckpointError as error:
-        what, found, *_ = str(error).split("\n")
-        return Entry(step, place, None, f"{what}: {found}")
+        return Entry(step, place, None, f"{error.what}: {error.found}")
 
 
 def entries(folder: pathlib.Path, *, rehash: bool) -> list[Entry]:
@@ -151,7 +150,7 @@ def of_step(folder: pathlib.Path, step: int) -> Entry:
         raise UsageError(
             f"there is no checkpoint of step {step:,} in {folder}",
             found=f"there are: {known}",
-            remedy="give one of these; --mode=checkpoints lists them",
+            remedy=f"give one of these; {option('mode', 'checkpoints')} lists them",
         )
     found = [look(place, step, rehash=True) for place in here]
     for entry in found:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 import os
 import pathlib
 import tempfile
@@ -14,10 +13,9 @@ import tensorflow as tf
 from trainer.checkpoints import catalog, retention
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.manifest import Manifest
-from trainer.errors import CheckpointError, StorageError, UsageError, said
+from trainer.errors import CheckpointError, StorageError, UsageError, option, said
 from trainer.system import files
-
-log = logging.getLogger("hourglass")
+from trainer.system.logs import log
 
 # What TensorFlow calls these in a checkpoint.
 MEAN, UNIT = (f"model/{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in ("mean", "unit"))
@@ -91,7 +89,7 @@ class Store:
             raise CheckpointError(
                 f"no checkpoint in {self._folder} can be used",
                 found="; ".join(entry.reason for entry in damaged),
-                remedy="bring back a sound copy, or --restart to begin again (these are set aside)",
+                remedy=f"bring back a sound copy, or {option('restart', True)} to begin again (these are set aside)",
             )
         return None
 
@@ -102,7 +100,8 @@ class Store:
             raise StorageError(
                 f"checkpoint {manifests.name_of(step)} in {place} cannot be read",
                 found=said(error),
-                remedy="mend the disk; or take an older one: --mode=checkpoints lists them, --rollback=STEP chooses",
+                remedy=f"mend the disk; or take an older one: {option('mode', 'checkpoints')} lists them,"
+                f" {option('rollback', 'STEP')} chooses",
             ) from error
 
     def restore(self, entry: catalog.Entry) -> None:
@@ -118,7 +117,8 @@ class Store:
             raise CheckpointError(
                 f"{manifests.name_of(entry.step)} does not restore into this network",
                 found=str(error).split("\n")[0],
-                remedy="go on with the versions of Hourglass and TensorFlow that wrote it, or --restart",
+                remedy="go on with the versions of Hourglass and TensorFlow that wrote it, or "
+                + option("restart", True),
             ) from error
 
     def borrow(self, source: pathlib.Path, model: tf.Module) -> str:

@@ -14,7 +14,7 @@ import re
 import shutil
 from typing import Any
 
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, option
 from trainer.system import files
 
 SCHEMA = 1
@@ -127,7 +127,7 @@ def read(folder: pathlib.Path, step: int, *, rehash: bool = True) -> Manifest:
         for name, expected in manifest.files.items():
             _verify(folder / name, expected, rehash=rehash)
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError) as error:
-        remedy = "an older checkpoint is taken; --restart begins again"
+        remedy = f"an older checkpoint is taken; {option('restart', True)} begins again"
         found = (
             f"{pathlib.Path(error.filename).name} is missing" if isinstance(error, FileNotFoundError) else str(error)
         )
@@ -144,7 +144,7 @@ def _parse(text: str) -> Manifest:
         raise NewerError(
             f"checkpoint {content['step']} was written by a newer Hourglass",
             found=f"schema {content['schema']}, expected {SCHEMA}",
-            remedy="go on with that version, or --restart to begin again",
+            remedy=f"go on with that version, or {option('restart', True)} to begin again",
         )
     return Manifest(**content)
 

@@ -11,7 +11,7 @@ from trainer.commands.inspect import inspect
 from trainer.commands.serve import serve
 from trainer.commands.train import train
 from trainer.config import Config
-from trainer.errors import UsageError
+from trainer.errors import UsageError, option
 
 __all__ = ["MODES", "start"]
 
@@ -37,7 +37,9 @@ def start(config: Config, given: frozenset[str]) -> int:
     Returns:
       The exit code.
     """
-    if config.mode not in MODES:
+    if config.command.mode not in MODES:
         known = ", ".join(MODES)
-        raise UsageError(f"--mode={config.mode} is unknown", found=f"known: {known}", remedy="give one of them")
-    return MODES[config.mode](config, given)
+        raise UsageError(
+            f"{option('mode', config.command.mode)} is unknown", found=f"known: {known}", remedy="give one of them"
+        )
+    return MODES[config.command.mode](config, given)

@@ -6,7 +6,6 @@ nothing that training has made: it may go on meanwhile.
 
 import dataclasses
 import io
-import logging
 import os
 import pathlib
 import shutil
@@ -20,16 +19,15 @@ from trainer.checkpoints import catalog, retention
 from trainer.config import Config
 from trainer.data.dataset import Data
 from trainer.data.inputs import reader
-from trainer.errors import DONE, CheckpointError, DataError, StorageError, UsageError
+from trainer.errors import DONE, CheckpointError, DataError, StorageError, UsageError, option
 from trainer.models import networks
 from trainer.runs.data import load
 from trainer.runs.directory import CHECKPOINTS, FLAGS_FILE, LOG_FILE, RunDirectory
 from trainer.system import files, logs
+from trainer.system.logs import log
 
 if TYPE_CHECKING:
     from trainer.runs.trained import Trained
-
-log = logging.getLogger("hourglass")
 
 MOST_SAID = 10  # examples whose numbers are said, not only written
 MOST_IN_PICTURE = 64
@@ -46,10 +44,10 @@ class _Use:
         if not (self.directory / FLAGS_FILE).exists():
             raise UsageError(
                 f"there is no run in {self.directory.path}",
-                remedy="give the --run_dir of a run, or the flags that it was started with",
+                remedy=f"give the {option('run_dir')} of a run, or the flags that it was started with",
             )
         self.config = self.directory.adopt_flags(config, given)
-        networks.check(self.config.model, hidden=self.config.hidden)
+        networks.check(self.config.model)
         self._kept = tempfile.TemporaryDirectory(prefix="hourglass-")
         self.entry = self._keep()
         self.output = self._place()
@@ -67,7 +65,7 @@ class _Use:
         raise AssertionError
 
     def _find(self) -> catalog.Entry:
-        step = self.config.at_step
+        step = self.config.command.at_step
         if step is None:
             damaged: list[str] = []
             entry = catalog.find(self.directory.path, damaged)
@@ -77,21 +75,26 @@ class _Use:
         try:
             return catalog.of_step(self.directory / CHECKPOINTS, step)
         except CheckpointError as error:
-            what, found, *_ = str(error).split("\n")
-            raise CheckpointError(what, found=found, remedy="give another --at_step, or leave it out") from error
+            raise CheckpointError(
+                error.what, found=error.found, remedy=f"give another {option('at_step')}, or leave it out"
+            ) from error
 
     def _place(self) -> pathlib.Path:
         """The folder to write to, not made yet."""
-        named, place = self.config.output, self.directory / self.config.mode / str(self.entry.step)
+        named, place = self.config.command.output, self.directory / self.config.command.mode / str(self.entry.step)
         try:
             place = pathlib.Path(named).expanduser().absolute() if named else place
         except (OSError, RuntimeError) as error:  # No such person; or the working folder is gone.
-            raise UsageError(f"--output={named}", found=str(error), remedy="give an absolute path") from error
+            raise UsageError(option("output", named), found=str(error), remedy="give an absolute path") from error
         there = next(path for path in (place, *place.parents) if path.exists())
         if not there.is_dir():
-            raise UsageError(f"--output={named}: {there} is a file", remedy="give a folder, there already or not")
+            raise UsageError(
+                f"{option('output', named)}: {there} is a file", remedy="give a folder, there already or not"
+            )
         if not os.access(there, os.W_OK):
-            raise StorageError(f"{there} may not be written to", remedy="give --output=FOLDER, somewhere else")
+            raise StorageError(
+                f"{there} may not be written to", remedy=f"give {option('output', 'FOLDER')}, somewhere else"
+            )
         return place
 
     def load(self) -> "Trained":
@@ -136,7 +139,7 @@ class _Use:
     def write_pictures(self, names: Sequence[str], pictures: np.ndarray) -> None:
         """Writes the first of [N, H, W, C] pictures in [0, 1] as PNG files, in a folder of their own."""
         folder = self.output / PICTURES
-        if not self.config.output:  # In the run's own place nothing is anybody else's.
+        if not self.config.command.output:  # In the run's own place nothing is anybody else's.
             shutil.rmtree(folder, ignore_errors=True)
         files.make_folder(folder)
         for name, picture in zip(_file_names(names[:MOST_WRITTEN]), pictures, strict=False):
@@ -179,21 +182,21 @@ def encode(config: Config, given: frozenset[str]) -> int:
 
 def reconstruct(config: Config, given: frozenset[str]) -> int:
     """Reconstructs what a person gives; writes pictures, and `reconstructions.npz` with the codes. Needs no data."""
-    if config.input is None:
+    if config.command.input is None:
         raise UsageError(
-            "--mode=reconstruct without --input",
+            f"{option('mode', 'reconstruct')} without {option('input')}",
             found="a picture, a folder of pictures, an .npy file, or numbers are expected",
-            remedy="give one, such as --input=photo.png or --input=8,4,6,2",
+            remedy=f"give one, such as {option('input', 'photo.png')} or {option('input', '8,4,6,2')}",
         )
     use = _Use(config, given)
     trained = use.load()
-    read = reader.read(config.input, trained.shape, use.config.fit)
+    read = reader.read(config.command.input, trained.shape, use.config.data.fit)
     for note in read.notes:
         log.info(note)
     originals = read.images
     codes = trained.encode(originals)["codes"]
     reconstructions = trained.decode(codes)
-    _check_finite(reconstructions, "--input")
+    _check_finite(reconstructions, option("input"))
     errors = np.sqrt(np.square(originals - reconstructions, dtype=np.float64).reshape(len(originals), -1).mean(axis=1))
     for name, code, row, error in list(zip(read.names, codes, reconstructions, errors, strict=True))[:MOST_SAID]:
         shown = f" -> {_numbers(row)}" if row.ndim == 1 else ""
@@ -214,9 +217,9 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
 def generate(config: Config, given: frozenset[str]) -> int:
     """Decodes codes that a person gives; writes pictures, and `generated.npz`. Needs no data."""
     use = _Use(config, given)
-    codes = _codes(config.code, use.config.hidden[-1])
+    codes = _codes(config.command.code, use.config.model.hidden[-1])
     decoded = use.load().decode(codes)
-    _check_finite(decoded, "--code")
+    _check_finite(decoded, option("code"))
     for code, row in list(zip(codes, decoded, strict=True))[:MOST_SAID]:
         if row.ndim == 1:
             log.info(f"{_numbers(code)} -> {_numbers(row)}")
@@ -240,7 +243,7 @@ def _check_finite(values: np.ndarray, flag: str) -> None:
         raise UsageError(
             f"{flag} is beyond what this network can compute with",
             found="it makes numbers of them that are not finite",
-            remedy="give numbers such as the data have, or codes as --mode=encode finds them",
+            remedy=f"give numbers such as the data have, or codes as {option('mode', 'encode')} finds them",
         )
 
 
@@ -248,9 +251,9 @@ def _codes(text: str | None, size: int) -> np.ndarray:
     """`5,5` or `5,5;0,1` -> [N, K] float32."""
     example = ",".join(["5"] * min(size, 4)) + (",..." if size > 4 else "")
     problem = UsageError(
-        f"--code={text}" if text is not None else "--mode=generate without --code",
+        option("code", text) if text is not None else f"{option('mode', 'generate')} without {option('code')}",
         found=f"{size:,} finite numbers a code are expected, codes separated by semicolons",
-        remedy=f"give them, such as --code='{example}'",
+        remedy=f"give them, such as {option('code')}='{example}'",
     )
     try:
         rows = [[float(number) for number in row.split(",")] for row in (text or "").split(";")]

@@ -6,7 +6,8 @@ import platform
 
 import tensorflow as tf
 
-from trainer.errors import DeviceError
+from trainer.compute.options import ComputeOptions
+from trainer.errors import DeviceError, option
 
 # Where XLA pays, by device and precision, for dense networks: microseconds a step with and without, on two cores with
 # AVX-512 and bfloat16 products, of which oneDNN has faster ones. Of a GPU nothing was measured.
@@ -60,43 +61,36 @@ class Device:
         return self.kind == "cpu" and self.jit and batch_size <= SKINNY_BATCH
 
 
-def prepare(
-    device: str, *, precision: str, jit: str, threads: int, deterministic: bool, model: str, tf32: bool = False
-) -> Device:
+def prepare(options: ComputeOptions, *, model: str) -> Device:
     """Configures TensorFlow; to be called before anything else of it runs.
 
     Args:
-      device: auto, cpu or gpu.
-      precision: a Keras dtype policy.
-      jit: auto, on or off.
-      threads: of the CPU; 0: one a core.
-      deterministic: kernels that always give the same bits.
+      options: the wishes.
       model: dense or conv.
-      tf32: let a GPU multiply float32 numbers with 10 of their 23 bits.
 
     Raises:
       DeviceError: a GPU was asked for and TensorFlow finds none.
     """
-    gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
-    if device == "gpu" and not gpus:
+    gpus = [] if options.device == "cpu" else tf.config.list_physical_devices("GPU")
+    if options.device == "gpu" and not gpus:
         raise DeviceError(
-            "--device=gpu: TensorFlow finds no GPU",
+            f"{option('device', 'gpu')}: TensorFlow finds no GPU",
             found="no NVIDIA driver, or TensorFlow's CUDA libraries are not installed",
-            remedy="check nvidia-smi, then pip install '.[gpu]', or give --device=cpu",
+            remedy=f"check nvidia-smi, then pip install '.[gpu]', or give {option('device', 'cpu')}",
         )
-    if device == "cpu":
+    if options.device == "cpu":
         tf.config.set_visible_devices([], "GPU")
     if gpus:
         tf.config.set_visible_devices(gpus[:1], "GPU")  # One is used: no memory is taken on the others.
         tf.config.experimental.set_memory_growth(gpus[0], True)
-    threads = threads or _available_cores()
+    threads = options.threads or _available_cores()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     # TensorFlow has it on by default; here float32 means float32.
-    tf.config.experimental.enable_tensor_float_32_execution(tf32)
-    if deterministic:
+    tf.config.experimental.enable_tensor_float_32_execution(options.tf32)
+    if options.deterministic:
         tf.config.experimental.enable_op_determinism()
-    if gpus and deterministic:
+    if gpus and options.deterministic:
         _tell_xla(DETERMINISTIC_XLA)
     if not gpus:
         _tell_xla(CPU_XLA.get(".".join(tf.__version__.split(".")[:2]), ""))
@@ -104,8 +98,8 @@ def prepare(
     return Device(
         kind=kind,
         name="/GPU:0" if gpus else "/CPU:0",
-        jit=uses_jit(jit, kind=kind, precision=precision, model=model),
-        tf32=tf32 and kind == "gpu",
+        jit=uses_jit(options.jit, kind=kind, precision=options.precision, model=model),
+        tf32=options.tf32 and kind == "gpu",
         threads=threads,
         description=_describe(gpus[0]) if gpus else f"CPU ({platform.machine()}, {threads} threads)",
     )

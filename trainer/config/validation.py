@@ -1,110 +1,90 @@
-"""What single flags cannot say: which values contradict each other, and what a list holds. No TensorFlow, no NumPy."""
+"""What single options cannot say: which values contradict each other, or do nothing. No NumPy, no TensorFlow."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from trainer.config.flags import LIKELIHOODS, MAX_SIDE, MAX_TRACED, MAX_WIDTH
-from trainer.errors import UsageError
+from trainer.config.options import LIST, USING
+from trainer.data.options import OWN
+from trainer.errors import UsageError, option
+from trainer.training.options import LIKELIHOODS, SHARES
 
-USING = ("reconstruct", "generate", "encode", "evaluate")  # the modes that use a trained network
+if TYPE_CHECKING:
+    from trainer.config.config import Config
+
 FOR_MODES = {
     "restart": ("train",),
-    "verify": ("checkpoints",),
-    "rollback": ("checkpoints",),
+    "verify": (LIST,),
+    "rollback": (LIST,),
     "input": ("reconstruct",),
     "code": ("generate",),
     "at_step": USING,
     "output": USING,
 }
+# What each of these is for, and is idle without.
+FOR_DATASETS = {
+    **dict.fromkeys(("image_size", "color", "fit"), ("images", "tfds")),
+    "label_column": ("table",),
+    "standardise": ("table", "array", "iris"),
+    "eval_fraction": OWN,
+}
+SWITCHES = {"noise_level": "noise", "beta": "variational", "pretrain_steps": "pretrain"}
 
 
-def together(values: Mapping[str, Any]) -> None:
-    """Refuses values, by flag, that contradict each other.
+def check(config: "Config") -> None:
+    """Refuses values that contradict each other.
 
     Raises:
       UsageError: some do.
     """
-    if not values["hidden"]:
-        raise UsageError("--hidden is empty", remedy="give at least the width of the code: --hidden=100")
-    if values["learning_rate"] == 0 or values["epochs"] == 0:
-        name = "learning_rate" if values["learning_rate"] == 0 else "epochs"
-        raise UsageError(f"--{name}=0 trains nothing", remedy="give a positive number")
-    if values["steps"] is not None and values["epochs"] is not None:
-        raise UsageError("--steps and --epochs both say how long to train", remedy="give one of them")
+    training = config.training
+    if training.learning_rate == 0 or training.epochs == 0:
+        name = "learning_rate" if training.learning_rate == 0 else "epochs"
+        raise UsageError(f"{option(name, 0)} trains nothing", remedy="give a positive number")
+    if training.steps is not None and training.epochs is not None:
+        both = f"{option('steps')} and {option('epochs')}"
+        raise UsageError(f"{both} both say how long to train", remedy="give one of them")
     for name, modes in FOR_MODES.items():
-        if values[name] is not None and values[name] is not False and values["mode"] not in modes:
-            raise UsageError(f"--{name} belongs to --mode={', '.join(modes)}", remedy="give both, or neither")
-    _kinds(values)
-    if values["loss"] == "bernoulli" and values["output_activation"] not in ("auto", "sigmoid"):
-        raise UsageError(
-            f"--loss=bernoulli with --output_activation={values['output_activation']}",
-            found="a Bernoulli likelihood needs probabilities",
-            remedy="leave --output_activation out, or give sigmoid",
-        )
+        if config[name] not in (None, False) and config.command.mode not in modes:
+            belongs = f"{option(name)} belongs to {option('mode', ', '.join(modes))}"
+            raise UsageError(belongs, remedy="give both, or neither")
+    _check_kinds(config)
 
 
-def _kinds(values: Mapping[str, Any]) -> None:
-    if values["variational"] and values["loss"] not in LIKELIHOODS:
+def _check_kinds(config: "Config") -> None:
+    training, output_activation = config.training, config.model.output_activation
+    if config.model.variational and training.loss not in LIKELIHOODS:
         raise UsageError(
-            f"--variational with --loss={values['loss']}",
+            f"{option('variational', True)} with {option('loss', training.loss)}",
             found="the KL divergence is in nats, so the reconstruction has to be a likelihood",
-            remedy=f"leave --loss out, or give one of {', '.join(LIKELIHOODS)}",
+            remedy=f"leave {option('loss')} out, or give one of {', '.join(LIKELIHOODS)}",
         )
-    if values["noise"] in ("masking", "salt_and_pepper") and values["noise_level"] > 1:
+    if training.noise in SHARES and training.noise_level > 1:
         raise UsageError(
-            f"--noise={values['noise']} with --noise_level={values['noise_level']:g}",
+            f"{option('noise', training.noise)} with {option('noise_level', f'{training.noise_level:g}')}",
             found="the level is the share of the pixels that are corrupted, 0 to 1",
-            remedy="give a share, such as --noise_level=0.25",
+            remedy=f"give a share, such as {option('noise_level', 0.25)}",
+        )
+    if training.loss == "bernoulli" and output_activation not in ("auto", "sigmoid"):
+        raise UsageError(
+            f"{option('loss', 'bernoulli')} with {option('output_activation', output_activation)}",
+            found="a Bernoulli likelihood needs probabilities",
+            remedy=f"leave {option('output_activation')} out, or give sigmoid",
         )
 
 
-def traced(texts: Sequence[str]) -> tuple[int, ...]:
-    """--profile: nothing, or the first step and how many.
+def check_idle(config: "Config") -> None:
+    """Refuses options that do nothing: they would be guarded for nothing.
 
     Raises:
-      UsageError: something else.
+      UsageError: there is one.
     """
-    numbers = tuple(int(text) for text in texts if text.strip().isdecimal() and len(text) <= 12)
-    if texts and (len(texts) != 2 or len(numbers) != 2 or 0 in numbers or numbers[1] > MAX_TRACED):
-        raise UsageError(
-            f"--profile={','.join(texts)}",
-            found=f"the first step to trace (from 1 on) and how many (at most {MAX_TRACED:,}) are expected",
-            remedy="give two whole numbers, such as --profile=100,20",
-        )
-    return numbers
-
-
-def size(text: str) -> tuple[int, int]:
-    """--image_size: a side, or height x width.
-
-    Raises:
-      UsageError: something else.
-    """
-    sides = text.lower().split("x")
-    numbers = [int(side) for side in sides if side.strip().isdecimal() and len(side) <= 6]
-    if len(sides) > 2 or len(numbers) != len(sides) or not all(1 <= number <= MAX_SIDE for number in numbers):
-        raise UsageError(
-            f"--image_size={text}",
-            found=f"a side in pixels is expected, or height x width, each from 1 to {MAX_SIDE:,}",
-            remedy="give one, such as --image_size=32 or --image_size=48x64",
-        )
-    return numbers[0], numbers[-1]
-
-
-def width(text: str) -> int:
-    """One number of --hidden.
-
-    Raises:
-      UsageError: it is none.
-    """
-    try:
-        width = int(text)
-    except ValueError:
-        width = 0
-    if not 1 <= width <= MAX_WIDTH:
-        raise UsageError(
-            f"--hidden holds {text!r}",
-            found=f"a layer's width is a whole number from 1 to {MAX_WIDTH:,}",
-            remedy="give the encoder's widths, such as --hidden=256,128,32",
-        )
-    return width
+    default = type(config)()
+    for name, kinds in FOR_DATASETS.items():
+        if config[name] != default[name] and config.data.loader not in kinds:
+            raise UsageError(
+                f"{option(name)} does nothing with {option('dataset', config.data.dataset)}",
+                found=f"it is for {', '.join(kinds)}",
+                remedy="leave it out",
+            )
+    for name, switch in SWITCHES.items():
+        if config[switch] == default[switch] and config[name] != default[name]:
+            raise UsageError(f"{option(name)} does nothing without {option(switch)}", remedy="give both, or neither")

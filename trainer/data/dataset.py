@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from trainer.errors import DataError, UsageError
+from trainer.errors import DataError, UsageError, option
 
 NO_LABEL = "all"  # the label of examples that have none
 ALIGNMENT = 64  # bytes
@@ -127,7 +127,7 @@ class Data:
         """
         if self.is_pictures:
             raise UsageError(
-                f"--standardise with {self.name} in {self.source}",
+                f"{option('standardise')} with {self.name} in {self.source}",
                 found="they are pictures, which the network sees in [0, 1]",
                 remedy="leave it out",
             )

@@ -4,15 +4,14 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
-from trainer.data import filters as labelled
+from trainer.data import filters
 from trainer.data.builtin import cifar, digits_iris, mnist
 from trainer.data.custom import arrays, image_folder, tables, tfds
 from trainer.data.dataset import Data, Split
-from trainer.data.options import Wanted
 from trainer.data.sources import Sources
-from trainer.errors import DataError, UsageError
+from trainer.errors import DataError, UsageError, option
 
-__all__ = ["LOADERS", "WITH_VARIANTS", "Data", "Sources", "Split", "Wanted", "check_name", "load"]
+__all__ = ["LOADERS", "WITH_VARIANTS", "Data", "Sources", "Split", "check_name", "load"]
 
 LOADERS: dict[str, Callable[[Sources], Data]] = {
     "digits": digits_iris.digits,
@@ -35,7 +34,9 @@ def check_name(name: str) -> None:
     fits = bool(variant) if loader in WITH_VARIANTS else not colon
     if loader not in LOADERS or not fits:
         known = (f"{key}:NAME" if key in WITH_VARIANTS else key for key in LOADERS)
-        raise UsageError(f"--dataset={name} is unknown", found=f"known: {', '.join(known)}", remedy="give one of them")
+        raise UsageError(
+            f"{option('dataset', name)} is unknown", found=f"known: {', '.join(known)}", remedy="give one of them"
+        )
 
 
 def load(name: str, sources: Sources) -> Data:
@@ -55,13 +56,14 @@ def load(name: str, sources: Sources) -> Data:
         data = LOADERS[loader](dataclasses.replace(sources, variant=variant))
     except MemoryError as error:
         raise DataError(
-            f"{name} does not fit into memory", remedy="give large data as --dataset=images, or as an .npy file"
+            f"{name} does not fit into memory",
+            remedy=f"give large data as {option('dataset', 'images')}, or as an .npy file",
         ) from error
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"{name} cannot be read", found=str(error), remedy="mend the permissions or the disk"
         ) from error
-    data = labelled.keep(data, sources.wanted.classes)
-    if sources.wanted.standardise:
+    data = filters.keep(data, sources.options.classes)
+    if sources.options.standardise:
         data = data.standardised()
     return data.aligned()

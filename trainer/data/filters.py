@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer.data.dataset import Data, Split
-from trainer.errors import DataError, UsageError
+from trainer.errors import DataError, UsageError, option
 
 MOST_SHOWN = 100  # classes in an error
 
@@ -31,7 +31,7 @@ def numbers(name: str, label_names: Sequence[str], classes: Sequence[str]) -> li
     if unknown:
         shown = [n if named_by_number else f"{i} {n}" for i, n in enumerate(label_names[:MOST_SHOWN])]
         raise UsageError(
-            f"--classes={','.join(unknown)}: {name} has no such class",
+            f"{option('classes', ','.join(unknown))}: {name} has no such class",
             found=f"known: {', '.join(shown)}" + (", ..." if len(label_names) > MOST_SHOWN else ""),
             remedy="give labels or names from this list",
         )

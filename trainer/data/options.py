@@ -1,78 +1,119 @@
-"""A person's own data: what is to be made of them, and what becomes of what cannot be used."""
+"""The options of data: which data set, where it is, and what is to be made of it. No NumPy, no TensorFlow."""
 
-import collections
 import dataclasses
-import pathlib
-from collections.abc import Sequence
+from typing import Any
 
-from trainer.data.formats.image_files import Target
-from trainer.errors import DataError, printable
+from trainer.errors import UsageError, option
+from trainer.system.options import MATHEMATICS, PLACE, PRESENTATION, Options, declare
 
-SIZES_SHOWN = 3
+MAX_SIDE = 4_096  # of a picture
+FITS = ("crop", "pad", "resize")
+COLORS = ("grey", "rgb")
+DATA, OWN_DATA = "Data", "Your own data"  # themes
+
+OWN_FILES = ("images", "array", "table")  # data sets that a person gives as --data_dir
+OWN = (*OWN_FILES, "tfds")  # those of which nobody else tells what is in them
 
 
-BAD_SHOWN, BAD_KEPT = 3, 1_000  # of what cannot be used, so many are told, and remembered
+def names(values: Any) -> tuple[str, ...]:
+    """Labels or their names, without space around them."""
+    return tuple(str(value).strip() for value in values)
+
+
+def size(value: Any) -> tuple[int, int]:
+    """Height and width in pixels: a side, `48x64`, or both numbers.
+
+    Raises:
+      UsageError: something else.
+    """
+    sides = [str(side) for side in value] if isinstance(value, tuple | list) else str(value).lower().split("x")
+    numbers = [int(side) for side in sides if side.strip().isdecimal() and len(side) <= 6]
+    if len(sides) > 2 or len(numbers) != len(sides) or not all(1 <= number <= MAX_SIDE for number in numbers):
+        raise UsageError(
+            option("image_size", "x".join(sides)),
+            found=f"a side in pixels is expected, or height x width, each from 1 to {MAX_SIDE:,}",
+            remedy=f"give one, such as {option('image_size', 32)} or {option('image_size', '48x64')}",
+        )
+    return numbers[0], numbers[-1]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What is to be made of data.
+class DataOptions(Options):
+    """Which data, where they are, and what is to be made of them."""
 
-    Attributes:
-      classes: labels or their names to keep; none: all.
-      image_size: height and width of a person's own pictures.
-      color: of them: grey or rgb.
-      fit: of those of other proportions, as in `imaging.Target`.
-      label_column: of a table: its name, or its number from 1 on; None: there is none.
-      standardise: divide each column of rows by its standard deviation.
-      eval_fraction: of the examples that evaluate, where the data have no split of their own.
-      on_bad_file: error, or skip.
-    """
-
-    classes: tuple[str, ...] = ()
-    image_size: tuple[int, int] = (32, 32)
-    color: str = "rgb"
-    fit: str = "crop"
-    label_column: str | None = None
-    standardise: bool = False
-    eval_fraction: float = 0.1
-    on_bad_file: str = "error"
+    dataset: str = declare(
+        "digits",
+        MATHEMATICS,
+        DATA,
+        "what to train on; an unknown name lists the known ones",
+        is_common=True,
+        is_column=True,
+    )
+    classes: tuple[str, ...] = declare(
+        (),
+        MATHEMATICS,
+        DATA,
+        "labels or names to keep, such as 1,5,6; empty keeps all",
+        parse=names,
+        is_common=True,
+        is_column=True,
+    )
+    data_dir: str | None = declare(
+        None,
+        PLACE,
+        DATA,
+        "where data files are, and go (default: Keras's cache); or one's own folder, or file",
+        is_common=True,
+    )
+    data_url: str | None = declare(None, PLACE, DATA, "download the data set's archive from here, not from the mirrors")
+    cache_dir: str | None = declare(
+        None, PLACE, DATA, "where decoded data are kept (default: hourglass in the folder of Keras's cache)"
+    )
+    image_size: tuple[int, int] = declare(
+        (32, 32),
+        MATHEMATICS,
+        OWN_DATA,
+        "of pictures of one's own: the side in pixels, or height x width, such as 48x64",
+        parse=size,
+        separator="x",
+        is_common=True,
+    )
+    color: str = declare(
+        "rgb", MATHEMATICS, OWN_DATA, "of the same; grey: the mean of red, green and blue", choices=COLORS
+    )
+    fit: str = declare(
+        "crop",
+        MATHEMATICS,
+        OWN_DATA,
+        "of pictures of other proportions: cropped to their middle, padded with black, or pressed into shape",
+        choices=FITS,
+    )
+    label_column: str | None = declare(
+        None,
+        MATHEMATICS,
+        OWN_DATA,
+        f"of {option('dataset', 'table')}: the column that labels the rows: its name, or number",
+    )
+    standardise: bool = declare(
+        False, MATHEMATICS, OWN_DATA, "divide each column of a table by its standard deviation, within the network"
+    )
+    eval_fraction: float = declare(
+        0.1,
+        MATHEMATICS,
+        OWN_DATA,
+        "of one's own data that evaluates, where they have no split; 0: all of them do both",
+        low=0.0,
+        high=0.9,
+    )
+    on_bad_file: str = declare(
+        "error",
+        PRESENTATION,
+        OWN_DATA,
+        "files and rows of one's own data that cannot be used",
+        choices=("error", "skip"),
+    )
 
     @property
-    def target(self) -> Target:
-        """What pictures are made into."""
-        return Target(*self.image_size, 1 if self.color == "grey" else 3, self.fit)
-
-    def note_of_sizes(self, sizes: collections.Counter[str]) -> str:
-        """What to say of pictures, by their sizes in words, that were made into what is wanted."""
-        shown = ", ".join(f"{size} ({count:,})" for size, count in sizes.most_common(SIZES_SHOWN))
-        more = f" and {len(sizes) - SIZES_SHOWN:,} other sizes" if len(sizes) > SIZES_SHOWN else ""
-        height, width = self.image_size
-        return f"pictures of {shown}{more} were made {width}x{height}, {self.color}, {self.fit}"
-
-    def answer_for_bad(
-        self, kind: str, bad: Sequence[tuple[str, str]], count: int, total: int, where: pathlib.Path
-    ) -> tuple[str, ...]:
-        """What to say of what cannot be used, if it is to be left out.
-
-        Args:
-          kind: files or rows.
-          bad: the first of them, each with its reason.
-          count: how many there are.
-          total: how many there are with the good ones.
-          where: they are.
-
-        Raises:
-          DataError: there are some, and they are not to be left out.
-        """
-        if not count:
-            return ()
-        shown = "; ".join(f"{printable(name)} {reason}" for name, reason in bad[:BAD_SHOWN])
-        if self.on_bad_file == "error":
-            name, reason = bad[0]
-            raise DataError(
-                f"{printable(name)} in {printable(where)} cannot be used",
-                found=f"it {reason}; in all {count:,} of {total:,} {kind} cannot be used",
-                remedy="mend or remove what is wrong, or give --on_bad_file=skip to leave it out",
-            )
-        return (f"left out {count:,} of {total:,} {kind}: {shown}" + ("; ..." if count > BAD_SHOWN else ""),)
+    def loader(self) -> str:
+        """The data set's name without what follows a colon."""
+        return self.dataset.partition(":")[0]

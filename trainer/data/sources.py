@@ -6,8 +6,8 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
 from trainer.data.builtin.archives import Mirror
-from trainer.data.options import Wanted
-from trainer.errors import DataError, UsageError
+from trainer.data.options import DataOptions
+from trainer.errors import DataError, UsageError, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,26 +15,22 @@ class Sources:
     """Where to look for a data set's files, and where to download them to.
 
     Attributes:
-      data_dir: the person's own folder, or None for Keras's cache (`KERAS_HOME`/datasets, ~/.keras/datasets).
-      url: the person's own address instead of the mirrors; one that ends in / holds the files under their own names.
+      options: `data_dir` is the person's own folder, or None for Keras's cache (`KERAS_HOME`/datasets,
+        ~/.keras/datasets); `data_url` the person's own address instead of the mirrors, which holds the files under
+        their own names if it ends in /; `cache_dir` where decoded data are kept, or None for `KERAS_HOME`/hourglass.
       say: told about downloads, a line at a time.
-      wanted: what is to be made of the data.
-      cache_dir: where decoded data are kept, or None for `KERAS_HOME`/hourglass.
       variant: what stands after the colon in the data set's name, if anything does.
     """
 
-    data_dir: str | None = None
-    url: str | None = None
+    options: DataOptions = dataclasses.field(default_factory=DataOptions)
     say: Callable[[str], None] = print
-    wanted: Wanted = dataclasses.field(default_factory=Wanted)
-    cache_dir: str | None = None
     variant: str = ""
 
     @property
     def cache(self) -> pathlib.Path:
         """Where decoded data are kept."""
-        if self.cache_dir is not None:
-            return pathlib.Path(self.cache_dir).expanduser().absolute()
+        if self.options.cache_dir is not None:
+            return pathlib.Path(self.options.cache_dir).expanduser().absolute()
         return _keras_home() / "hourglass"
 
     @property
@@ -44,14 +40,16 @@ class Sources:
         Raises:
           DataError: the person's folder does not exist.
         """
-        if self.data_dir is None:
+        if self.options.data_dir is None:
             return _keras_home() / "datasets"
-        folder = pathlib.Path(self.data_dir).expanduser()
+        folder = pathlib.Path(self.options.data_dir).expanduser()
         if folder.is_file():
-            raise DataError(f"--data_dir={self.data_dir} is a file", remedy=f"give its folder: {folder.parent}")
+            raise DataError(
+                f"{option('data_dir', self.options.data_dir)} is a file", remedy=f"give its folder: {folder.parent}"
+            )
         if not folder.exists():
             raise DataError(
-                f"--data_dir={self.data_dir} does not exist",
+                f"{option('data_dir', self.options.data_dir)} does not exist",
                 remedy="mend the path, make the folder to download into it, or leave the flag out",
             )
         return folder
@@ -62,12 +60,12 @@ class Sources:
 
     def mirrors(self, usual: Sequence[Mirror]) -> Sequence[Mirror]:
         """The usual mirrors, or the person's own address in their place."""
-        if self.url is None:
+        if self.options.data_url is None:
             return usual
         archives = tuple(dict.fromkeys(archive for mirror in usual for archive in mirror.archives))
-        if self.url.endswith("/"):
-            return [Mirror(self.url + archive.name, (archive,)) for archive in archives]
-        return [Mirror(self.url, archives)]
+        if self.options.data_url.endswith("/"):
+            return [Mirror(self.options.data_url + archive.name, (archive,)) for archive in archives]
+        return [Mirror(self.options.data_url, archives)]
 
     def download(self, usual: Sequence[Mirror]) -> pathlib.Path:
         """Downloads from the first mirror that has a published archive, and verifies it.
@@ -80,7 +78,9 @@ class Sources:
         mirrors = self.mirrors(usual)
         for mirror in mirrors:
             if not mirror.url.lower().startswith(("http://", "https://", "file://")):
-                raise UsageError(f"--data_url={mirror.url} is not an http, https or file address", remedy="mend it")
+                raise UsageError(
+                    f"{option('data_url', mirror.url)} is not an http, https or file address", remedy="mend it"
+                )
         return download.first(mirrors, self.folder, self.say)
 
 

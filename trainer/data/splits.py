@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.errors import DataError
+from trainer.errors import DataError, option
 
 
 def by_name(names: Sequence[str], fraction: float) -> np.ndarray:
@@ -39,8 +39,8 @@ def _below(hashes: np.ndarray, fraction: float) -> np.ndarray:
     if len(hashes) == 1:
         raise DataError(
             "one example cannot both train and evaluate",
-            found=f"--eval_fraction={fraction:g}, and one example",
-            remedy="give more examples, or --eval_fraction=0 to evaluate on those that are trained on",
+            found=f"{option('eval_fraction', f'{fraction:g}')}, and one example",
+            remedy=f"give more examples, or {option('eval_fraction', 0)} to evaluate on those that are trained on",
         )
     chosen = hashes < np.uint64(min(int(fraction * 2.0**64), 2**64 - 1))
     if not chosen.any():

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
 import math
 import pathlib
 import threading
@@ -13,8 +12,7 @@ import numpy as np
 
 from trainer.data.rows import Picked
 from trainer.system import files
-
-log = logging.getLogger("hourglass")
+from trainer.system.logs import log
 
 MAX_COLUMNS = 4_096
 CHUNK_BYTES = 2 << 20

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.errors import UsageError
+from trainer.errors import UsageError, option
+from trainer.models.options import ModelOptions
 
 if TYPE_CHECKING:
     from trainer.models.autoencoder import Autoencoder
@@ -24,26 +25,38 @@ MIRRORED = ("dense",)
 FOR_PICTURES = ("conv",)
 
 
-def check(name: str, *, hidden: Sequence[int] = (1, 1), tied: bool = False, layerwise: bool = False) -> None:
+def check_name(name: str) -> None:
+    """Raises `UsageError` for a network that does not exist."""
+    if name not in MODELS:
+        raise UsageError(
+            f"{option('model', name)} is unknown", found=f"known: {', '.join(MODELS)}", remedy="give one of them"
+        )
+
+
+def check(options: ModelOptions, *, layerwise: bool = False) -> None:
     """Refuses a network that does not exist, or cannot be what is asked of it.
+
+    Args:
+      options: of the network.
+      layerwise: whether its layers are to be trained in pairs.
 
     Raises:
       UsageError: it is so.
     """
-    if name not in MODELS:
-        raise UsageError(f"--model={name} is unknown", found=f"known: {', '.join(MODELS)}", remedy="give one of them")
-    for flag, wanted in (("--tied", tied), ("--pretrain=layerwise", layerwise)):
-        if wanted and name not in MIRRORED:
+    name, hidden = options.model, options.hidden
+    check_name(name)
+    for asked, is_asked in ((option("tied", True), options.tied), (option("pretrain", "layerwise"), layerwise)):
+        if is_asked and name not in MIRRORED:
             raise UsageError(
-                f"{flag} with --model={name}",
+                f"{asked} with {option('model', name)}",
                 found="it needs a decoder that mirrors the encoder layer by layer",
-                remedy=f"leave {flag} out, or give --model={' or '.join(MIRRORED)}",
+                remedy=f"leave {asked} out, or give {option('model', ' or '.join(MIRRORED))}",
             )
     if name in FOR_PICTURES and len(hidden) < 2:
         raise UsageError(
-            f"--model={name} with --hidden={hidden[0]}",
+            f"{option('model', name)} with {option('hidden', hidden[0])}",
             found="the filters of at least one convolution and the width of the code are expected",
-            remedy="give both, such as --hidden=32,64,128",
+            remedy=f"give both, such as {option('hidden', '32,64,128')}",
         )
 
 
@@ -55,60 +68,45 @@ def check_fits(name: str, shape: Sequence[int]) -> None:
     """
     if name in FOR_PICTURES and len(shape) != 3:
         raise UsageError(
-            f"--model={name} with a table",
+            f"{option('model', name)} with a table",
             found=f"examples of {'x'.join(map(str, shape))} numbers; pictures are expected",
-            remedy="give --model=dense",
+            remedy=f"give {option('model', 'dense')}",
         )
 
 
 def build(
-    name: str,
-    *,
-    mean: np.ndarray,
-    hidden: Sequence[int],
-    activation: str,
-    code_activation: str,
-    output_activation: str,
-    precision: str,
-    seed: int,
-    tied: bool = False,
-    variational: bool = False,
-    unit: np.ndarray | None = None,
+    options: ModelOptions, *, mean: np.ndarray, precision: str, seed: int, unit: np.ndarray | None = None
 ) -> "Autoencoder":
     """Builds a network, its variables made and initialised.
 
     Args:
-      name: a key of `MODELS`.
+      options: of the network, `output_activation` being none but `auto`.
       mean: the training mean, the shape of one example, scaled as the model sees it.
-      hidden: what the encoder's layers have (widths, or filters), the last is the width of the code.
-      activation: of hidden layers; code_activation: of the code; output_activation: of the reconstruction.
       precision: the Keras dtype policy of the arithmetic.
       seed: of the initial weights.
-      tied: the decoder uses the encoder's weights.
-      variational: the encoder gives a distribution of codes.
       unit: as in `Autoencoder`.
     """
-    from trainer.models import layers as blueprints
+    from trainer.models import layers
     from trainer.models.autoencoder import Autoencoder, Decoder, Encoder
 
-    *layers, size = hidden
-    code = blueprints.dense("code", size, code_activation, precision, (seed, blueprints.ENCODER, len(layers)))
-    blueprint = blueprints.Blueprint(
+    *hidden, size = options.hidden
+    code = layers.dense("code", size, options.code_activation, precision, (seed, layers.ENCODER, len(hidden)))
+    blueprint = layers.Blueprint(
         shape=mean.shape,
-        hidden=tuple(hidden),
-        activation=activation,
+        hidden=options.hidden,
+        activation=options.activation,
         precision=precision,
         seed=seed,
-        tied=tied,
+        tied=options.tied,
         code=code,
     )
-    module, function = MODELS[name].split(":")
-    chain: blueprints.Chain = getattr(importlib.import_module(module), function)(blueprint)
-    key = (seed, blueprints.LOG_VARIANCE, 0)
-    log_variance = blueprints.dense("log_variance", size, None, precision, key) if variational else None
+    module, function = MODELS[options.model].split(":")
+    chain: layers.Chain = getattr(importlib.import_module(module), function)(blueprint)
+    key = (seed, layers.LOG_VARIANCE, 0)
+    log_variance = layers.dense("log_variance", size, None, precision, key) if options.variational else None
     encoder = Encoder(chain.encoder, code, log_variance)
-    decoder = Decoder(chain.decoder, chain.pixels, _bias_for(mean, output_activation))
-    model = Autoencoder(encoder, decoder, output_activation, mean, unit)
+    decoder = Decoder(chain.decoder, chain.pixels, _bias_for(mean, options.output_activation))
+    model = Autoencoder(encoder, decoder, options.output_activation, mean, unit)
     model.build((None, *mean.shape))
     return model
 

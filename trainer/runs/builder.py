@@ -1,5 +1,6 @@
 """Names and numbers of a config -> the objects of a run."""
 
+import dataclasses
 import functools
 import math
 import pathlib
@@ -8,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trainer import config as configs
 from trainer.checkpoints import catalog
 from trainer.compute import devices
 from trainer.config import Config
@@ -29,15 +29,8 @@ EVALUATION_BATCH = 1_000
 def device(config: Config, checkpoints: pathlib.Path) -> devices.Device:
     """What to compute on. The number of threads stays what it was when the run began, unless another is given."""
     newest = catalog.newest(checkpoints)
-    return devices.prepare(
-        config.device,
-        precision=config.precision,
-        jit=config.jit,
-        threads=config.threads or (newest.numerics.get("threads", 0) if newest else 0),
-        deterministic=config.deterministic,
-        model=config.model,
-        tf32=config.tf32,
-    )
+    threads = config.compute.threads or (newest.numerics.get("threads", 0) if newest else 0)
+    return devices.prepare(dataclasses.replace(config.compute, threads=threads), model=config.model.model)
 
 
 def network(config: Config, data: Data, precision: str) -> Autoencoder:
@@ -55,36 +48,27 @@ def training_mean(data: Data) -> np.ndarray:
 
 def network_around(mean: np.ndarray, config: Config, precision: str, unit: np.ndarray | None = None) -> Autoencoder:
     """The network with its initial weights, its training mean, and the unit of a standardised table, being known."""
-    return networks.build(
-        config.model,
-        mean=mean,
-        hidden=config.hidden,
-        activation=config.activation,
-        code_activation=config.code_activation,
-        output_activation=configs.network(configs.mathematics(config))["output_activation"],
-        precision=precision,
-        seed=config.seed,
-        tied=config.tied,
-        variational=config.variational,
-        unit=unit,
-    )
+    options = dataclasses.replace(config.model, output_activation=config.output_activation)
+    return networks.build(options, mean=mean, precision=precision, seed=config.training.seed, unit=unit)
 
 
 def state(config: Config, model: Autoencoder) -> steps.TrainState:
     """What is trained, at step 0."""
-    return steps.make_state(model, config.optimizer, precision=config.precision)
+    return steps.make_state(model, config.training.optimizer, precision=config.compute.precision)
 
 
 def objective(config: Config, data: Data) -> Objective:
     """What training makes small."""
+    options = config.training
+    has_noise = options.noise != "none"
     return Objective(
-        loss=losses.LOSSES[config.loss],
+        loss=losses.LOSSES[options.loss],
         num_pixels=math.prod(data.shape),
-        noise=None if config.noise == "none" else Noise(config.noise, config.noise_level, *_range(data)),
-        shift=config.shift,
-        binarise=config.binarise,
-        beta=config.beta,
-        sparsity=config.sparsity,
+        noise=Noise(options.noise, options.noise_level, *_range(data)) if has_noise else None,
+        shift=options.shift,
+        binarise=options.binarise,
+        beta=options.beta,
+        sparsity=options.sparsity,
     )
 
 
@@ -109,7 +93,7 @@ def step(
     first = plan.stage_ends[-1] if plan.stage_ends else 0
     return steps.make_step(
         state,
-        functools.partial(objective(config, data).of_step, state.model, seed=config.seed),
+        functools.partial(objective(config, data).of_step, state.model, seed=config.training.seed),
         _schedule(config, first, plan.total_steps - first),
         scale=data.scale,
         is_logged=is_logged,
@@ -119,7 +103,8 @@ def step(
 
 def _schedule(config: Config, first: int, length: int) -> steps.Schedule:
     """Of the learning rate in a stage that begins after `first` steps."""
-    return steps.make_schedule(config.schedule, config.learning_rate, length, first=first, warmup=config.warmup)
+    options = config.training
+    return steps.make_schedule(options.schedule, options.learning_rate, length, first=first, warmup=options.warmup)
 
 
 def _pretraining_step(
@@ -133,10 +118,10 @@ def _pretraining_step(
     by_kernels: bool,
 ) -> steps.Step:
     """One step of one layer's training, to be compiled."""
-    length = config.pretrain_steps
+    length, seed = config.training.pretrain_steps, config.training.seed
     return steps.make_step(
         state,
-        pretraining.make_loss(state.model, objective(config, data), stage, seed=config.seed, num_parts=len(plan.parts)),
+        pretraining.make_loss(state.model, objective(config, data), stage, seed=seed, num_parts=len(plan.parts)),
         _schedule(config, stage * length, length),
         scale=data.scale,
         is_logged=is_logged,
@@ -160,7 +145,7 @@ def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, devic
         for stage in range(len(plan.stage_ends))
     ]
     every_stage = [*stages, step(config, data, state, plan, is_logged, **kernels)]
-    if device.has_skinny_products(config.batch_size):
+    if device.has_skinny_products(config.training.batch_size):
         every_stage = [with_skinny_products(one) for one in every_stage]
     made = [steps.make_block(one, jit=device.jit, num_parts=len(plan.parts)) for one in every_stage]
     return steps.in_stages(made, plan.stage_ends, state) if stages else made[0]
@@ -168,7 +153,7 @@ def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, devic
 
 def graph(config: Config, data: Data, state: steps.TrainState, plan: Plan) -> tf.compat.v1.GraphDef:
     """The graph of one training step, to be looked at."""
-    examples = tf.TensorSpec([config.batch_size, *data.shape], data.train.examples.dtype)
+    examples = tf.TensorSpec([config.training.batch_size, *data.shape], data.train.examples.dtype)
     return steps.graph_of(step(config, data, state, plan), examples, state.model)
 
 
@@ -178,7 +163,7 @@ def evaluator(config: Config, data: Data, model: Autoencoder, device: devices.De
         model,
         objective(config, data),
         scale=data.scale,
-        seed=config.seed,
+        seed=config.training.seed,
         batch_size=EVALUATION_BATCH,
         jit=device.jit,
     )

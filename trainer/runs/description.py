@@ -19,14 +19,15 @@ from trainer.config import Config
 from trainer.data.dataset import Data
 from trainer.models.autoencoder import Autoencoder
 from trainer.runs.provenance import Provenance
+from trainer.system.options import DURATION, MATHEMATICS, NUMERICS, PRESENTATION
 from trainer.training.plan import Plan
 
 SAMPLE_ROWS = 8
 KINDS = {
-    "what is computed: fixed for the run": configs.MATHEMATICS,
-    "how long": configs.DURATION,
-    "how it is computed": configs.NUMERICS,
-    "what is written and kept": configs.PRESENTATION,
+    MATHEMATICS: "what is computed: fixed for the run",
+    DURATION: "how long",
+    NUMERICS: "how it is computed",
+    PRESENTATION: "what is written and kept",
 }
 
 
@@ -87,10 +88,9 @@ def _without_secrets(argument: str) -> str:
 
 def _flags(config: Config) -> str:
     rows = [
-        (f"--{name}", f"`{value}`" if (value := configs.text_of(config, name)) else "", kind)
-        for kind, names in KINDS.items()
-        for name in configs.names()
-        if name in names
+        (f"--{name}", f"`{value}`" if (value := config.text(name)) else "", words)
+        for kind, words in KINDS.items()
+        for name in configs.names(kind)
     ]
     return _table(("flag", "value", "decides"), rows)
 
@@ -152,37 +152,45 @@ def revision() -> str:
 
 def description(config: Config, data: Data, device: devices.Device, plan: Plan, model: Autoencoder) -> dict[str, str]:
     """What a run is, in words."""
-    kinds = [word for word, wanted in (("variational", config.variational), ("tied", config.tied)) if wanted]
+    kinds = [
+        word for word, wanted in (("variational", config.model.variational), ("tied", config.model.tied)) if wanted
+    ]
     weights = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return {
         "data": f"{data.name}: {len(data.train.examples):,} train, {len(data.evaluation.examples):,} eval,"
         f" {'x'.join(map(str, data.shape))}, {data.source}",
-        "network": f"{' '.join([*kinds, config.model])} {model.summary_of_shapes()}, {weights:,} weights",
-        "training": ", ".join([f"{plan.total_steps:,} steps of {config.batch_size}", *_task(config)]),
+        "network": f"{' '.join([*kinds, config.model.model])} {model.summary_of_shapes()}, {weights:,} weights",
+        "training": ", ".join([f"{plan.total_steps:,} steps of {config.training.batch_size}", *_task(config)]),
         "device": f"{device.description}, {_arithmetic(config, device)}, XLA {'on' if device.jit else 'off'}",
     }
 
 
 def _arithmetic(config: Config, device: devices.Device) -> str:
-    if device.kind == "cpu" or config.precision != "float32":
-        return config.precision
+    if device.kind == "cpu" or config.compute.precision != "float32":
+        return config.compute.precision
     return "float32 with TF32 products" if device.tf32 else "float32 without TF32"
 
 
 def _task(config: Config) -> list[str]:
     """What is trained for, and how, in words."""
-    words = [config.loss]
-    if config.variational and config.beta != 1:
-        words.append(f"beta {config.beta:g}")
-    if config.noise != "none":
-        words.append(f"{config.noise} noise {config.noise_level:g}")
-    if config.shift:
-        words.append(f"shifts of {config.shift}")
-    if config.binarise:
+    words = [config.training.loss]
+    if config.model.variational and config.training.beta != 1:
+        words.append(f"beta {config.training.beta:g}")
+    if config.training.noise != "none":
+        words.append(f"{config.training.noise} noise {config.training.noise_level:g}")
+    if config.training.shift:
+        words.append(f"shifts of {config.training.shift}")
+    if config.training.binarise:
         words.append("binarised")
-    if config.sparsity:
-        words.append(f"sparsity {config.sparsity:g}")
+    if config.training.sparsity:
+        words.append(f"sparsity {config.training.sparsity:g}")
     if config.stage_ends:
-        words.append(f"{len(config.stage_ends)} x {config.pretrain_steps:,} of them {config.pretrain}")
-    rate = f"{config.optimizer} {config.learning_rate:g} {config.schedule}"
-    return [*words, f"{rate}, warmed up {config.warmup:,}" if config.warmup else rate, f"seed {config.seed}"]
+        words.append(
+            f"{len(config.stage_ends)} x {config.training.pretrain_steps:,} of them {config.training.pretrain}"
+        )
+    rate = f"{config.training.optimizer} {config.training.learning_rate:g} {config.training.schedule}"
+    return [
+        *words,
+        f"{rate}, warmed up {config.training.warmup:,}" if config.training.warmup else rate,
+        f"seed {config.training.seed}",
+    ]

@@ -14,8 +14,10 @@ from typing import IO, Any
 
 from trainer import config as configs
 from trainer.config import Config
-from trainer.errors import LockedError, StorageError, UsageError
+from trainer.data.options import OWN_FILES
+from trainer.errors import LockedError, StorageError, UsageError, option, said, shown
 from trainer.system import files
+from trainer.system.options import MATHEMATICS
 
 ROOT = pathlib.Path("runs")
 FLAGS_FILE = "flags.txt"
@@ -45,10 +47,10 @@ class RunDirectory:
     """
 
     def __init__(self, config: Config) -> None:
-        named = config.run_dir
+        named = config.run.run_dir
         if named is not None and re.match(r"[a-z0-9+.-]+://", named, re.IGNORECASE):
             raise UsageError(
-                f"--run_dir={named} is an address, not a folder",
+                f"{option('run_dir', named)} is an address, not a folder",
                 found="checkpoints need rename, lock and fsync, which object stores do not have",
                 remedy="give a folder on a disk, or mount the bucket and give the mount",
             )
@@ -56,7 +58,7 @@ class RunDirectory:
             self.path = (pathlib.Path(named).expanduser() if named else ROOT / name_of(config)).absolute()
             self.root = self.path if named else ROOT.absolute()
         except (OSError, RuntimeError) as error:  # No such person; or the working folder is gone.
-            raise UsageError(f"--run_dir={named}", found=str(error), remedy="give an absolute path") from error
+            raise UsageError(option("run_dir", named), found=str(error), remedy="give an absolute path") from error
 
     def __truediv__(self, name: str) -> pathlib.Path:
         return self.path / name
@@ -101,7 +103,7 @@ class RunDirectory:
             raise LockedError(
                 f"{self.path} is in use",
                 found=f"locked by {_owner(lock)}",
-                remedy="wait for it or stop it, or give another --run_dir",
+                remedy=f"wait for it or stop it, or give another {option('run_dir')}",
             ) from error
         except OSError as error:
             raise self._unusable(error) from error
@@ -122,7 +124,7 @@ class RunDirectory:
         return StorageError(
             f"the run directory {self.path} cannot be used",
             found=error.strerror or str(error),
-            remedy="give a --run_dir on a disk that you may write to and that has room",
+            remedy=f"give a {option('run_dir')} on a disk that you may write to and that has room",
         )
 
     def check_ours(self) -> None:
@@ -136,7 +138,7 @@ class RunDirectory:
             raise UsageError(
                 f"{self.path} holds {', '.join(found)}, and no {FLAGS_FILE}",
                 found="so these are not a run's of Hourglass, and would be overwritten",
-                remedy="give another --run_dir; --restart would move them into set_aside/",
+                remedy=f"give another {option('run_dir')}; {option('restart', True)} would move them into set_aside/",
             )
 
     def adopt_flags(self, given: Config, given_names: frozenset[str]) -> Config:
@@ -153,14 +155,14 @@ class RunDirectory:
         try:
             stored = configs.from_flagfile(path.read_text(encoding="utf-8-sig"))
         except (UsageError, UnicodeDecodeError, OSError) as error:
-            if given.restart:
+            if given.run.restart:
                 return given
             raise UsageError(
                 f"{path} cannot be read",
-                found=str(error).split("\n")[0],
-                remedy="mend it, or --restart to begin again",
+                found=said(error),
+                remedy=f"mend it, or {option('restart', True)} to begin again",
             ) from error
-        return configs.adopt(stored, given, given_names, guarded=not given.restart)
+        return configs.adopt(stored, given, given_names, guard=not given.run.restart)
 
     def reached(self) -> int:
         """The furthest step that the run's own papers know of, whatever has become of its checkpoints."""
@@ -178,7 +180,7 @@ class RunDirectory:
     def remember(self, step: int, what: str) -> None:
         """Adds a line to the run's history: starts, stops, and whatever went otherwise than planned."""
         with (self / HISTORY_FILE).open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%F %T%z')}\tstep {step:,}\t{' '.join(what.split())}\n")
+            file.write(f"{time.strftime('%F %T%z')}\tstep {step:,}\t{shown(' '.join(what.split()))}\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -219,10 +221,10 @@ def set_aside(run: pathlib.Path) -> pathlib.Path | None:
 
 def _data_name(config: Config) -> str:
     """The data set; of a person's own data, what their folder or file is called too."""
-    if config.dataset not in configs.OWN_FILES or config.data_dir is None:
-        return config.dataset.replace(":", "-").replace("/", "-")
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", pathlib.Path(config.data_dir).stem)
-    return f"{config.dataset}-{stem}" if stem.strip("._-") else config.dataset
+    if config.data.dataset not in OWN_FILES or config.data.data_dir is None:
+        return config.data.dataset.replace(":", "-").replace("/", "-")
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", pathlib.Path(config.data.data_dir).stem)
+    return f"{config.data.dataset}-{stem}" if stem.strip("._-") else config.data.dataset
 
 
 def name_of(config: Config) -> str:
@@ -230,13 +232,13 @@ def name_of(config: Config) -> str:
     default = configs.defaults()
     named = ("dataset", "model", "hidden")
     others = {
-        name: getattr(config, name)
-        for name in sorted(configs.MATHEMATICS)
-        if name not in named and getattr(config, name) != getattr(default, name)
+        name: config[name]
+        for name in sorted(configs.names(MATHEMATICS))
+        if name not in named and config[name] != default[name]
     }
-    name = f"{_data_name(config)}-{config.model}-{'-'.join(map(str, config.hidden))}"
+    name = f"{_data_name(config)}-{config.model.model}-{'-'.join(map(str, config.model.hidden))}"
     if len(name) > 100:
-        others["hidden"] = config.hidden
+        others["hidden"] = config.model.hidden
         name = name[:100]
     if not others:
         return name

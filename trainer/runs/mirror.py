@@ -6,7 +6,6 @@ run has is never removed from the copy, but where the run was rolled back by han
 """
 
 import contextlib
-import logging
 import os
 import pathlib
 import shutil
@@ -15,12 +14,11 @@ from collections.abc import Iterator
 from trainer.checkpoints import catalog, retention
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.catalog import Entry
-from trainer.errors import CheckpointError, StorageError, UsageError, said
+from trainer.errors import CheckpointError, StorageError, UsageError, option, said
 from trainer.runs import directory
 from trainer.runs.directory import CHECKPOINTS, FLAGS_FILE, HISTORY_FILE, RESTORING, RESULT_FILE, RUN_ID_FILE
 from trainer.system import files
-
-log = logging.getLogger("hourglass")
+from trainer.system.logs import log
 
 # In this order: what a checkpoint vouches for is there before it.
 BEFORE = (FLAGS_FILE, RUN_ID_FILE, HISTORY_FILE, "floors.json", "train", "eval", "floor")
@@ -46,10 +44,14 @@ class Mirror:
     def __init__(self, root: str, run: pathlib.Path) -> None:
         folder = pathlib.Path(os.path.abspath(os.path.expanduser(root)))
         if not folder.is_dir():
-            raise StorageError(f"--mirror_dir={root} is not a folder", remedy="mount it or make it, then start again")
+            raise StorageError(
+                f"{option('mirror_dir', root)} is not a folder", remedy="mount it or make it, then start again"
+            )
         self.path, self._run = folder / run.name, run
         if self.path.resolve() == run.resolve() or run.resolve() in self.path.resolve().parents:
-            raise UsageError(f"--mirror_dir={root} holds the run itself", remedy="give a folder on another disk")
+            raise UsageError(
+                f"{option('mirror_dir', root)} holds the run itself", remedy="give a folder on another disk"
+            )
         self._failed = False
 
     @property
@@ -84,7 +86,7 @@ class Mirror:
             raise CheckpointError(
                 f"no checkpoint in {self._there} can be used",
                 found="; ".join(entry.reason for entry in known),
-                remedy="bring back a sound copy, or leave --mirror_dir out to begin again",
+                remedy=f"bring back a sound copy, or leave {option('mirror_dir')} out to begin again",
             )
         if not (is_new or marker.exists() or self._has_newer(sound)):
             return None
@@ -122,7 +124,7 @@ class Mirror:
             raise UsageError(
                 f"{self.path} is the copy of another run",
                 found=f"run {theirs}, expected {ours or 'none yet'}",
-                remedy=f"move {self._run} away to go on with the copy, or give another --mirror_dir",
+                remedy=f"move {self._run} away to go on with the copy, or give another {option('mirror_dir')}",
             )
 
     def claim(self) -> None:

@@ -13,10 +13,20 @@ from trainer.training.objective import part_tags
 from trainer.training.plan import Plan
 
 POINTS, EVALUATIONS, CHECKPOINTS = 250, 20, 5  # about so many of each in a run, by default
+
+
 EVALUATION_SHARE = 0.02  # of a long run's work, at most, unless that is fewer evaluations than checkpoints
+
+
 LAST_LOOK_SHARE = 0.005  # and of the look at training examples in its end, unless that is fewer than evaluate
+
+
 LONG = 1.5e11  # examples x pixels x widest layer: about a minute on two cores
+
+
 MAX_BLOCK_BYTES = 16 << 20
+
+
 MAX_BLOCK_STEPS = 1_000
 
 
@@ -27,26 +37,26 @@ def plan(config: Config, data: Data) -> Plan:
     def interval(given: int | None, times: int) -> int:
         return intervals.sensible_interval(total, times) if given is None else given
 
-    checkpoint_every = interval(config.checkpoint_every, CHECKPOINTS)
-    eval_every = interval(config.eval_every, _evaluations(config, data, total))
-    if config.eval_every is None and 0 < checkpoint_every < total:
+    checkpoint_every = interval(config.checkpoints.checkpoint_every, CHECKPOINTS)
+    eval_every = interval(config.summaries.eval_every, _evaluations(config, data, total))
+    if config.summaries.eval_every is None and 0 < checkpoint_every < total:
         eval_every = intervals.aligned(eval_every, checkpoint_every)  # So checkpoints know their own error.
-    batch_bytes = config.batch_size * data.train.examples[0].nbytes
+    batch_bytes = config.training.batch_size * data.train.examples[0].nbytes
     return Plan(
         total_steps=total,
         steps_per_block=max(1, min(MAX_BLOCK_STEPS, MAX_BLOCK_BYTES // batch_bytes)),
-        log_every=interval(config.log_every, POINTS),
+        log_every=interval(config.summaries.log_every, POINTS),
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
-        keep_every=config.keep_every,
-        parts=part_tags(variational=config.variational, sparsity=config.sparsity),
+        keep_every=config.checkpoints.keep_every,
+        parts=part_tags(variational=config.model.variational, sparsity=config.training.sparsity),
         stage_ends=config.stage_ends,
-        pictures=intervals.picture_steps(total, config.image_every, PICTURES_KEPT),
-        traced=(config.profile[0], sum(config.profile) - 1) if config.profile else None,
-        batch_size=config.batch_size,
-        has_loss_scale=config.precision == "mixed_float16",
+        pictures=intervals.picture_steps(total, config.summaries.image_every, PICTURES_KEPT),
+        traced=(config.summaries.profile[0], sum(config.summaries.profile) - 1) if config.summaries.profile else None,
+        batch_size=config.training.batch_size,
+        has_loss_scale=config.compute.precision == "mixed_float16",
         # There is always something to go back to; and old weights are needed only once.
-        save_first=config.on_divergence == "rollback" or config.init_from is not None,
+        save_first=config.training.on_divergence == "rollback" or config.run.init_from is not None,
     )
 
 
@@ -69,10 +79,10 @@ def last_look(config: Config, data: Data, total_steps: int) -> np.ndarray:
 
 def _is_long(config: Config, data: Data, total_steps: int) -> bool:
     # A convolution's weights are used at many places.
-    times = 2 if config.model == "conv" else 1
-    return total_steps * config.batch_size * math.prod(data.shape) * max(config.hidden) * times >= LONG
+    times = 2 if config.model.model == "conv" else 1
+    return total_steps * config.training.batch_size * math.prod(data.shape) * max(config.model.hidden) * times >= LONG
 
 
 def _looks(config: Config, total_steps: int) -> int:
     """So many examples could be looked at instead of training: forward only, not back to inputs and to weights."""
-    return 3 * total_steps * config.batch_size
+    return 3 * total_steps * config.training.batch_size

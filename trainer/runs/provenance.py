@@ -16,7 +16,7 @@ from trainer.checkpoints.manifest import Manifest
 from trainer.compute.devices import Device
 from trainer.config import Config
 from trainer.data.dataset import Data
-from trainer.errors import DataError, UsageError
+from trainer.errors import DataError, UsageError, option
 from trainer.runs.directory import CHECKPOINTS, RUN_ID_FILE, RunDirectory
 from trainer.system import files
 
@@ -49,24 +49,24 @@ class Provenance:
         """Of this run."""
         numerics = {
             "device": device.description,
-            "precision": config.precision,
+            "precision": config.compute.precision,
             "tf32": device.tf32,
             "jit": device.jit,
             "threads": device.threads,
-            "deterministic": config.deterministic,
+            "deterministic": config.compute.deterministic,
             # A schedule that ends later takes other steps from the first one on.
-            "total_steps": None if config.schedule == "constant" else total_steps,
+            "total_steps": None if config.training.schedule == "constant" else total_steps,
             "processor": _processor(),
             "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
             **{name: importlib.metadata.version(name) for name in LIBRARIES},
         }
         return cls(
             run_id=_run_id(directory),
-            flags=configs.mathematics(config),
+            flags=configs.guarded(config),
             data=data.fingerprint,
             where=f"{data.name} in {data.source}",
             numerics=numerics,
-            repeatable=device.kind == "cpu" or config.deterministic,
+            repeatable=device.kind == "cpu" or config.compute.deterministic,
         )
 
     def accept(self, manifest: Manifest) -> None:
@@ -81,13 +81,13 @@ class Provenance:
             raise UsageError(
                 f"checkpoint {manifest.step:,} was written by another run",
                 found="; ".join(changed) or f"run {manifest.run_id}, expected {self.run_id}",
-                remedy="move it out of the checkpoints folder, or --restart to begin again",
+                remedy=f"move it out of the checkpoints folder, or {option('restart', True)} to begin again",
             )
         if manifest.data != self.data:
             raise DataError(
                 f"{self.where} is not what this run was trained on",
                 found=f"fingerprint {self.data[:16]}, expected {manifest.data[:16]}",
-                remedy="bring back the same data, or give another --run_dir to train on these",
+                remedy=f"bring back the same data, or give another {option('run_dir')} to train on these",
             )
 
     def changes(self, manifest: Manifest) -> list[str]:
@@ -102,7 +102,7 @@ class Provenance:
         if changes:
             return f"bit-identity with an uninterrupted run is not claimed ({'; '.join(changes)})"
         if not self.repeatable:
-            return "bit-identity with an uninterrupted run is not claimed (a GPU without --deterministic)"
+            return f"bit-identity with an uninterrupted run is not claimed (a GPU without {option('deterministic')})"
         return "the result will be that of an uninterrupted run, to the bit"
 
 

@@ -19,7 +19,7 @@ from trainer.checkpoints.manager import Store
 from trainer.checkpoints.manifest import Manifest
 from trainer.config import Config
 from trainer.data.dataset import Data
-from trainer.errors import DeviceError, DivergedError, StorageError, said
+from trainer.errors import DeviceError, DivergedError, StorageError, option, said
 from trainer.evaluation import baselines
 from trainer.runs import builder, description, export, planning, report
 from trainer.runs.directory import CHECKPOINTS, FLAGS_FILE, RunDirectory
@@ -29,11 +29,10 @@ from trainer.serving.server import Server, command, start_server
 from trainer.summaries.profiler import Profiler
 from trainer.summaries.recorder import Recorder
 from trainer.system import progress
+from trainer.system.logs import log
 from trainer.system.signals import Stop
 from trainer.training import loop as loops
 from trainer.training import pipeline, steps
-
-log = logging.getLogger("hourglass")
 
 MAX_ROLLBACKS = 3
 DAMPING = 0.25  # what a rollback multiplies the learning rate by
@@ -79,10 +78,11 @@ def train(
                 remedy="make room or mend the disk; the same command then goes on from the last checkpoint",
             ) from error
         if isinstance(error, tf.errors.ResourceExhaustedError):
+            smaller = f"a smaller {option('batch_size')} or {option('hidden')}"
             raise DeviceError(
                 "out of memory",
                 found=reason,
-                remedy="free memory and type the same command, or --restart with a smaller --batch_size or --hidden",
+                remedy=f"free memory and type the same command, or {option('restart', True)} with {smaller}",
             ) from error
         raise
 
@@ -112,7 +112,7 @@ class Run:
         self.floors = baselines.Background(
             data.train.examples,
             data.evaluation.examples,
-            code_size=config.hidden[-1],
+            code_size=config.model.hidden[-1],
             scale=data.scale,
             fingerprint=data.fingerprint,
             cache=directory / "floors.json",
@@ -122,7 +122,7 @@ class Run:
         self.rollbacks = 0
         self.changes: list[str] = []
         with tf.device(self.device.name):
-            self.model = builder.network(config, data, config.precision)
+            self.model = builder.network(config, data, config.compute.precision)
             self.state = builder.state(config, self.model)
             self.block = builder.block(config, data, self.state, self.plan, self.device)
             self.evaluator = builder.evaluator(config, data, self.model, self.device)
@@ -134,7 +134,10 @@ class Run:
             stop = stack.enter_context(Stop())
             stack.enter_context(tf.device(self.device.name))
             self.store = Store(
-                self.directory / CHECKPOINTS, self.state.checkpoint(), keep=config.keep, keep_every=config.keep_every
+                self.directory / CHECKPOINTS,
+                self.state.checkpoint(),
+                keep=config.checkpoints.keep,
+                keep_every=config.checkpoints.keep_every,
             )
             stack.callback(self.store.close)
             restored = self._restore()
@@ -147,7 +150,11 @@ class Run:
             self._tell_beginning(restored)
             if self.mirror:
                 self.mirror.claim()
-            server = start_server(self.directory.root, config.host, config.port) if config.tensorboard else None
+            server = (
+                start_server(self.directory.root, config.serving.host, config.serving.port)
+                if config.serving.tensorboard
+                else None
+            )
             ending = stack.enter_context(contextlib.ExitStack())
             if server is not None:
                 ending.callback(server.stop)
@@ -170,8 +177,8 @@ class Run:
         """The newest checkpoint; or, in a run without one, the weights that it is to begin with."""
         restored = self.store.restore_newest(self.provenance.accept)
         if restored is None:
-            if self.config.init_from is not None:
-                self.begun_with = self.store.borrow(pathlib.Path(self.config.init_from), self.model)
+            if self.config.run.init_from is not None:
+                self.begun_with = self.store.borrow(pathlib.Path(self.config.run.init_from), self.model)
             return None
         manifest = restored.manifest
         for words in restored.passed_over:
@@ -187,7 +194,7 @@ class Run:
             self.evaluator,
             self.floors,
             total_steps=self.plan.total_steps,
-            batch_size=self.config.batch_size,
+            batch_size=self.config.training.batch_size,
             picture_steps=self.plan.pictures,
             last_look=self.last_look,
             next_step=restored.step + 1 if restored else 0,
@@ -217,10 +224,10 @@ class Run:
         Not one that a signal or a clock has caused: so it does not depend on them where a run goes on. The number of
         rollbacks is in the next checkpoint; a run that is killed before that comes to the same divergence again.
         """
-        what = str(error).splitlines()[0]
+        what = error.what
         folder = self.directory / CHECKPOINTS
         due = [step for step, _ in catalog.committed(folder) if self.plan.is_scheduled(step)]
-        if self.config.on_divergence != "rollback" or not due:
+        if self.config.training.on_divergence != "rollback" or not due:
             self._give_up(due[0] if due else 0, what)
             raise error
         if self.rollbacks == MAX_ROLLBACKS:
@@ -228,14 +235,14 @@ class Run:
             raise DivergedError(
                 what,
                 found=f"{MAX_ROLLBACKS} rollbacks were made; the last good checkpoint is of step {due[0]:,}",
-                remedy="--restart with a lower --learning_rate",
+                remedy=f"{option('restart', True)} with a lower {option('learning_rate')}",
             )
         count = self.rollbacks + 1
         retention.roll_back(folder, due[0])
         restored = self._restore()
         assert restored is not None
         self.rollbacks = count
-        rate = self.config.learning_rate * DAMPING**count
+        rate = self.config.training.learning_rate * DAMPING**count
         words = f"{what}; rollback {count} of {MAX_ROLLBACKS}: the learning rate is now {rate:g}"
         log.warning(f"{words}, from step {restored.step:,} on")
         self.recorder.close()
@@ -252,9 +259,9 @@ class Run:
         config, examples = self.config, self.data.train.examples
         blocks = pipeline.blocks(
             examples,
-            batch_size=config.batch_size,
+            batch_size=config.training.batch_size,
             steps_per_block=self.plan.steps_per_block,
-            seed=config.seed,
+            seed=config.training.seed,
             start_step=restored.step if restored else 0,
             resident_on=self.device.name if self.device.holds(examples.nbytes) else None,
         )
@@ -285,13 +292,13 @@ class Run:
         return step
 
     def _block_of_data(self) -> tf.TensorSpec:
-        shape = self.plan.steps_per_block, self.config.batch_size, *self.data.shape
+        shape = self.plan.steps_per_block, self.config.training.batch_size, *self.data.shape
         return tf.TensorSpec(shape, self.data.train.examples.dtype)
 
     def _batch(self, step: int) -> str:
         """Which examples a step was trained on, in words."""
-        count, size = len(self.data.train.examples), self.config.batch_size
-        numbers = pipeline.batch(count, batch_size=size, seed=self.config.seed, step=step)
+        count, size = len(self.data.train.examples), self.config.training.batch_size
+        numbers = pipeline.batch(count, batch_size=size, seed=self.config.training.seed, step=step)
         shown = ", ".join(map(str, numbers[:5])) + (", ..." if size > 5 else "")
         return f"epoch {(step - 1) * size // count + 1:,}, examples {shown}"
 
@@ -346,7 +353,7 @@ class Run:
         }
         if restored:
             lines["resumed"] = f"at step {restored.step:,}; {self.provenance.claim(restored)}"
-        elif self.config.init_from is not None:
+        elif self.config.run.init_from is not None:
             lines["weights"] = f"of {self.begun_with}"
         log.info(f"Hourglass {trainer.__version__}")
         for name, text in lines.items():
@@ -358,7 +365,8 @@ class Run:
         parts_of_it = (self.config, self.data, self.provenance, self.evaluator.weights(), self.words)
         self.recorder.begin(
             f"{self.directory.path.name} {self.provenance.run_id[:4]}",
-            configs.columns(self.config, self.plan.total_steps),
+            configs.columns(),
+            configs.row(self.config, self.plan.total_steps),
             lambda: description.pages(*parts_of_it, run=self.directory.path, arguments=self.arguments),
         )
 
@@ -371,7 +379,9 @@ class Run:
         if restored:
             self._remember(restored.step, f"resumed; {self.provenance.claim(restored)}")
         else:
-            self._remember(0, f"started with the weights of {self.begun_with}" if self.config.init_from else "started")
+            self._remember(
+                0, f"started with the weights of {self.begun_with}" if self.config.run.init_from else "started"
+            )
 
     def _finish(self, step: int) -> None:
         """Export, result, and the table."""
@@ -384,7 +394,7 @@ class Run:
             **self.recorder.metrics,
             **self.recorder.finish_floors(),
             "best": best.step if best else None,
-            "export": self.config.export,
+            "export": self.config.run.export,
             "exported": exported,
         }
         self._remember(step, "finished")
@@ -397,13 +407,13 @@ class Run:
 
     def _export(self, step: int, best: catalog.Entry | None) -> int | None:
         """Exports the weights that are wanted; returns the step that they are of."""
-        if self.config.export == "none":
+        if self.config.run.export == "none":
             return None
-        if self.config.export == "best" and best and best.step != step:
+        if self.config.run.export == "best" and best and best.step != step:
             self.store.restore(best)
             step = best.step
         model = self.model
-        if self.config.precision != "float32":
+        if self.config.compute.precision != "float32":
             model = builder.network(self.config, self.data, "float32")
             for ours, trained in zip(model.variables, self.model.variables, strict=True):
                 ours.assign(trained.value)

@@ -42,15 +42,8 @@ class Trained:
           config: of the run; where to compute is as given now.
           entry: a checkpoint whose files are known to be sound.
         """
-        device = devices.prepare(
-            config.device,
-            precision="float32",
-            jit=config.jit,
-            threads=config.threads,
-            deterministic=config.deterministic,
-            model=config.model,
-            tf32=config.tf32,
-        )
+        options = dataclasses.replace(config.compute, precision="float32")
+        device = devices.prepare(options, model=config.model.model)
         with tf.device(device.name):
             mean, unit = training_mean(entry)
             model = builder.network_around(mean, config, "float32", unit)

@@ -4,7 +4,7 @@ import contextlib
 import ipaddress
 import socket
 
-from trainer.errors import UsageError, said
+from trainer.errors import UsageError, option, said
 
 
 def url(host: str, port: int, prefix: str = "") -> str:
@@ -63,7 +63,7 @@ def _address(host: str) -> tuple[socket.AddressFamily, ipaddress.IPv4Address | i
 
 def _unusable(host: str, error: Exception) -> UsageError:
     return UsageError(
-        f"--host={host} cannot be bound ({said(error)})",
+        f"{option('host', host)} cannot be bound ({said(error)})",
         remedy="give localhost, an address of this machine, or 0.0.0.0 for all of them",
     )
 

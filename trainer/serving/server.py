@@ -1,6 +1,5 @@
 """TensorBoard as a process of its own. No TensorFlow."""
 
-import logging
 import os
 import pathlib
 import shlex
@@ -14,8 +13,7 @@ from collections.abc import Sequence
 from trainer.errors import UsageError, said
 from trainer.serving import addresses, running
 from trainer.serving.running import Claim
-
-log = logging.getLogger("hourglass")
+from trainer.system.logs import log
 
 PICTURES_KEPT = 1_000  # TensorBoard keeps 10 of a tag unless told.
 

@@ -1,7 +1,6 @@
 """Event files as files: mended when a run goes on, written record by record. What is in them is `tensorboard.py`'s."""
 
 import contextlib
-import logging
 import os
 import pathlib
 import re
@@ -13,8 +12,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from trainer.system import files
-
-log = logging.getLogger("hourglass")
+from trainer.system.logs import log
 
 FRAME_BYTES = 16  # around each record: its length, and two checksums
 PATTERN = "events.out.tfevents.*"

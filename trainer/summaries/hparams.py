@@ -1,7 +1,7 @@
 """TensorBoard's HParams tab: a run is one row, with its flags and its final and best errors.
 
-The columns are fixed, since TensorBoard takes them from the first run that it finds: what a later version adds goes
-into `other_flags`, so that runs of different versions compare.
+The columns are fixed, since TensorBoard takes them from the first run that it finds: all other options that are not
+at their defaults go into `other_flags`, so that runs of different versions compare.
 """
 
 import os
@@ -19,15 +19,7 @@ from trainer.summaries import event_files
 # It sorts before the event files: the reader that takes one file after the other does not stay with it.
 FILE = "about.tfevents.hparams"
 OTHER = "other_flags"
-_TEXT, _NUMBER = api_pb2.DATA_TYPE_STRING, api_pb2.DATA_TYPE_FLOAT64
-COLUMNS = {
-    **dict.fromkeys(("dataset", "classes", "model", "hidden"), _TEXT),
-    **dict.fromkeys(("activation", "code_activation", "output_activation", "loss", "optimizer"), _TEXT),
-    "learning_rate": _NUMBER,
-    "schedule": _TEXT,
-    **dict.fromkeys(("batch_size", "steps", "seed"), _NUMBER),
-    **dict.fromkeys(("precision", OTHER), _TEXT),
-}
+TYPES = {str: api_pb2.DATA_TYPE_STRING, float: api_pb2.DATA_TYPE_FLOAT64}
 # (tag, title): the last point of each, of the TensorBoard run that the row belongs to.
 METRICS = (
     ("reconstruction/rmse", "final rmse"),
@@ -39,17 +31,19 @@ METRICS = (
 )
 
 
-def start(folder: pathlib.Path, name: str, flags: Mapping[str, str | float]) -> None:
+def start(folder: pathlib.Path, name: str, columns: Mapping[str, type], options: Mapping[str, str | float]) -> None:
     """Writes the run's row, its status being: running.
 
     Args:
       folder: of the TensorBoard run that has the metrics: elsewhere, they are found only from one place of `--logdir`.
       name: of the run, and no other's: TensorBoard makes one row of all that have the same.
-      flags: by name; those without a column become one text.
+      columns: the options with a column of their own, with their types: str or float.
+      options: by name; those without a column become one text.
     """
-    values = {name: flags.get(name, "") for name in COLUMNS}
-    values[OTHER] = " ".join(f"--{name}={value}" for name, value in flags.items() if name not in COLUMNS)
-    infos = [api_pb2.HParamInfo(name=name, type=kind) for name, kind in COLUMNS.items()]
+    values = {name: options.get(name, "") for name in columns}
+    values[OTHER] = " ".join(f"--{name}={value}" for name, value in options.items() if name not in columns)
+    types = {**columns, OTHER: str}
+    infos = [api_pb2.HParamInfo(name=name, type=TYPES[kind]) for name, kind in types.items()]
     metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title) for tag, title in METRICS]
     summaries = (hparams.experiment_pb(infos, metrics), hparams.session_start_pb(values, group_name=name))
     # One file, written anew: of several sessions TensorBoard takes the first.

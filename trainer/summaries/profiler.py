@@ -1,14 +1,12 @@
 """TensorFlow's profiler, over some steps of training."""
 
 import importlib.util
-import logging
 import pathlib
 
 import tensorflow as tf
 
 from trainer.errors import said
-
-log = logging.getLogger("hourglass")
+from trainer.system.logs import log
 
 VIEWER = "xprof"
 

@@ -1,7 +1,6 @@
 """Measures a run as it goes, and writes what it finds to the run's TensorBoard folders."""
 
 import contextlib
-import logging
 import math
 import pathlib
 import traceback
@@ -12,15 +11,14 @@ import tensorflow as tf
 
 from trainer.data.dataset import Data
 from trainer.data.rows import Picked, spread
-from trainer.errors import DivergedError, HourglassError, said
+from trainer.errors import DivergedError, HourglassError, option, said
 from trainer.evaluation import baselines, statistics
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.metrics import Assessment
 from trainer.evaluation.probes import Look, Shown
 from trainer.summaries import gallery, hparams, images, projector
 from trainer.summaries.writer import DENOISING, EVIDENCE, Writer
-
-log = logging.getLogger("hourglass")
+from trainer.system.logs import log
 
 MAX_HISTORY = 100
 NEGLIGIBLE = 1e-12  # a floor below is nothing but rounding, and would only stretch the charts
@@ -82,18 +80,19 @@ class Recorder:
     def begin(
         self,
         name: str,
-        flags: Mapping[str, str | float],
+        columns: Mapping[str, type],
+        options: Mapping[str, str | float],
         pages: Callable[[], Mapping[str, str]],
     ) -> None:
         """Writes what a run is, and what is missing of what it has written before.
 
         Args:
           name: its own, in HParams.
-          flags: for HParams.
+          columns, options: as `hparams.start`.
           pages: Markdown texts by tag.
         """
         with self._telling("the run's row in HParams"):
-            hparams.start(self._folder / "eval", name, flags)
+            hparams.start(self._folder / "eval", name, columns, options)
         with self._telling("texts"):
             for tag, text in pages().items():
                 self._train.text(self._next_step, tag, text)
@@ -135,7 +134,7 @@ class Recorder:
         """
         found = self._evaluator.measure(self._data.evaluation.examples, self._shown.rows)
         values = self._assessment.essentials(found)
-        mse, remedy = values["reconstruction/mse"], "--restart with a lower --learning_rate"
+        mse, remedy = values["reconstruction/mse"], f"{option('restart', True)} with a lower {option('learning_rate')}"
         if not math.isfinite(mse):
             raise DivergedError(f"after step {step:,} the evaluation error is {mse}", remedy=remedy)
         if not np.isfinite(found.codes).all():

@@ -91,10 +91,10 @@ TAGS = {
     "elbo/elbo": Tag(
         "Evidence lower bound in nats an example (Kingma and Welling 2014, eq. 10): `elbo/reconstruction` less "
         "`elbo/kl`, one sample of each code; more is better. A lower bound of the log-likelihood, where that is one: "
-        "of `bernoulli`, of pixels that are 0 or 1 (`--binarise`)."
+        "of `bernoulli`, of pixels that are 0 or 1 (`binarise`)."
     ),
     "elbo/reconstruction": Tag(
-        "Log-likelihood of the images in nats an example, their codes being drawn; under `--loss=gaussian` with the "
+        "Log-likelihood of the images in nats an example, their codes being drawn; under `loss=gaussian` with the "
         "variance that makes it greatest for just these images (in training, for the batch)."
     ),
     "elbo/kl": Tag(
@@ -106,7 +106,7 @@ TAGS = {
         "section 5); the others are the prior, whatever the image is."
     ),
     "kl/units": Tag("`elbo/kl` of each code unit, in nats. At 0, a unit is not used."),
-    "sparsity/l1": Tag("Sum of a code's absolute values, mean over examples; the loss has it times `--sparsity`."),
+    "sparsity/l1": Tag("Sum of a code's absolute values, mean over examples; the loss has it times `sparsity`."),
     "denoising/corrupted": Tag(
         "Root mean squared error of the corrupted images themselves, at the training level: what doing nothing gives. "
         "Of up to 2,000 evaluation examples."
@@ -121,7 +121,7 @@ TAGS = {
     # Codes of up to 2,000 evaluation examples.
     "latent/active_units": Tag(
         "Code units that are in use: their standard deviation over examples is more than a hundredth of the widest "
-        "unit's. Fewer than `--hidden` promises are dead units."
+        "unit's. Fewer than `hidden` promises are dead units."
     ),
     "latent/effective_rank": Tag(
         "How many directions the codes really fill (Roy and Vetterli 2007): e to the entropy of the normalised "

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import logging
 import pathlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
@@ -23,8 +22,7 @@ from trainer.evaluation.statistics import NOISE_MULTIPLES
 from trainer.summaries import event_files, tags
 from trainer.summaries.histograms import histogram
 from trainer.system import files
-
-log = logging.getLogger("hourglass")
+from trainer.system.logs import log
 
 FLUSH_MILLISECONDS = 10_000
 

@@ -7,7 +7,18 @@ import sys
 from collections.abc import Iterator
 from logging import handlers
 
+from trainer.errors import shown
+
 log = logging.getLogger("hourglass")
+
+
+def _show_options(record: logging.LogRecord) -> bool:
+    """Calls the options in a message as they are called here."""
+    record.msg, record.args = shown(record.getMessage()), None
+    return True
+
+
+log.addFilter(_show_options)
 
 MAX_RECORDS = 1_000  # kept for a file that is not known yet
 

@@ -1,6 +1,5 @@
 """How fast something is, and what the person sees meanwhile: a bar on a terminal, a line now and then elsewhere."""
 
-import logging
 import math
 import sys
 import time
@@ -9,11 +8,11 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from trainer.system.logs import log
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
-
-log = logging.getLogger("hourglass")
 
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -1,16 +1,16 @@
 """The outer loop: one compiled block of steps after the other, and between them, in Python, whatever is due."""
 
 import dataclasses
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.errors import DivergedError, StorageError
+from trainer.errors import DivergedError, StorageError, option
 from trainer.system import progress
 from trainer.system.intervals import is_due
+from trainer.system.logs import log
 from trainer.system.signals import Stop
 from trainer.training.plan import Plan
 from trainer.training.steps import (
@@ -24,10 +24,9 @@ from trainer.training.steps import (
     Block,
 )
 
-log = logging.getLogger("hourglass")
-
-SLOWER = "--on_divergence=rollback goes on from there with a lower rate; or --restart with a lower --learning_rate"
-SLOWER_ANEW = "--restart with a lower --learning_rate; with --on_divergence=rollback it would go on by itself"
+ROLL_BACK, RESTART = option("on_divergence", "rollback"), option("restart", True)
+SLOWER = f"{ROLL_BACK} goes on from there with a lower rate; or {RESTART} with a lower {option('learning_rate')}"
+SLOWER_ANEW = f"{RESTART} with a lower {option('learning_rate')}; with {ROLL_BACK} it would go on by itself"
 SECONDS_A_CALL = 0.25  # Signals are heard, and the person sees something, between calls of the compiled block.
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 SECONDS_BEFORE_ANOTHER_TRY = 20.0  # after a disk has not taken a checkpoint
@@ -126,8 +125,7 @@ class _Saver:
             if must or self._failures == FAILURES_IN_A_ROW:
                 raise
             self._next = time.monotonic() + SECONDS_BEFORE_ANOTHER_TRY
-            what, found, *_ = str(error).split("\n")
-            log.warning(f"{what} ({found}): training goes on, and it is tried again")
+            log.warning(f"{error.what} ({error.found}): training goes on, and it is tried again")
         else:
             self._failures, self.saved_step = 0, step
             self._next = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
@@ -209,7 +207,7 @@ def _evaluate(actions: Actions, step: int, saved_step: int | None) -> str:
     try:
         return actions.evaluate(step)
     except DivergedError as error:
-        raise _diverged(str(error).splitlines()[0], saved_step) from error
+        raise _diverged(error.what, saved_step) from error
 
 
 def _check(reports: np.ndarray, before: int, saved_step: int | None, batch: Callable[[int], str]) -> None:
@@ -222,7 +220,9 @@ def _check(reports: np.ndarray, before: int, saved_step: int | None, batch: Call
     if len(tiny):
         step = before + int(tiny[0]) + 1
         what = f"the loss scale has fallen below 1 at step {step:,}: float16 cannot hold these gradients"
-        raise _diverged(what, saved_step, "use mixed_bfloat16: --precision=mixed_bfloat16 goes on from there")
+        raise _diverged(
+            what, saved_step, f"use mixed_bfloat16: {option('precision', 'mixed_bfloat16')} goes on from there"
+        )
 
 
 def _diverged(what: str, saved_step: int | None, remedy: str = SLOWER) -> DivergedError:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from trainer.data.builtin.archives import Archive, Mirror
-from trainer.errors import DataError
+from trainer.errors import DataError, option
 from trainer.system import files
 from trainer.system.progress import Meter, size
 
@@ -39,7 +39,8 @@ def first(mirrors: Sequence[Mirror], folder: pathlib.Path, say: Callable[[str], 
     raise DataError(
         f"could not download {wanted.name} to {folder}",
         found="; ".join(reasons),
-        remedy=f"put {wanted.name} into a folder and give it as --data_dir, or its address as --data_url",
+        remedy=f"put {wanted.name} into a folder and give it as {option('data_dir')},"
+        f" or its address as {option('data_url')}",
     )
 
 

@@ -4,6 +4,7 @@ Sources: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to d
 Xiao, Rasul and Vollgraf, Fashion-MNIST, arXiv:1708.07747. The IDX format: big-endian magic, sizes, then bytes.
 """
 
+import dataclasses
 import gzip
 import pathlib
 import struct
@@ -17,7 +18,7 @@ from trainer.data.dataset import Data, Split
 from trainer.data.formats import npy
 from trainer.data.formats.npy import BadArray
 from trainer.data.sources import Sources
-from trainer.errors import DataError, UsageError
+from trainer.errors import DataError, UsageError, option
 
 SIDE = 28
 NUM_TRAIN, NUM_EVALUATION = 60_000, 10_000
@@ -57,19 +58,21 @@ def mnist(sources: Sources) -> Data:
 def fashion_mnist(sources: Sources) -> Data:
     """70,000 pictures of clothes, 28x28, grey; the last 10,000 evaluate."""
     folders = (
-        (FASHION_CACHE, "FashionMNIST/raw") if sources.data_dir is None else (FASHION_CACHE, "FashionMNIST/raw", ".")
+        (FASHION_CACHE, "FashionMNIST/raw")
+        if sources.options.data_dir is None
+        else (FASHION_CACHE, "FashionMNIST/raw", ".")
     )
     files = _find_idx(sources, folders)
     if not files:
-        if sources.url is not None and not sources.url.endswith("/"):
+        if sources.options.data_url is not None and not sources.options.data_url.endswith("/"):
             raise UsageError(
-                f"--data_url={sources.url}: Fashion-MNIST is four files",
+                f"{option('data_url', sources.options.data_url)}: Fashion-MNIST is four files",
                 remedy="give the address of the folder that holds them, with a / at its end",
             )
         folder = sources.folder / FASHION_CACHE
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(exist_ok=True)
-        nested = Sources(str(folder), sources.url, sources.say)
+        nested = dataclasses.replace(sources, options=dataclasses.replace(sources.options, data_dir=str(folder)))
         files = [nested.download([Mirror(host + a.name, (a,)) for host in FASHION_HOSTS]) for a in FASHION_ARCHIVES]
     return _from_idx("fashion_mnist", files, FASHION_NAMES)
 

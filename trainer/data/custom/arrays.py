@@ -52,7 +52,7 @@ def array(sources: Sources) -> Data:
       UsageError: no file was given, or classes that there are not.
       DataError: it is damaged, or holds something else.
     """
-    path = locate.file(sources.data_dir, "array", npy.SUFFIXES)
+    path = locate.file(sources.options.data_dir, "array", npy.SUFFIXES)
     try:
         names = npy.names(path)
         keys = _keys(path, names)
@@ -60,7 +60,7 @@ def array(sources: Sources) -> Data:
         _check_kinds(path, members)
         of_labels = {key: LABEL_KEYS[key] for key in keys if LABEL_KEYS.get(key) in names}
         labels, label_names = _labels(path, members, of_labels)
-        fraction = sources.wanted.eval_fraction
+        fraction = sources.options.eval_fraction
         parts = [
             _Part(key, members[key], _evaluates(members[key].shape[0], number, len(keys), fraction), some)
             for number, (key, some) in enumerate(zip(keys, labels, strict=True))
@@ -205,15 +205,15 @@ def _scale(dtype: np.dtype) -> float:
 
 def _stored(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[str, ...], sources: Sources) -> Data:
     """Through the cache."""
-    found, wanted = path.stat(), sources.wanted
+    found, options = path.stat(), sources.options
     # Only the wanted ones are copied; the label names stay all of them, and so do the numbers.
-    kept = filters.numbers("array", label_names, wanted.classes)
+    kept = filters.numbers("array", label_names, options.classes)
     rows = [
         [(part.evaluates == evaluation) & np.isin(part.labels, kept) for part in parts] for evaluation in (False, True)
     ]
     counts = [sum(int(chosen.sum()) for chosen in some) for some in rows]
     both = not any(part.evaluates.any() for part in parts)  # All of them train, and evaluate.
-    filters.check_left("array", wanted.classes, counts[0], counts[0] if both else counts[1])
+    filters.check_left("array", options.classes, counts[0], counts[0] if both else counts[1])
 
     def make(folder: pathlib.Path) -> cache.Made:
         _copy(path, parts, rows, [folder / split for split in cache.SPLITS], sources)
@@ -232,7 +232,7 @@ def _stored(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[str, 
         "kind": "array",
         "path": str(path),
         "stamp": [found.st_size, found.st_mtime_ns],
-        "eval_fraction": wanted.eval_fraction,
+        "eval_fraction": options.eval_fraction,
         "classes": kept,
     }
     return cache.stored(sources.cache, made_from, make, name="array", source=str(path), say=sources.say).data

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from trainer.data.custom import wanted
 from trainer.data.dataset import Data, Known, Split, parts
-from trainer.data.options import BAD_KEPT, Wanted
-from trainer.errors import DataError
+from trainer.data.options import DataOptions
+from trainer.errors import DataError, option
 from trainer.system import files
 
 SCHEMA = 3
@@ -57,7 +58,7 @@ class Made:
 
 
 def of_pictures(
-    wanted: Wanted,
+    options: DataOptions,
     *,
     labels: Sequence[np.ndarray],
     label_names: Sequence[str],
@@ -67,13 +68,13 @@ def of_pictures(
 ) -> Made:
     """What a maker tells of pictures as they were wanted; `sizes` are those that they had, in words."""
     return Made(
-        shape=wanted.target.shape,
+        shape=wanted.target(options).shape,
         dtype="uint8",
         labels=labels,
         label_names=label_names,
         scale=255.0,
-        notes=[wanted.note_of_sizes(sizes)],
-        bad=bad[:BAD_KEPT],
+        notes=[wanted.note_of_sizes(options, sizes)],
+        bad=bad[: wanted.BAD_KEPT],
         num_bad=len(bad),
         may_pass=may_pass,
     )
@@ -124,7 +125,7 @@ def stored(
         raise DataError(
             f"the cache {cache} cannot be written",
             found=error.strerror or str(error),
-            remedy="make room, mend its permissions, or give another --cache_dir",
+            remedy=f"make room, mend its permissions, or give another {option('cache_dir')}",
         ) from error
     return _open(folder, about, name=name, source=source)
 

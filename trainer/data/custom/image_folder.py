@@ -12,7 +12,7 @@ import numpy as np
 import PIL
 
 from trainer.data import filters, splits
-from trainer.data.custom import cache, decode_pool, locate
+from trainer.data.custom import cache, decode_pool, locate, wanted
 from trainer.data.dataset import NO_LABEL, Data
 from trainer.data.sources import Sources
 from trainer.errors import DataError, printable, said
@@ -50,7 +50,7 @@ def images(sources: Sources) -> Data:
       UsageError: no folder was given, or classes that there are not.
       DataError: no pictures; or bad ones, unless those are to be left out.
     """
-    root, wanted = locate.folder(sources.data_dir, "images"), sources.wanted
+    root, options = locate.folder(sources.options.data_dir, "images"), sources.options
     listing = found_in(root)
     if not listing.names:
         raise DataError(
@@ -60,7 +60,7 @@ def images(sources: Sources) -> Data:
         )
     place = _Places(listing.names)
     label_names = sorted({place.label(name) for name in listing.names if place.counts(name)})
-    wanted_names = {label_names[number] for number in filters.numbers("images", label_names, wanted.classes)}
+    wanted_names = {label_names[number] for number in filters.numbers("images", label_names, options.classes)}
     kept = [
         number for number, name in enumerate(listing.names) if place.counts(name) and place.label(name) in wanted_names
     ]
@@ -70,9 +70,9 @@ def images(sources: Sources) -> Data:
         {
             "kind": "images",
             "path": str(root),
-            "target": dataclasses.astuple(wanted.target),
+            "target": dataclasses.astuple(wanted.target(options)),
             "decoder": f"Pillow {PIL.__version__}",
-            "eval_fraction": wanted.eval_fraction,
+            "eval_fraction": options.eval_fraction,
             "files": [[listing.names[number], *listing.stamps[number]] for number in kept],
         },
         functools.partial(_make, root=root, names=names, label_names=label_names, place=place, sources=sources),
@@ -80,8 +80,8 @@ def images(sources: Sources) -> Data:
         source=str(root),
         say=sources.say,
     )
-    skipped = wanted.answer_for_bad("files", found.bad, found.num_bad, len(names), root)
-    filters.check_divided(found.data, wanted.classes, is_divided=place.has_split or wanted.eval_fraction > 0)
+    skipped = wanted.answer_for_bad(options, "files", found.bad, found.num_bad, len(names), root)
+    filters.check_divided(found.data, options.classes, is_divided=place.has_split or options.eval_fraction > 0)
     notes = (*listing.notes, *place.notes(listing.names))
     return dataclasses.replace(found.data, notes=(*found.data.notes, *notes, *skipped))
 
@@ -195,8 +195,8 @@ def _make(
     sources: Sources,
 ) -> cache.Made:
     """Decodes all into the splits' files."""
-    evaluates = place.evaluates(names, sources.wanted.eval_fraction)
-    target = sources.wanted.target
+    evaluates = place.evaluates(names, sources.options.eval_fraction)
+    target = wanted.target(sources.options)
     numbers = {name: number for number, name in enumerate(label_names)}
     labels, bad, sizes, may_pass = [], [], collections.Counter[str](), False
     jobs: list[decode_pool.Job] = []
@@ -230,7 +230,7 @@ def _make(
             remedy="give other files",
         )
     return cache.of_pictures(
-        sources.wanted, labels=labels, label_names=label_names, sizes=sizes, bad=sorted(bad), may_pass=may_pass
+        sources.options, labels=labels, label_names=label_names, sizes=sizes, bad=sorted(bad), may_pass=may_pass
     )
 
 

@@ -1,12 +1,10 @@
-"""A person's own data: where they are, what is to be made of them, and what becomes of what cannot be used."""
+"""A person's own data: the folder or the file."""
 
 import os
 import pathlib
 from collections.abc import Sequence
 
-from trainer.errors import DataError, UsageError
-
-NO_LABEL = "all"  # the label of examples that have none
+from trainer.errors import DataError, UsageError, option
 
 
 def folder(data_dir: str | None, name: str) -> pathlib.Path:
@@ -22,7 +20,7 @@ def folder(data_dir: str | None, name: str) -> pathlib.Path:
     """
     path = _existing(data_dir, name, "a folder with pictures in it")
     if not path.is_dir():
-        raise DataError(f"--data_dir={data_dir} is a file", remedy=f"give its folder: {path.parent}")
+        raise DataError(f"{option('data_dir', data_dir)} is a file", remedy=f"give its folder: {path.parent}")
     return path
 
 
@@ -39,8 +37,8 @@ def file(data_dir: str | None, name: str, suffixes: Sequence[str]) -> pathlib.Pa
     if not path.is_file() or path.suffix.lower() not in suffixes:
         what = "is no plain file" if not path.is_file() else f"ends in {path.suffix or 'nothing'}"
         raise DataError(
-            f"--data_dir={data_dir} {what}",
-            found=f"--dataset={name} reads {expected}",
+            f"{option('data_dir', data_dir)} {what}",
+            found=f"{option('dataset', name)} reads {expected}",
             remedy="give the file itself",
         )
     return path
@@ -49,13 +47,13 @@ def file(data_dir: str | None, name: str, suffixes: Sequence[str]) -> pathlib.Pa
 def _existing(data_dir: str | None, name: str, expected: str) -> pathlib.Path:
     if data_dir is None:
         raise UsageError(
-            f"--dataset={name} without --data_dir",
+            f"{option('dataset', name)} without {option('data_dir')}",
             found=f"{expected} is expected",
-            remedy="give it, such as --data_dir=path/to/it",
+            remedy=f"give it, such as {option('data_dir', 'path/to/it')}",
         )
     path = pathlib.Path(os.path.expanduser(data_dir)).absolute()
     if not os.path.exists(path):
         raise DataError(
-            f"--data_dir={data_dir} does not exist", found=f"{expected} is expected", remedy="mend the path"
+            f"{option('data_dir', data_dir)} does not exist", found=f"{expected} is expected", remedy="mend the path"
         )
     return path

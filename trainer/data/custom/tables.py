@@ -12,11 +12,11 @@ from typing import IO
 import numpy as np
 
 from trainer.data import splits
-from trainer.data.custom import locate
+from trainer.data.custom import locate, wanted
+from trainer.data.custom.wanted import BAD_KEPT
 from trainer.data.dataset import NO_LABEL, Data, Split
-from trainer.data.options import BAD_KEPT
 from trainer.data.sources import Sources
-from trainer.errors import DataError, UsageError, printable, said
+from trainer.errors import DataError, UsageError, option, printable, said
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
@@ -41,7 +41,7 @@ def table(sources: Sources) -> Data:
       UsageError: no file was given; no such column.
       DataError: a row of another length, a cell that is no finite number (by row and column), no rows or no numbers.
     """
-    path = locate.file(sources.data_dir, "table", SUFFIXES)
+    path = locate.file(sources.options.data_dir, "table", SUFFIXES)
     lines = _Lines(path)
     try:
         return _read(path, lines, sources)
@@ -121,12 +121,12 @@ def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Data:
         raise DataError(
             f"{printable(path)} has {width:,} columns",
             found=f"at most {MAX_COLUMNS:,} are read",
-            remedy="give an .npy file with --dataset=array",
+            remedy=f"give an .npy file with {option('dataset', 'array')}",
         )
-    heading = _heading([row for _, row in sample], sources.wanted.label_column)
+    heading = _heading([row for _, row in sample], sources.options.label_column)
     names = heading or [f"column {number + 1}" for number in range(width)]
     body = sample[1:] if heading else sample
-    label = _label_column(path, sources.wanted.label_column, names)
+    label = _label_column(path, sources.options.label_column, names)
     numeric = [
         column
         for column in range(width)
@@ -190,7 +190,7 @@ def _label_column(path: pathlib.Path, wanted: str | None, names: Sequence[str]) 
     if wanted.isdecimal() and len(wanted) < 9 and 1 <= int(wanted) <= len(names):
         return int(wanted) - 1
     raise UsageError(
-        f"--label_column={wanted}: {printable(path)} has no such column",
+        f"{option('label_column', wanted)}: {printable(path)} has no such column",
         found=f"columns: {_listed(names)}",
         remedy="give a name from its heading, or a number from 1 on",
     )
@@ -263,8 +263,8 @@ class _Rows:
 
 
 def _data(path: pathlib.Path, found: _Rows, heading: Sequence[str] | None, sources: Sources) -> Data:
-    wanted = sources.wanted
-    notes = list(wanted.answer_for_bad("rows", found.bad, found.num_bad, found.total, path))
+    options = sources.options
+    notes = list(wanted.answer_for_bad(options, "rows", found.bad, found.num_bad, found.total, path))
     is_row = "no heading: the first line is a row"
     notes.append(f"the first line is a heading: {_listed(heading)}" if heading else is_row)
     if found.left_out:
@@ -280,7 +280,7 @@ def _data(path: pathlib.Path, found: _Rows, heading: Sequence[str] | None, sourc
     if constant:
         notes.append(f"the same in every row: {len(constant):,} columns, the first is number {constant[0] + 1}")
     labels, label_names = found.labels()
-    evaluates = found.evaluates(wanted.eval_fraction)
+    evaluates = found.evaluates(options.eval_fraction)
     train = Split(examples[~evaluates], labels[~evaluates])
     return Data(
         name="table",

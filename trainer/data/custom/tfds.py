@@ -17,14 +17,14 @@ import PIL
 
 from trainer.data import filters
 from trainer.data import splits as splitting
-from trainer.data.custom import cache
+from trainer.data.custom import cache, wanted
 from trainer.data.custom.decode_pool import end_with_parent
 from trainer.data.dataset import NO_LABEL, Data
 from trainer.data.formats import image_files
 from trainer.data.formats.image_files import BadPicture, Target
-from trainer.data.options import Wanted
+from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
-from trainer.errors import DataError, HourglassError, UsageError, printable, said
+from trainer.errors import DataError, HourglassError, UsageError, option, printable, said
 
 NAME = r"[a-z0-9_]+(/[A-Za-z0-9_.+-]+)?(:\d+\.\d+\.\d+)?"
 EVALUATION_SPLITS = ("test", "validation")
@@ -55,10 +55,10 @@ def images(sources: Sources) -> Data:
       UsageError: no such name can be; the library is not installed; or classes that there are not.
       DataError: it has no such data set, it cannot be downloaded, or has no pictures.
     """
-    name, wanted = sources.variant, sources.wanted
+    name, options = sources.variant, sources.options
     if not re.fullmatch(NAME, name):  # Theirs can also mean code that somebody else keeps somewhere.
         raise UsageError(
-            f"--dataset=tfds:{printable(name)} is no data set's name",
+            f"{option('dataset', f'tfds:{name}')} is no data set's name",
             found="NAME, NAME/CONFIG, NAME:1.0.0 and NAME/CONFIG:1.0.0 are expected",
             remedy="give one of these",
         )
@@ -66,54 +66,56 @@ def images(sources: Sources) -> Data:
         sources.cache,
         {
             "kind": f"tfds:{name}",
-            "data_dir": sources.data_dir,
-            "target": dataclasses.astuple(wanted.target),
+            "data_dir": sources.options.data_dir,
+            "target": dataclasses.astuple(wanted.target(options)),
             "decoder": f"Pillow {PIL.__version__}",
-            "eval_fraction": wanted.eval_fraction,
-            "classes": wanted.classes,
+            "eval_fraction": options.eval_fraction,
+            "classes": options.classes,
         },
         functools.partial(_make, name=name, sources=sources),
         name=f"tfds:{name}",
-        source=f"TensorFlow Datasets in {sources.data_dir or 'its own cache'}",
+        source=f"TensorFlow Datasets in {sources.options.data_dir or 'its own cache'}",
         say=sources.say,
     )
     splits = {id(split): len(split.examples) for split in (found.data.train, found.data.evaluation)}  # It may be one.
     total = sum(splits.values()) + found.num_bad
-    skipped = wanted.answer_for_bad("pictures", found.bad, found.num_bad, total, pathlib.Path(name))
-    filters.check_divided(found.data, wanted.classes, is_divided=wanted.eval_fraction > 0)
+    skipped = wanted.answer_for_bad(options, "pictures", found.bad, found.num_bad, total, pathlib.Path(name))
+    filters.check_divided(found.data, options.classes, is_divided=options.eval_fraction > 0)
     return dataclasses.replace(found.data, notes=(*found.data.notes, *skipped))
 
 
 def _make(folder: pathlib.Path, *, name: str, sources: Sources) -> cache.Made:
     if importlib.util.find_spec("tensorflow_datasets") is None:
         raise UsageError(
-            f"--dataset=tfds:{name} needs TensorFlow Datasets",
+            f"{option('dataset', f'tfds:{name}')} needs TensorFlow Datasets",
             found="it is not installed",
             remedy="pip install '.[tfds]', in the checkout",
         )
-    wanted, target = sources.wanted, sources.wanted.target
+    options, target = sources.options, wanted.target(sources.options)
     sources.say(f"reading {name} through TensorFlow Datasets; the first time it downloads it")
     # In a process of its own: TensorFlow is not to begin here before a run has said what it computes on.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
         try:
-            label_names, reads, sizes = pool.submit(_read, name, sources.data_dir, str(folder), wanted).result()
+            label_names, reads, sizes = pool.submit(
+                _read, name, sources.options.data_dir, str(folder), options
+            ).result()
         except HourglassError:
             raise
         except Exception as error:  # The library's builders raise whatever they like.
             raise DataError(
                 f"TensorFlow Datasets cannot give {name}",
                 found=said(error)[:300] or type(error).__name__,
-                remedy="mend the name, or --data_dir; or download it where there is a network",
+                remedy=f"mend the name, or {option('data_dir')}; or download it where there is a network",
             ) from error
     bad = [(f"{split} {number}", reason) for split, read in reads.items() for number, reason in read.bad]
     labels = [np.array(read.labels, np.int64) for read in reads.values()]
     if len(labels) == 1:
         numbers = np.array(reads["train"].numbers, np.int64)
-        evaluates = splitting.by_number(numbers, wanted.eval_fraction)
+        evaluates = splitting.by_number(numbers, options.eval_fraction)
         _divide(folder, evaluates, target)
         labels = [labels[0][~evaluates], labels[0][evaluates]]
-    return cache.of_pictures(wanted, labels=labels, label_names=label_names, sizes=sizes, bad=bad)
+    return cache.of_pictures(options, labels=labels, label_names=label_names, sizes=sizes, bad=bad)
 
 
 def _divide(folder: pathlib.Path, evaluates: np.ndarray, target: Target) -> None:
@@ -128,7 +130,7 @@ def _divide(folder: pathlib.Path, evaluates: np.ndarray, target: Target) -> None
 
 
 def _read(
-    name: str, data_dir: str | None, folder: str, wanted: Wanted
+    name: str, data_dir: str | None, folder: str, options: DataOptions
 ) -> tuple[Sequence[str], dict[str, _Read], collections.Counter[str]]:
     """Downloads and reads a data set; writes the pixels of its splits.
 
@@ -149,7 +151,7 @@ def _read(
         theirs["eval"] = other
     names = list(getattr(features["label"], "names", None) or []) if "label" in features else []
     label_names = [printable(label) for label in names] or [NO_LABEL]
-    kept = set(filters.numbers(f"tfds:{name}", label_names, wanted.classes))
+    kept = set(filters.numbers(f"tfds:{name}", label_names, options.classes))
     sizes, reads = collections.Counter[str](), {}
     for ours, split in theirs.items():
         # Not decoded: so that the same is done to pictures as everywhere; and in one order.
@@ -163,11 +165,13 @@ def _read(
         with open(pathlib.Path(folder) / ours, "wb") as file:
             for number, example in enumerate(tensorflow_datasets.as_numpy(dataset)):
                 label = int(example["label"]) if names else 0
-                if wanted.classes and label not in kept:
+                if options.classes and label not in kept:
                     continue
                 size: list[tuple[int, int]] = []
                 try:
-                    pixels, _ = image_files.decode(io.BytesIO(example["image"]), wanted.target, tell=size.append)
+                    pixels, _ = image_files.decode(
+                        io.BytesIO(example["image"]), wanted.target(options), tell=size.append
+                    )
                 except BadPicture as error:
                     bad.append((str(number), f"{error.what} ({error.found})"))
                     continue

@@ -18,7 +18,6 @@ UPRIGHT = 1  # of EXIF's orientations
 LAYERED = "PSD"  # Its further frames are layers: the first is the whole picture.
 # Pillow names these, and never decodes them itself: EPS is a program that Ghostscript would run.
 NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
-FITS = ("crop", "pad", "resize")
 
 
 class BadPicture(Exception):

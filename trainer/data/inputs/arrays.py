@@ -9,7 +9,7 @@ from trainer.data.formats import npy
 from trainer.data.formats.npy import BadArray
 from trainer.data.inputs.messages import ARRAY, brief, meaning, numbers_of, shape_of, shapes_of, wanted
 from trainer.data.inputs.types import Inputs
-from trainer.errors import DataError, HourglassError, UsageError, printable
+from trainer.errors import DataError, HourglassError, UsageError, option, printable
 
 
 def from_array(path: pathlib.Path, shape: tuple[int, ...]) -> Inputs:
@@ -56,11 +56,11 @@ def from_numbers(text: str, shape: tuple[int, ...]) -> Inputs:
     for number, row in enumerate(rows):
         if len(row) != np.prod(shape):
             raise UsageError(
-                f"--input={brief(text)}: row {number} has {numbers_of((len(row),))}",
+                f"{option('input', brief(text))}: row {number} has {numbers_of((len(row),))}",
                 found=f"an example of this run is {meaning(shape)}; nothing of that name exists either",
                 remedy=f"give {wanted(shape)}",
             )
-    return _inputs(_stored(np.array(rows).reshape(-1, *shape), shape, f"--input={brief(text)}", UsageError))
+    return _inputs(_stored(np.array(rows).reshape(-1, *shape), shape, option("input", brief(text)), UsageError))
 
 
 def _parse(row: str, text: str, shape: tuple[int, ...]) -> list[float]:
@@ -70,7 +70,7 @@ def _parse(row: str, text: str, shape: tuple[int, ...]) -> list[float]:
             numbers.append(float(word))
         except ValueError as error:
             raise UsageError(
-                f"--input={brief(text)} is neither a path nor numbers",
+                f"{option('input', brief(text))} is neither a path nor numbers",
                 found=f"nothing of that name exists, and '{brief(word.strip())}' is no number",
                 remedy=f"give {wanted(shape)}",
             ) from error

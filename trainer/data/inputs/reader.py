@@ -7,7 +7,7 @@ from trainer.data.inputs.arrays import from_array, from_numbers
 from trainer.data.inputs.images import MAX_PICTURES, from_folder, from_pictures
 from trainer.data.inputs.messages import ARRAY, brief, example, numbers_of, shapes_of, wanted
 from trainer.data.inputs.types import Inputs
-from trainer.errors import UsageError
+from trainer.errors import UsageError, option
 
 __all__ = ["MAX_PICTURES", "Inputs", "read"]
 
@@ -38,12 +38,15 @@ def read(text: str, shape: tuple[int, ...], fit: str = "crop") -> Inputs:
         return from_array(path, shape)
     if len(shape) == 1:
         raise UsageError(
-            f"--input={brief(text)} is no {ARRAY} file, and this run's examples are rows of {numbers_of(shape)}",
+            f"{option('input', brief(text))} is no {ARRAY} file,"
+            f" and this run's examples are rows of {numbers_of(shape)}",
             found="pictures are for runs whose data are pictures",
             remedy=f"give an {ARRAY} file of shape {shapes_of(shape)}, or {example(shape)}",
         )
     if path.is_dir():
         return from_folder(path, shape, fit)
     if not path.is_file():
-        raise UsageError(f"--input={brief(text)} is neither a file nor a folder", remedy=f"give {wanted(shape)}")
+        raise UsageError(
+            f"{option('input', brief(text))} is neither a file nor a folder", remedy=f"give {wanted(shape)}"
+        )
     return from_pictures([path], shape, fit)

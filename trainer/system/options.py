@@ -1,0 +1,141 @@
+"""Declares a package's options: name, default, kind, bounds, meaning and theme of each in one place.
+
+No absl, no NumPy and no TensorFlow. A package's options are a frozen dataclass, a subclass of `Options`, whose fields
+are made by `declare`. The kind of an option says what becomes of it in an existing run.
+"""
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+import unicodedata
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+from trainer.errors import UsageError, option
+
+MATHEMATICS = "mathematics"  # Decides what is computed. Stored in the run; a different value is refused.
+DURATION = "duration"  # How long to train. Stored; may grow.
+NUMERICS = "numerics"  # How it is computed: precision, XLA, threads. Stored; a change costs bit-identity.
+PRESENTATION = "presentation"  # What is written and kept, and what to do when things go wrong. Stored; may change.
+PLACE = "place"  # Where things are, and what to do now. Not stored.
+KINDS = (MATHEMATICS, DURATION, NUMERICS, PRESENTATION, PLACE)
+
+_KEY = "option"
+_HARMFUL = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, surrogates and line breaks
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option.
+
+    Attributes:
+      name: of the option, and of its field.
+      type: str, int, float, bool, or tuple.
+      default: as the dataclass has it.
+      kind: one of `KINDS`.
+      theme: the heading that it stands under in a list of options.
+      meaning: in a sentence.
+      choices: the values that it may have; empty: any.
+      low, high: the bounds of a number, both allowed.
+      is_common: whether most people want to know it.
+      is_column: whether it tells runs apart in a table of them, also where it has its default.
+      parse: a value as somebody gives it, text too -> the value.
+      separator: between the elements of a tuple, as text.
+    """
+
+    name: str
+    type: type
+    default: Any
+    kind: str
+    theme: str
+    meaning: str
+    choices: Sequence[str] = ()
+    low: float | None = None
+    high: float | None = None
+    is_common: bool = False
+    is_column: bool = False
+    parse: Callable[[Any], Any] | None = None
+    separator: str = ","
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether a run remembers it."""
+        return self.kind != PLACE
+
+    def as_text(self, value: Any) -> str:
+        """A value as it is typed; empty for None."""
+        if value is None:
+            return ""
+        if isinstance(value, tuple):
+            return self.separator.join(map(str, value))
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    def check(self, value: Any) -> None:
+        """Raises `UsageError` for a value that is out of bounds, unknown, no number, or no line of text."""
+        for element in value if isinstance(value, tuple) else (value,):
+            if isinstance(element, str) and any(unicodedata.category(letter) in _HARMFUL for letter in element):
+                what = f"{option(self.name)} holds a character that cannot be printed"
+                raise UsageError(what, remedy="give one line of text")
+            if isinstance(element, float) and not math.isfinite(element):
+                raise UsageError(f"{option(self.name, element)} is not a finite number", remedy="give a number")
+        if self.choices and value not in self.choices:
+            found = f"known: {', '.join(self.choices)}"
+            raise UsageError(f"{option(self.name, value)} is unknown", found=found, remedy="give one of them")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and not self._low <= value <= self._high:
+            found = f"expected a number from {self._low:g} to {self._high:g}"
+            raise UsageError(f"{option(self.name, value)} is out of bounds", found=found, remedy="give one of these")
+
+    @property
+    def _low(self) -> float:
+        return -math.inf if self.low is None else self.low
+
+    @property
+    def _high(self) -> float:
+        return math.inf if self.high is None else self.high
+
+
+def declare(default: Any, kind: str, theme: str, meaning: str, **more: Any) -> Any:
+    """Returns a dataclass field that is an option; `more` are the other attributes of `Option`."""
+    described = {"kind": kind, "theme": theme, "meaning": meaning, **more}
+    return dataclasses.field(default=default, metadata={_KEY: described})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of one package. Values are parsed and checked when an object is made.
+
+    Raises:
+      UsageError: a value cannot be meant.
+    """
+
+    def __post_init__(self) -> None:
+        for declared in options_of(type(self)):
+            value = getattr(self, declared.name)
+            if declared.parse is not None and value is not None:
+                value = declared.parse(value)
+                object.__setattr__(self, declared.name, value)
+            declared.check(value)
+
+
+def options_of(options: type[Options]) -> tuple[Option, ...]:
+    """The options that a class declares, in order."""
+    return _options_of(options)  # type: ignore[arg-type]
+
+
+@functools.cache
+def _options_of(options: Hashable) -> tuple[Option, ...]:
+    fields = dataclasses.fields(options)  # type: ignore[arg-type]
+    return tuple(
+        Option(name=field.name, type=_plain(field.type), default=field.default, **field.metadata[_KEY])
+        for field in fields
+    )
+
+
+def _plain(annotation: Any) -> type:
+    """The type of an annotation, without `| None` and without the types of elements."""
+    if isinstance(annotation, types.UnionType):
+        annotation = next(one for one in typing.get_args(annotation) if one is not types.NoneType)
+    return typing.get_origin(annotation) or annotation
