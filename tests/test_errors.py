@@ -55,7 +55,7 @@ def test_what_is_logged_calls_options_as_errors_do(caplog):
     with options_shown_as(as_keyword):
         log.warning(f"give another {option('run_dir')}")
     log.propagate = before
-    assert caplog.messages == ["give another run_dir="]
+    assert set(caplog.messages) == {"give another run_dir="}
 
 
 def test_a_value_that_somebody_gave_cannot_forge_an_option(tmp_path):

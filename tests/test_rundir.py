@@ -5,7 +5,8 @@ import pytest
 from trainer import config
 from trainer.errors import LockedError, StorageError, UsageError
 from trainer.runs import directory as rundir
-from trainer.runs.directory import RunDirectory, name_of
+from trainer.runs.directory import RunDirectory
+from trainer.runs.naming import name_of
 
 
 def parse(*arguments):
@@ -52,7 +53,7 @@ def test_the_lock_is_free_again_afterwards(tmp_path):
     for _ in range(2):
         with directory.locked():
             directory.write_flags(parse())
-            assert f"process {os.getpid()} on" in (directory / ".lock").read_text()
+            assert f"process {os.getpid()} on" in (directory.path / ".lock").read_text()
 
 
 def test_a_folder_in_which_nothing_came_to_be_is_removed(tmp_path):
@@ -119,8 +120,8 @@ def test_setting_aside_keeps_every_run_and_touches_nothing_else(tmp_path):
     with directory.locked():
         for content in ("first", "second"):
             (tmp_path / "result.json").write_text(content)
-            rundir.set_aside(directory.path)
-        assert rundir.set_aside(directory.path) is None
+            rundir.set_aside(directory)
+        assert rundir.set_aside(directory) is None
     assert (tmp_path / "thesis.tex").read_text() == "the owner's"
     kept = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("result.json")}
     assert kept == {"set_aside/run/result.json": "first", "set_aside/run-2/result.json": "second"}

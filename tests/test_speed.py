@@ -220,9 +220,7 @@ def test_the_gpu_check_shows_the_first_line_of_an_error_and_does_not_train_in_va
 
 
 def test_the_gpu_check_shows_what_has_ended_a_script(gpu_checked):
-    said = (
-        'Traceback (most recent call last):\n  File "x.py", line 1\n    f()\nValueError: no cuDNN\n\nin detail: none\n'
-    )
+    said = 'Traceback (most recent call last):\n  File "x.py", line 1\n    f()\nValueError: no cuDNN\n\ndetails: none\n'
     _, lines = gpu_checked(Trainings(error=said), "--only=float32")
     assert lines[0].endswith("  exit 1: ValueError: no cuDNN")
 

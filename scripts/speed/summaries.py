@@ -6,18 +6,22 @@ Flags as for training; without any: 5,000 grey pictures of 32x32, --hidden=100.
 """
 
 import contextlib
+import dataclasses
 import pathlib
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
 from trainer import config as configs
 from trainer.data.dataset import Data, Split
+from trainer.runs import builder, session
 from trainer.runs import run as runs
+from trainer.runs.builder import Objects
 from trainer.runs.data import load
 from trainer.runs.directory import RunDirectory
 from trainer.summaries.recorder import Recorder
@@ -37,14 +41,14 @@ def pictures() -> Data:
 RECORDED = {"log": None, "evaluate": "", "picture": None, "saved": None, "flush": None}
 
 
-def summaries(run: runs.Run, *, wanted: bool) -> tuple[float, float]:
+def summaries(objects: Objects, *, wanted: bool) -> tuple[float, float]:
     """Seconds from the end of the first call to the last checkpoint, and of these on what TensorBoard is given.
 
     Args:
-      run: to be trained.
+      objects: of the run to be trained.
       wanted: else none of it is done.
     """
-    block, save, began = run.block, run._save, []
+    block, save, began = objects.block, session.Session.save, []
     spent, ended = 0.0, 0.0
 
     def timed_block(*arguments: object) -> tf.Tensor:
@@ -54,9 +58,9 @@ def summaries(run: runs.Run, *, wanted: bool) -> tuple[float, float]:
             began.append(time.perf_counter())
         return reports
 
-    def timed_save(step: int, pending: loops.Pending) -> None:
+    def timed_save(run: session.Session, step: int, pending: loops.Pending) -> None:
         nonlocal ended
-        save(step, pending)
+        save(run, step, pending)
         ended = time.perf_counter()
 
     def timed(name: str) -> Callable:
@@ -72,15 +76,15 @@ def summaries(run: runs.Run, *, wanted: bool) -> tuple[float, float]:
 
         return call
 
-    methods = {name: getattr(Recorder, name) for name in RECORDED}
-    run.block, run._save, run._finish = timed_block, timed_save, lambda step: None
-    for name in RECORDED:
-        setattr(Recorder, name, timed(name))
-    try:
-        run.train()
-    finally:
-        for name, method in methods.items():
-            setattr(Recorder, name, method)
+    with contextlib.ExitStack() as stack:
+        patched = [(Recorder, name, timed(name)) for name in RECORDED]
+        for owner, name, replacement in [
+            *patched,
+            (session.Session, "save", timed_save),
+            (runs, "finish", lambda *arguments: None),
+        ]:
+            stack.enter_context(mock.patch.object(owner, name, replacement))
+        runs.train_objects(dataclasses.replace(objects, block=timed_block))
     return ended - began[0], spent
 
 
@@ -105,19 +109,19 @@ def compare(arguments: list[str]) -> None:
 
 
 def summaries_in(folder: str, arguments: list[str], *, wanted: bool) -> tuple[float, float]:
-    with made(folder, arguments) as run:
-        return summaries(run, wanted=wanted)
+    with made(folder, arguments) as objects:
+        return summaries(objects, wanted=wanted)
 
 
 @contextlib.contextmanager
-def made(folder: str, arguments: list[str]) -> Iterator[runs.Run]:
-    """A run in this folder, its floors known: they are computed once a data set, not again when a run goes on."""
+def made(folder: str, arguments: list[str]) -> Iterator[Objects]:
+    """A run's objects in this folder, its floors known: they are computed once a data set."""
     config, given = configs.parse([*arguments, f"--run_dir={folder}"])
     data = pictures()
     if "dataset" in given:
         data = load(config)
     directory = RunDirectory(config)
     with directory.locked():
-        run = runs.Run(config, data, directory)
-        run.floors.wait()
-        yield run
+        objects = builder.build(config, data, directory)
+        objects.baselines.wait()
+        yield objects

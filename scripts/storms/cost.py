@@ -4,6 +4,7 @@ Times are measured interleaved and told as medians; the machine should have noth
 """
 
 import contextlib
+import dataclasses
 import itertools
 import os
 import pathlib
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from unittest import mock
 
 import numpy as np
 from claims import Claim, table
@@ -34,17 +36,17 @@ def pictures(count: int) -> "datasets.Data":  # noqa: F821 - imported where Tens
 
 
 @contextlib.contextmanager
-def run_in(folder: pathlib.Path, *flags: str, data: object = None) -> Iterator["runs.Run"]:  # noqa: F821
+def run_in(folder: pathlib.Path, *flags: str, data: object = None) -> Iterator["builder.Objects"]:  # noqa: F821
     """A run's objects, under its lock; 1024 -> 100 -> 1024 with Adam: 2.5 MB a checkpoint."""
     from trainer import config as configs
-    from trainer.runs import run as runs
+    from trainer.runs import builder
     from trainer.runs.directory import RunDirectory
 
     config = configs.parse([f"--run_dir={folder}", "--hidden=100", f"--batch_size={BATCH}", *flags])[0]
     directory = RunDirectory(config)
     with directory.locked():
-        run = runs.Run(config, data or pictures(5_000), directory, None)
-        run.floors.wait()  # They are computed once a data set, not again when a run goes on.
+        run = builder.build(config, data or pictures(5_000), directory)
+        run.baselines.wait()  # They are computed once a data set, not again when a run goes on.
         yield run
 
 
@@ -76,7 +78,7 @@ def saves(folder: pathlib.Path, count: int) -> Claim:
     return Claim(f"a save of 2.5 MB costs at most {TIMES_A_BARE_SAVE} bare ones", ratio <= TIMES_A_BARE_SAVE, 1, detail)
 
 
-def _manifest(run: "runs.Run", step: int, **changes: object) -> "Manifest":  # noqa: F821
+def _manifest(run: "builder.Objects", step: int, **changes: object) -> "Manifest":  # noqa: F821
     from trainer.checkpoints.manifest import ERROR, Manifest
 
     values = {
@@ -98,13 +100,16 @@ def _manifest(run: "runs.Run", step: int, **changes: object) -> "Manifest":  # n
 def share(folder: pathlib.Path, steps: int) -> Claim:
     """The time that saving takes of a whole run at the default interval."""
     with run_in(folder / "run", f"--steps={steps}", "--export=none") as run:
-        spent, save = [], run._save
+        from trainer.runs.run import train_objects
+        from trainer.runs.session import Session
+
+        spent, save = [], Session.save
 
         def timed_save(*arguments: object) -> None:
             spent.append(timed(lambda: save(*arguments)))
 
-        run._save = timed_save
-        seconds = timed(run.train)
+        with mock.patch.object(Session, "save", timed_save):
+            seconds = timed(lambda: train_objects(run))
     part = sum(spent) / seconds
     detail = f"{part:.2%}: {len(spent)} saves, {sum(spent):.2f} s of {seconds:.0f} s"
     what = f"saving takes at most {SHARE_OF_A_RUN:.0%} of a run of a minute or more"
@@ -134,11 +139,11 @@ FLAGS = ("--steps=2000000", "--schedule=constant", "--checkpoint_every=500000", 
 def _prepare(folder: pathlib.Path, step: int) -> None:
     """A run that has come to this step, with a point in TensorBoard for every 250th part of the way."""
     from trainer.checkpoints.manager import Store
-    from trainer.summaries.recorder import Recorder
+    from trainer.summaries.recorder import Folders, Recorder
 
     with run_in(folder, *FLAGS) as run:
         recorder = Recorder(
-            *(folder, run.data, run.evaluator, run.floors),
+            *(Folders(folder / "train", folder / "eval", folder / "floor"), run.data, run.evaluator, run.baselines),
             total_steps=2,
             batch_size=1,
             next_step=0,
@@ -157,6 +162,8 @@ def _prepare(folder: pathlib.Path, step: int) -> None:
 
 def _resume(folder: pathlib.Path) -> float:
     """Seconds from the start of training to the first block of data in hand and everything restored."""
+    from trainer.runs.run import train_objects
+
     with run_in(folder, *FLAGS) as run:
 
         class Begun(Exception):
@@ -165,20 +172,21 @@ def _resume(folder: pathlib.Path) -> float:
         def first_block(*arguments: object) -> None:
             raise Begun
 
-        run.block = first_block
         began = time.perf_counter()
         with contextlib.suppress(Begun):
-            run.train()
+            train_objects(dataclasses.replace(run, block=first_block))
         return time.perf_counter() - began
 
 
 def bytes_by_data(folder: pathlib.Path) -> Claim:
     """A checkpoint's size with ten times the data."""
+    from trainer.runs.run import train_objects
+
     sizes = []
     for count in (500, 5_000):
         run_folder = folder / str(count)
         with run_in(run_folder, "--steps=3", "--export=none", data=pictures(count)) as run:
-            run.train()
+            train_objects(run)
         sizes.append(sum(path.stat().st_size for path in (run_folder / "checkpoints").glob("ckpt-3.[id]*")))
     detail = f"{sizes[0]:,} bytes with 500 pictures, {sizes[1]:,} with 5,000"
     return Claim("ten times the data add no byte to a checkpoint", sizes[0] == sizes[1], 1, detail)

@@ -6,8 +6,11 @@ It imports `runs` and everything below it, and no TensorFlow before all that can
 from collections.abc import Callable
 
 from trainer.commands.checkpoints import checkpoints
-from trainer.commands.infer import encode, evaluate, generate, reconstruct
+from trainer.commands.encode import encode
+from trainer.commands.evaluate import evaluate
+from trainer.commands.generate import generate
 from trainer.commands.inspect import inspect
+from trainer.commands.reconstruct import reconstruct
 from trainer.commands.serve import serve
 from trainer.commands.train import train
 from trainer.config import Config

@@ -4,14 +4,14 @@ from trainer.checkpoints import catalog, retention
 from trainer.config import Config
 from trainer.errors import DONE, CheckpointError, UsageError, option
 from trainer.runs import report
-from trainer.runs.directory import CHECKPOINTS, RunDirectory
+from trainer.runs.directory import RunDirectory
 from trainer.system.logs import log
 
 
 def checkpoints(config: Config, given: frozenset[str]) -> int:
     """Lists a run's checkpoints; with `--rollback`, makes an older one the newest. Listing changes nothing."""
     directory = RunDirectory(config)
-    folder = directory / CHECKPOINTS
+    folder = directory.checkpoints
     if not folder.is_dir():
         raise UsageError(
             f"there are no checkpoints in {directory.path}",

@@ -136,6 +136,15 @@ def _projection_error(
     return total / examples.size
 
 
+def stored_errors(path: pathlib.Path) -> dict[str, float]:
+    """The root mean squared errors in a file of `Background`'s, as "floor/<mean or pca>/<train or eval>"."""
+    stored = files.read_json(path) or {}
+    of_some = "train" in stored.get("key", {})  # Those on training examples are of some of them only.
+    splits = [(place, split) for place, split in enumerate(("train", "eval")) if not (of_some and split == "train")]
+    known = [(name, errors) for name in ("mean", "pca") if (errors := stored.get(name))]
+    return {f"floor/{name}/{split}": errors[place] ** 0.5 for place, split in splits for name, errors in known}
+
+
 class Background:
     """Computes the floors while training goes on, once started, and keeps them in a file for the next start.
 

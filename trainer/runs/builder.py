@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+import logging
 import math
 import pathlib
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,16 +16,96 @@ from trainer.compute import devices
 from trainer.config import Config
 from trainer.data.dataset import Data
 from trainer.evaluation import baselines
-from trainer.evaluation import evaluator as evaluation
+from trainer.evaluation.evaluator import Evaluator, make_evaluator
 from trainer.models import networks
 from trainer.models.autoencoder import Autoencoder
 from trainer.models.small_batch_matmul import with_skinny_products
+from trainer.runs import planning
+from trainer.runs.directory import RunDirectory
+from trainer.runs.provenance import Provenance
 from trainer.training import losses, pretraining, steps
 from trainer.training.noise import Noise
 from trainer.training.objective import Objective
 from trainer.training.plan import Plan
 
 EVALUATION_BATCH = 1_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Objects:
+    """What a run is made of.
+
+    Attributes:
+      config, data, directory: of the run.
+      device: that it computes on.
+      plan: how long, and what is due when.
+      provenance: what its result depends on.
+      last_look: numbers of the training examples that are evaluated in the end, ascending.
+      baselines: the floors, computed while it trains.
+      state: what is trained.
+      block: the compiled block of steps.
+      evaluator: looks at the network with the weights as they are.
+    """
+
+    config: Config
+    data: Data
+    directory: RunDirectory
+    device: devices.Device
+    plan: Plan
+    provenance: Provenance
+    last_look: np.ndarray
+    baselines: baselines.Background
+    state: steps.TrainState
+    block: steps.Block
+    evaluator: Evaluator
+
+    @property
+    def model(self) -> Autoencoder:
+        """The network."""
+        return self.state.model
+
+    @property
+    def block_of_data(self) -> tf.TensorSpec:
+        """What the block is called with."""
+        shape = self.plan.steps_per_block, self.config.training.batch_size, *self.data.shape
+        return tf.TensorSpec(shape, self.data.train.examples.dtype)
+
+
+def build(config: Config, data: Data, directory: RunDirectory) -> Objects:
+    """Builds all that a run is made of, under its lock; the network has its initial weights."""
+    tf.get_logger().setLevel(logging.ERROR)
+    keras.config.set_floatx("float32")  # Whatever a keras.json says: it would change the checkpoints' types.
+    place = device(config, directory.checkpoints)
+    if not directory.flags.exists():
+        directory.write_flags(config)  # First of all that a run writes: by it the folder is known as ours.
+    plan = planning.plan(config, data)
+    provenance = Provenance.of(config, data, place, plan.total_steps, directory)
+    last_look = planning.last_look(config, data, plan.total_steps)
+    floors = baselines.Background(
+        data.train.examples,
+        data.evaluation.examples,
+        code_size=config.model.hidden[-1],
+        scale=data.scale,
+        fingerprint=data.fingerprint,
+        cache=directory.baselines,
+        rows=last_look,
+        mean=training_mean(data).reshape(-1),
+    )
+    with tf.device(place.name):
+        trained = state(config, network(config, data, config.compute.precision))
+        return Objects(
+            config=config,
+            data=data,
+            directory=directory,
+            device=place,
+            plan=plan,
+            provenance=provenance,
+            last_look=last_look,
+            baselines=floors,
+            state=trained,
+            block=block(config, data, trained, plan, place),
+            evaluator=evaluator(config, data, trained.model, place),
+        )
 
 
 def device(config: Config, checkpoints: pathlib.Path) -> devices.Device:
@@ -157,9 +239,9 @@ def graph(config: Config, data: Data, state: steps.TrainState, plan: Plan) -> tf
     return steps.graph_of(step(config, data, state, plan), examples, state.model)
 
 
-def evaluator(config: Config, data: Data, model: Autoencoder, device: devices.Device) -> evaluation.Evaluator:
+def evaluator(config: Config, data: Data, model: Autoencoder, device: devices.Device) -> Evaluator:
     """What looks at the network with the weights as they are."""
-    return evaluation.make_evaluator(
+    return make_evaluator(
         model,
         objective(config, data),
         scale=data.scale,

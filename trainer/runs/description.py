@@ -152,9 +152,8 @@ def revision() -> str:
 
 def description(config: Config, data: Data, device: devices.Device, plan: Plan, model: Autoencoder) -> dict[str, str]:
     """What a run is, in words."""
-    kinds = [
-        word for word, wanted in (("variational", config.model.variational), ("tied", config.model.tied)) if wanted
-    ]
+    network = config.model
+    kinds = [word for word, is_so in (("variational", network.variational), ("tied", network.tied)) if is_so]
     weights = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return {
         "data": f"{data.name}: {len(data.train.examples):,} train, {len(data.evaluation.examples):,} eval,"
@@ -173,24 +172,18 @@ def _arithmetic(config: Config, device: devices.Device) -> str:
 
 def _task(config: Config) -> list[str]:
     """What is trained for, and how, in words."""
-    words = [config.training.loss]
-    if config.model.variational and config.training.beta != 1:
-        words.append(f"beta {config.training.beta:g}")
-    if config.training.noise != "none":
-        words.append(f"{config.training.noise} noise {config.training.noise_level:g}")
-    if config.training.shift:
-        words.append(f"shifts of {config.training.shift}")
-    if config.training.binarise:
+    options, words = config.training, [config.training.loss]
+    if config.model.variational and options.beta != 1:
+        words.append(f"beta {options.beta:g}")
+    if options.noise != "none":
+        words.append(f"{options.noise} noise {options.noise_level:g}")
+    if options.shift:
+        words.append(f"shifts of {options.shift}")
+    if options.binarise:
         words.append("binarised")
-    if config.training.sparsity:
-        words.append(f"sparsity {config.training.sparsity:g}")
+    if options.sparsity:
+        words.append(f"sparsity {options.sparsity:g}")
     if config.stage_ends:
-        words.append(
-            f"{len(config.stage_ends)} x {config.training.pretrain_steps:,} of them {config.training.pretrain}"
-        )
-    rate = f"{config.training.optimizer} {config.training.learning_rate:g} {config.training.schedule}"
-    return [
-        *words,
-        f"{rate}, warmed up {config.training.warmup:,}" if config.training.warmup else rate,
-        f"seed {config.training.seed}",
-    ]
+        words.append(f"{len(config.stage_ends)} x {options.pretrain_steps:,} of them {options.pretrain}")
+    rate = f"{options.optimizer} {options.learning_rate:g} {options.schedule}"
+    return [*words, f"{rate}, warmed up {options.warmup:,}" if options.warmup else rate, f"seed {options.seed}"]

@@ -1,9 +1,6 @@
 """A run's folder: its name, its lock, the flags it was started with. No TensorFlow."""
 
 import contextlib
-import fcntl
-import hashlib
-import json
 import os
 import pathlib
 import re
@@ -14,32 +11,64 @@ from typing import IO, Any
 
 from trainer import config as configs
 from trainer.config import Config
-from trainer.data.options import OWN_FILES
 from trainer.errors import LockedError, StorageError, UsageError, option, said, shown
-from trainer.system import files
-from trainer.system.options import MATHEMATICS
+from trainer.runs.naming import name_of
+from trainer.system import files, locks
 
 ROOT = pathlib.Path("runs")
-FLAGS_FILE = "flags.txt"
-RESULT_FILE = "result.json"
-LOG_FILE = "run.log"
 LOCK_FILE = ".lock"
-HISTORY_FILE = "history.txt"
-RUN_ID_FILE = "run_id"
-CHECKPOINTS = "checkpoints"
-RESTORING = ".restoring"  # stands while a mirror brings the run back
-SET_ASIDE = "set_aside"
-
-# All that a run makes, but for the lock. A folder may hold other things of its owner's.
-CONTENTS = (
-    *(FLAGS_FILE, RESULT_FILE, LOG_FILE, HISTORY_FILE, RUN_ID_FILE, RESTORING, "floors.json"),
-    *("train", "eval", "floor", CHECKPOINTS, "export"),
-    *configs.USING,
-)
 
 
-class RunDirectory:
-    """The folder of one run.
+class RunFiles:
+    """The paths of what a run makes: in its folder, or in a copy of it.
+
+    Attributes:
+      path: the folder.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        self.flags = path / "flags.txt"
+        self.run_id = path / "run_id"
+        self.history = path / "history.txt"
+        self.log = path / "run.log"
+        self.result = path / "result.json"
+        self.baselines = path / "floors.json"
+        self.restoring = path / ".restoring"  # stands while a mirror brings the run back
+        # Folders.
+        self.checkpoints = path / "checkpoints"
+        self.train, self.eval, self.baseline_curves = path / "train", path / "eval", path / "floor"
+        self.exports = path / "export"
+        self.set_aside = path / "set_aside"
+
+    @property
+    def before_checkpoints(self) -> tuple[pathlib.Path, ...]:
+        """What a checkpoint vouches for: a copy has it before the checkpoint."""
+        return self.flags, self.run_id, self.history, self.baselines, self.train, self.eval, self.baseline_curves
+
+    @property
+    def after_checkpoints(self) -> tuple[pathlib.Path, ...]:
+        """What follows from checkpoints: a copy has it after them."""
+        return self.exports, self.result
+
+    @property
+    def contents(self) -> tuple[pathlib.Path, ...]:
+        """All that a run makes, but for the lock. A folder may hold other things of its owner's."""
+        of_modes = (self.path / mode for mode in configs.USING)
+        rest = (self.log, self.restoring, *of_modes)
+        return *self.before_checkpoints, self.checkpoints, *self.after_checkpoints, *rest
+
+    def exported(self, step: int | str) -> pathlib.Path:
+        """The SavedModel of a step's weights."""
+        return self.exports / str(step)
+
+    def output(self, mode: str, step: int) -> pathlib.Path:
+        """The folder for what a mode makes of a step's weights."""
+        return self.path / mode / str(step)
+
+
+class RunDirectory(RunFiles):
+    """The folder of one run: its lock, its flags, its history.
 
     Attributes:
       path: the folder, absolute.
@@ -55,13 +84,10 @@ class RunDirectory:
                 remedy="give a folder on a disk, or mount the bucket and give the mount",
             )
         try:
-            self.path = (pathlib.Path(named).expanduser() if named else ROOT / name_of(config)).absolute()
+            super().__init__((pathlib.Path(named).expanduser() if named else ROOT / name_of(config)).absolute())
             self.root = self.path if named else ROOT.absolute()
         except (OSError, RuntimeError) as error:  # No such person; or the working folder is gone.
             raise UsageError(option("run_dir", named), found=str(error), remedy="give an absolute path") from error
-
-    def __truediv__(self, name: str) -> pathlib.Path:
-        return self.path / name
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -76,7 +102,7 @@ class RunDirectory:
         try:
             made = [path for path in (self.path, *self.path.parents) if not path.exists()]
             files.make_folder(self.path)
-            lock = (self / LOCK_FILE).open("a+b", buffering=0)
+            lock = (self.path / LOCK_FILE).open("a+b", buffering=0)
         except OSError as error:
             raise self._unusable(error) from error
         with lock:
@@ -87,14 +113,14 @@ class RunDirectory:
                 yield
             finally:
                 if made and [path.name for path in self.path.iterdir()] == [LOCK_FILE]:
-                    (self / LOCK_FILE).unlink()
+                    (self.path / LOCK_FILE).unlink()
                     with contextlib.suppress(OSError):  # Another run has come to be beside it.
                         for path in made:
                             path.rmdir()
 
     def _lock(self, lock: IO[bytes]) -> None:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.try_acquire(lock)
             lock.truncate(0)
             lock.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%F %T')}\n".encode())
             os.fsync(lock.fileno())
@@ -110,13 +136,13 @@ class RunDirectory:
 
     def _is_current(self, lock: IO[bytes]) -> bool:
         try:
-            return os.path.samestat(os.fstat(lock.fileno()), (self / LOCK_FILE).stat())
+            return os.path.samestat(os.fstat(lock.fileno()), (self.path / LOCK_FILE).stat())
         except FileNotFoundError:
             return False
 
     def _probe(self) -> None:
         """Does what a commit does: write, fsync, rename, fsync of the folder."""
-        probe = self / ".probe"
+        probe = self.path / ".probe"
         files.write(probe, "probe\n")
         probe.unlink()
 
@@ -133,10 +159,10 @@ class RunDirectory:
         Raises:
           UsageError: it does.
         """
-        found = [name for name in CONTENTS if name != LOG_FILE and (self / name).exists()]
-        if found and not (self / FLAGS_FILE).exists():
+        found = [path.name for path in self.contents if path != self.log and path.exists()]
+        if found and not self.flags.exists():
             raise UsageError(
-                f"{self.path} holds {', '.join(found)}, and no {FLAGS_FILE}",
+                f"{self.path} holds {', '.join(found)}, and no {self.flags.name}",
                 found="so these are not a run's of Hourglass, and would be overwritten",
                 remedy=f"give another {option('run_dir')}; {option('restart', True)} would move them into set_aside/",
             )
@@ -149,16 +175,15 @@ class RunDirectory:
         Raises:
           UsageError: a mathematical flag differs, or `flags.txt` cannot be read.
         """
-        path = self / FLAGS_FILE
-        if not path.exists():
+        if not self.flags.exists():
             return given
         try:
-            stored = configs.from_flagfile(path.read_text(encoding="utf-8-sig"))
+            stored = configs.from_flagfile(self.flags.read_text(encoding="utf-8-sig"))
         except (UsageError, UnicodeDecodeError, OSError) as error:
             if given.run.restart:
                 return given
             raise UsageError(
-                f"{path} cannot be read",
+                f"{self.flags} cannot be read",
                 found=said(error),
                 remedy=f"mend it, or {option('restart', True)} to begin again",
             ) from error
@@ -166,33 +191,32 @@ class RunDirectory:
 
     def reached(self) -> int:
         """The furthest step that the run's own papers know of, whatever has become of its checkpoints."""
-        steps = [step.removeprefix("step ").replace(",", "") for _, step, _ in self.history()]
-        result = files.read_json(self / RESULT_FILE) or {}
+        steps = [step.removeprefix("step ").replace(",", "") for _, step, _ in self.read_history()]
+        result = files.read_json(self.result) or {}
         return max((int(text) for text in (*steps, str(result.get("step", 0))) if text.isdecimal()), default=0)
 
     def write_flags(self, config: Config) -> None:
         """Writes `flags.txt`, a flagfile that repeats the run."""
         text = configs.to_flagfile(config)
-        path = self / FLAGS_FILE
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            files.write(path, text)
+        if not self.flags.exists() or self.flags.read_text(encoding="utf-8") != text:
+            files.write(self.flags, text)
 
     def remember(self, step: int, what: str) -> None:
         """Adds a line to the run's history: starts, stops, and whatever went otherwise than planned."""
-        with (self / HISTORY_FILE).open("a", encoding="utf-8") as file:
+        with self.history.open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%F %T%z')}\tstep {step:,}\t{shown(' '.join(what.split()))}\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def history(self) -> list[list[str]]:
+    def read_history(self) -> list[list[str]]:
         """[when, step, what] of each line, oldest first."""
-        path = self / HISTORY_FILE
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        exists = self.history.exists()
+        text = self.history.read_text(encoding="utf-8", errors="replace") if exists else ""
         return [line.split("\t") for line in text.splitlines() if line.count("\t") == 2]
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Marks the run as finished."""
-        files.write_json(self / RESULT_FILE, result)
+        files.write_json(self.result, result)
 
 
 def _owner(lock: IO[bytes]) -> str:
@@ -206,40 +230,14 @@ def _owner(lock: IO[bytes]) -> str:
     return "another process"
 
 
-def set_aside(run: pathlib.Path) -> pathlib.Path | None:
+def set_aside(run: RunFiles) -> pathlib.Path | None:
     """Moves the run so far into a sub-folder; None where there was none."""
-    contents = [run / name for name in CONTENTS if (run / name).exists()]
+    contents = [path for path in run.contents if path.exists()]
     if not contents:
         return None
-    (run / SET_ASIDE).mkdir(exist_ok=True)
-    target = files.unused(run / SET_ASIDE / "run")
+    run.set_aside.mkdir(exist_ok=True)
+    target = files.unused(run.set_aside / "run")
     target.mkdir()
     for path in contents:
         path.rename(target / path.name)
     return target
-
-
-def _data_name(config: Config) -> str:
-    """The data set; of a person's own data, what their folder or file is called too."""
-    if config.data.dataset not in OWN_FILES or config.data.data_dir is None:
-        return config.data.dataset.replace(":", "-").replace("/", "-")
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", pathlib.Path(config.data.data_dir).stem)
-    return f"{config.data.dataset}-{stem}" if stem.strip("._-") else config.data.dataset
-
-
-def name_of(config: Config) -> str:
-    """<dataset>-<model>-<hidden>, then 8 hex digits of the other mathematical flags if any is not its default."""
-    default = configs.defaults()
-    named = ("dataset", "model", "hidden")
-    others = {
-        name: config[name]
-        for name in sorted(configs.names(MATHEMATICS))
-        if name not in named and config[name] != default[name]
-    }
-    name = f"{_data_name(config)}-{config.model.model}-{'-'.join(map(str, config.model.hidden))}"
-    if len(name) > 100:
-        others["hidden"] = config.model.hidden
-        name = name[:100]
-    if not others:
-        return name
-    return f"{name}-{hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()[:8]}"

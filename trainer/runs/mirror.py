@@ -15,14 +15,10 @@ from trainer.checkpoints import catalog, retention
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.catalog import Entry
 from trainer.errors import CheckpointError, StorageError, UsageError, option, said
-from trainer.runs import directory
-from trainer.runs.directory import CHECKPOINTS, FLAGS_FILE, HISTORY_FILE, RESTORING, RESULT_FILE, RUN_ID_FILE
+from trainer.runs.directory import RunFiles
 from trainer.system import files
 from trainer.system.logs import log
 
-# In this order: what a checkpoint vouches for is there before it.
-BEFORE = (FLAGS_FILE, RUN_ID_FILE, HISTORY_FILE, "floors.json", "train", "eval", "floor")
-AFTER = ("export", RESULT_FILE)
 SMALL_BYTES = 1 << 16  # compared by content
 
 
@@ -47,20 +43,13 @@ class Mirror:
             raise StorageError(
                 f"{option('mirror_dir', root)} is not a folder", remedy="mount it or make it, then start again"
             )
-        self.path, self._run = folder / run.name, run
+        self.path = folder / run.name
+        self._copy, self._run = RunFiles(self.path), RunFiles(run)
         if self.path.resolve() == run.resolve() or run.resolve() in self.path.resolve().parents:
             raise UsageError(
                 f"{option('mirror_dir', root)} holds the run itself", remedy="give a folder on another disk"
             )
         self._failed = False
-
-    @property
-    def _here(self) -> pathlib.Path:
-        return self._run / CHECKPOINTS
-
-    @property
-    def _there(self) -> pathlib.Path:
-        return self.path / CHECKPOINTS
 
     def bring_back(self) -> int | None:
         """Restores the run from the copy, where the run is empty or gone, or has lost its newest checkpoints.
@@ -74,17 +63,17 @@ class Mirror:
           UsageError: it is the copy of another run.
           CheckpointError: nothing is left of the run, the copy has checkpoints, and none of them verifies.
         """
-        marker = self._run / RESTORING
-        is_new = not any((self._run / name).exists() for name in directory.CONTENTS)
-        if not (self.path / FLAGS_FILE).exists():
+        marker = self._run.restoring
+        is_new = not any(path.exists() for path in self._run.contents)
+        if not self._copy.flags.exists():
             return None
         if not is_new and not marker.exists():
             self.check()
-        known = catalog.entries(self._there, rehash=True)
+        known = catalog.entries(self._copy.checkpoints, rehash=True)
         sound = [entry for entry in known if entry.manifest]
         if is_new and known and not sound:
             raise CheckpointError(
-                f"no checkpoint in {self._there} can be used",
+                f"no checkpoint in {self._copy.checkpoints} can be used",
                 found="; ".join(entry.reason for entry in known),
                 remedy=f"bring back a sound copy, or leave {option('mirror_dir')} out to begin again",
             )
@@ -95,20 +84,22 @@ class Mirror:
 
     def _has_newer(self, sound: list[Entry]) -> bool:
         """Whether the copy has what the run has lost; not what was rolled back by hand."""
-        ours = [entry.step for entry in catalog.entries(self._here, rehash=True) if entry.manifest]
+        ours = [entry.step for entry in catalog.entries(self._run.checkpoints, rehash=True) if entry.manifest]
         newest = max(ours, default=-1)
-        return any(e.step > newest and not retention.was_rolled_back(self._here, e.step) for e in sound)
+        return any(e.step > newest and not retention.was_rolled_back(self._run.checkpoints, e.step) for e in sound)
 
     def _bring(self, sound: list[Entry], marker: pathlib.Path) -> None:
         marker.touch()
-        for entry in catalog.entries(self._here, rehash=True):
+        for entry in catalog.entries(self._run.checkpoints, rehash=True):
             if not entry.manifest:
-                log.warning(retention.set_aside(self._here, entry))
-        for name in (*BEFORE, *AFTER):
-            if (self.path / name).exists():
-                _copy_new(self.path / name, self._run / name)
+                log.warning(retention.set_aside(self._run.checkpoints, entry))
+        copied = (*self._copy.before_checkpoints, *self._copy.after_checkpoints)
+        ours = (*self._run.before_checkpoints, *self._run.after_checkpoints)
+        for source, target in zip(copied, ours, strict=True):
+            if source.exists():
+                _copy_new(source, target)
         for entry in reversed(sound):
-            target = self._here / entry.folder.relative_to(self._there)
+            target = self._run.checkpoints / entry.folder.relative_to(self._copy.checkpoints)
             files.make_folder(target)
             _copy_checkpoint(entry.folder, entry.step, target)
         marker.unlink()
@@ -119,31 +110,31 @@ class Mirror:
         Raises:
           UsageError: it is one.
         """
-        ours, theirs = (_text(folder / RUN_ID_FILE) for folder in (self._run, self.path))
+        ours, theirs = _text(self._run.run_id), _text(self._copy.run_id)
         if theirs and ours != theirs:
             raise UsageError(
                 f"{self.path} is the copy of another run",
                 found=f"run {theirs}, expected {ours or 'none yet'}",
-                remedy=f"move {self._run} away to go on with the copy, or give another {option('mirror_dir')}",
+                remedy=f"move {self._run.path} away to go on with the copy, or give another {option('mirror_dir')}",
             )
 
     def claim(self) -> None:
         """Makes it this run's copy, before anything is trained: from then on no other run may have it."""
         with self._telling():
             self.check()
-            if self._there.is_dir():
-                retention.sweep(self._there)  # Of a copy that was killed.
+            if self._copy.checkpoints.is_dir():
+                retention.sweep(self._copy.checkpoints)  # Of a copy that was killed.
             self._update()
 
     def set_aside(self) -> None:
         """Makes room for a run that begins again: file by file, since buckets do not rename folders."""
-        target = files.unused(self.path / directory.SET_ASIDE / "run")
-        for name in directory.CONTENTS:
-            for path in [*_files_in(self.path / name)]:
+        target = files.unused(self._copy.set_aside / "run")
+        for content in self._copy.contents:
+            for path in [*_files_in(content)]:
                 aside = target / path.relative_to(self.path)
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, aside)
-            shutil.rmtree(self.path / name, ignore_errors=True)
+            shutil.rmtree(content, ignore_errors=True)
 
     def update(self) -> bool:
         """Brings the copy up to date; where it cannot be written, training goes on: it is told, and tried again.
@@ -168,22 +159,22 @@ class Mirror:
 
     def _update(self) -> None:
         self.path.mkdir(exist_ok=True)
-        for name in BEFORE:
-            _copy_new(self._run / name, self.path / name)
-        self._there.mkdir(exist_ok=True)
-        wanted = catalog.committed(self._here)
+        for source, target in zip(self._run.before_checkpoints, self._copy.before_checkpoints, strict=True):
+            _copy_new(source, target)
+        self._copy.checkpoints.mkdir(exist_ok=True)
+        wanted = catalog.committed(self._run.checkpoints)
         failed = [error for step, place in wanted if (error := self._copied(step, place))]
         if wanted and not failed:
             self._remove_but(wanted)
-        for name in AFTER:
-            _copy_new(self._run / name, self.path / name)
+        for source, target in zip(self._run.after_checkpoints, self._copy.after_checkpoints, strict=True):
+            _copy_new(source, target)
         if failed:
             raise failed[0]
 
     def _copied(self, step: int, place: pathlib.Path) -> Exception | None:
         """Copies one checkpoint; one that cannot be copied does not keep the others from it."""
         try:
-            target = self._there / place.relative_to(self._here)
+            target = self._copy.checkpoints / place.relative_to(self._run.checkpoints)
             target.mkdir(exist_ok=True)
             _copy_checkpoint(place, step, target)
         except (OSError, ValueError, CheckpointError) as error:
@@ -192,13 +183,13 @@ class Mirror:
 
     def _remove_but(self, wanted: list[tuple[int, pathlib.Path]]) -> None:
         """Removes what the run has rotated away, now that all it has is in the copy."""
-        kept = {(step, place.relative_to(self._here)) for step, place in wanted}
+        kept = {(step, place.relative_to(self._run.checkpoints)) for step, place in wanted}
         newest = max(step for step, _ in kept)
-        for step, place in catalog.committed(self._there):
-            is_lost = step > newest and not retention.was_rolled_back(self._here, step)
-            if (step, place.relative_to(self._there)) not in kept and not is_lost:
+        for step, place in catalog.committed(self._copy.checkpoints):
+            is_lost = step > newest and not retention.was_rolled_back(self._run.checkpoints, step)
+            if (step, place.relative_to(self._copy.checkpoints)) not in kept and not is_lost:
                 manifests.delete(place, step)
-        for place in catalog.places(self._there):
+        for place in catalog.places(self._copy.checkpoints):
             manifests.write_state_file(place)
 
 

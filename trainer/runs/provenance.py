@@ -17,7 +17,7 @@ from trainer.compute.devices import Device
 from trainer.config import Config
 from trainer.data.dataset import Data
 from trainer.errors import DataError, UsageError, option
-from trainer.runs.directory import CHECKPOINTS, RUN_ID_FILE, RunDirectory
+from trainer.runs.directory import RunDirectory
 from trainer.system import files
 
 LIBRARIES = ("tensorflow", "keras", "numpy")
@@ -123,10 +123,10 @@ def _processor() -> str:
 
 
 def _run_id(directory: RunDirectory) -> str:
-    path = directory / RUN_ID_FILE
+    path = directory.run_id
     run_id = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
     if not re.fullmatch(r"[0-9a-f]{16}", run_id):  # The first start; or lost, but its checkpoints know.
-        newest = catalog.newest(directory / CHECKPOINTS)
+        newest = catalog.newest(directory.checkpoints)
         run_id = newest.run_id if newest else secrets.token_hex(8)
         files.write(path, run_id + "\n")
     return run_id

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.checkpoints.catalog import Entry
+from trainer.runs.directory import RunFiles
 
 
-def summary(result: Mapping[str, Any], directory: pathlib.Path, look: str) -> list[str]:
+def summary(result: Mapping[str, Any], directory: RunFiles, look: str) -> list[str]:
     """The lines of the closing table: errors beside their floors, time, and where things are.
 
     Args:
@@ -27,11 +28,11 @@ def summary(result: Mapping[str, Any], directory: pathlib.Path, look: str) -> li
     looked_at, count = result.get("train/examples", (0, 0))
     if looked_at < count:
         lines.append(f"train       of {looked_at:,} of the {count:,} examples, spread evenly")
-    lines.append(f"checkpoint  {directory / 'checkpoints'}/ckpt-{result['step']}")
+    lines.append(f"checkpoint  {directory.checkpoints}/ckpt-{result['step']}")
     if result["best"] not in (None, result["step"]):
-        lines.append(f"best        {directory / 'checkpoints/best'}/ckpt-{result['best']}: lower evaluation error")
+        lines.append(f"best        {directory.checkpoints}/best/ckpt-{result['best']}: lower evaluation error")
     if result["exported"] is not None:
-        lines.append(f"SavedModel  {directory / 'export'}/{result['exported']}")
+        lines.append(f"SavedModel  {directory.exported(result['exported'])}")
     return [*lines, f"look        {look}"]
 
 

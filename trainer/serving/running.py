@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import json
@@ -14,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from trainer.serving import addresses
-from trainer.system import files
+from trainer.system import files, locks
 
 INFO_FILES = ".tensorboard-info/pid-*.info"  # in the folder for temporary files: where every TensorBoard registers
 PATIENCE = 1.0  # seconds that one may take to answer
@@ -106,7 +105,7 @@ def _take(descriptor: int) -> str | None:
     """Takes the lock; or returns what the one that has it says."""
     for _ in range(ROUNDS):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.try_acquire(descriptor)
             os.ftruncate(descriptor, 0)
             return None
         except BlockingIOError:

@@ -73,6 +73,10 @@ class Writer:
         self.older: set[str] = set()
         self._folder, self._next_step, self._picture_steps = folder, next_step, picture_steps
         self._next_text: dict[str, int] = {}
+        # Of the file that is written now: which files are older, which tags are described, what a step looks like.
+        self._older: set[str] = set()
+        self._described: set[str] = set()
+        self._templates: dict[tuple[str, ...], Summary] = {}
         self._writer: tf.summary.SummaryWriter | None = None
         self._failed = False
         with self._dropping():
@@ -82,8 +86,7 @@ class Writer:
         files.make_folder(self._folder)
         self.older = event_files.continue_at(self._folder, self._next_step, lambda: _filter(self._picture_steps))
         self._older = {path.name for path in self._folder.glob(event_files.PATTERN)}
-        self._described: set[str] = set()
-        self._templates: dict[tuple[str, ...], Summary] = {}
+        self._described, self._templates = set(), {}
         return tf.summary.create_file_writer(str(self._folder), flush_millis=FLUSH_MILLISECONDS)
 
     @contextlib.contextmanager

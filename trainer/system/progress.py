@@ -30,6 +30,10 @@ class Clock:
         """Seconds that it has run."""
         return self._seconds + (self._now() - self._since if self._since is not None else 0.0)
 
+    def stop(self) -> None:
+        """Stands still for good."""
+        self._seconds, self._since = self.seconds, None
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Stands still within."""

@@ -1,7 +1,6 @@
 """Downloads published archives: aside, resumed after interruptions, verified, then renamed."""
 
 import contextlib
-import fcntl
 import http.client
 import os
 import pathlib
@@ -12,7 +11,7 @@ from typing import BinaryIO
 
 from trainer.data.builtin.archives import Archive, Mirror
 from trainer.errors import DataError, option
-from trainer.system import files
+from trainer.system import files, locks
 from trainer.system.progress import Meter, size
 
 CHUNK = 1 << 20
@@ -52,7 +51,7 @@ def _download(mirror: Mirror, folder: pathlib.Path, say: Callable[[str], None]) 
     """One mirror's archive, under its own name; what had arrived before an interruption is not fetched again."""
     part = folder / f"{mirror.archives[0].name}.part"
     with _removed_if_empty(part), open(part, "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # Two runs that start together download once.
+        locks.acquire(file)  # Two runs that start together download once.
         done = next((folder / a.name for a in mirror.archives if (folder / a.name).exists()), None)
         if done is not None:
             return done

@@ -7,7 +7,6 @@ A stored data set is a folder in the cache, named by what it was made from: the 
 import collections
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -22,7 +21,7 @@ from trainer.data.custom import wanted
 from trainer.data.dataset import Data, Known, Split, parts
 from trainer.data.options import DataOptions
 from trainer.errors import DataError, option
-from trainer.system import files
+from trainer.system import files, locks
 
 SCHEMA = 3
 ABOUT, LABELS, TOTAL = "about.json", "labels-{}.npy", "total.npy"
@@ -134,8 +133,7 @@ def stored(
 def _locked(folder: pathlib.Path) -> Iterator[None]:
     """Two runs that start together make it once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_name(f".{folder.name}.lock"), "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.held(folder.with_name(f".{folder.name}.lock")):
         yield
 
 

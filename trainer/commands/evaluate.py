@@ -1,0 +1,22 @@
+"""`--mode=evaluate`: how good a checkpoint is."""
+
+from trainer.commands.output import Output
+from trainer.config import Config
+from trainer.errors import DONE
+from trainer.evaluation import baselines
+from trainer.runs.loading import LoadedRun
+from trainer.system import files
+from trainer.system.logs import log
+
+
+def evaluate(config: Config, given: frozenset[str]) -> int:
+    """Measures a checkpoint on the data of its run; writes `evaluation.json`."""
+    run = LoadedRun(config, given)
+    output = Output(run)
+    data = run.data()
+    values = run.network().assess(data)
+    values |= baselines.stored_errors(run.directory.baselines)
+    for name, value in values.items():
+        log.info(f"{name:32} {value:.6g}")
+    output.write("evaluation.json", files.to_json({"step": run.entry.step, **values}))
+    return DONE

@@ -1,0 +1,53 @@
+"""Whether a run is finished, so that there is nothing left to do."""
+
+from typing import Any
+
+from trainer.checkpoints import catalog
+from trainer.config import Config
+from trainer.data.dataset import Data
+from trainer.errors import UsageError, option
+from trainer.runs import report
+from trainer.runs.directory import RunDirectory
+from trainer.serving.server import command
+from trainer.system import files
+from trainer.system.logs import log
+
+LONGER = f"a larger {option('steps')} or {option('epochs')}"
+
+
+def is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
+    """Whether there is nothing left to do; if so, says what the run has reached.
+
+    Raises:
+      UsageError: it has done more steps than it is asked for.
+    """
+    total_steps = config.total_steps(len(data.train.examples))
+    newest = catalog.newest(directory.checkpoints)
+    reached = newest.step if newest else 0
+    if reached > total_steps:
+        raise UsageError(
+            f"this run has done {reached:,} steps already, and is asked for {total_steps:,}",
+            remedy=f"give {LONGER} to go on, or {option('restart', True)} to begin again",
+        )
+    result = files.read_json(directory.result)
+    if newest is None or result is None or result.get("step") != total_steps or reached != total_steps:
+        return False
+    if newest.data != data.fingerprint or not _is_exported(directory, config, result):
+        return False  # The way through TensorFlow says what is wrong, or exports.
+    if not catalog.look(directory.checkpoints, reached, rehash=True).manifest:
+        return False
+    try:
+        lines = report.summary(result, directory, command(directory.root))
+    except (KeyError, TypeError, ValueError):
+        return False
+    log.info(f"finished already: {directory.path}; {LONGER} goes on, {option('restart', True)} begins again")
+    for line in lines:
+        log.info(line)
+    return True
+
+
+def _is_exported(directory: RunDirectory, config: Config, result: dict[str, Any]) -> bool:
+    if config.run.export == "none":
+        return True
+    exported = directory.exported(str(result.get("exported"))) / "saved_model.pb"
+    return result.get("export") == config.run.export and exported.exists()

@@ -1,0 +1,245 @@
+"""One stretch of a run's training: from where it goes on to its end, a signal, or a divergence."""
+
+import contextlib
+import time
+from collections.abc import Sequence
+
+import trainer
+from trainer import config as configs
+from trainer.checkpoints import catalog
+from trainer.checkpoints.manager import Store
+from trainer.checkpoints.manifest import Manifest
+from trainer.errors import DivergedError
+from trainer.runs import builder, description
+from trainer.runs.builder import Objects
+from trainer.runs.mirror import Mirror
+from trainer.runs.recovery import Recovery
+from trainer.serving.server import command
+from trainer.summaries.profiler import Profiler
+from trainer.summaries.recorder import Folders, Recorder
+from trainer.system import progress
+from trainer.system.logs import log
+from trainer.system.signals import Stop
+from trainer.training import loop, pipeline, steps
+
+
+class Session:
+    """Trains a run from its newest checkpoint, or from the start: what the loop asks of it.
+
+    To be made under the run's lock; closed when it is over.
+
+    Args:
+      objects: of the run.
+      store: its checkpoints.
+      mirror: its copy; None: there is none.
+      arguments: of the command line, to be shown.
+
+    Attributes:
+      objects, store, mirror: as given.
+      recorder: writes for TensorBoard.
+    """
+
+    def __init__(self, objects: Objects, store: Store, mirror: Mirror | None, arguments: Sequence[str]) -> None:
+        self.objects, self.store, self.mirror, self._arguments = objects, store, mirror, arguments
+        self._recovery = Recovery(objects, store)
+        self._restored = self._recovery.restore()
+        self._block = steps.compiled_ahead(objects.block, objects.block_of_data, objects.device.name)
+        objects.directory.write_flags(objects.config)  # Now that they are known to be this run's.
+        self._words = self._say_header()
+        self._profiler = Profiler(objects.directory.train, objects.plan.traced)
+        self._clock = progress.Clock(self._restored.seconds if self._restored else 0.0)
+        self.recorder = self._make_recorder()
+        self._describe()
+        self._remember_beginning()
+        if mirror:
+            mirror.claim()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far."""
+        return self._clock.seconds
+
+    def close(self) -> None:
+        """Closes the event files."""
+        self.recorder.close()
+
+    def train(self, stop: Stop) -> int:
+        """Trains; after a divergence, from the last checkpoint with a lower learning rate, if that is wanted.
+
+        Returns:
+          The steps done.
+        """
+        while True:
+            self._recovery.damp()
+            try:
+                return self._loop(stop)
+            except DivergedError as error:
+                self._roll_back(error)
+
+    def _loop(self, stop: Stop) -> int:
+        config, examples, restored = self.objects.config, self.objects.data.train.examples, self._restored
+        device, plan = self.objects.device, self.objects.plan
+        blocks = pipeline.blocks(
+            examples,
+            batch_size=config.training.batch_size,
+            steps_per_block=plan.steps_per_block,
+            seed=config.training.seed,
+            start_step=restored.step if restored else 0,
+            resident_on=device.name if device.holds(examples.nbytes) else None,
+        )
+        self._clock = progress.Clock(restored.seconds if restored else 0.0)
+        actions = loop.Actions(
+            begun=self._begun,
+            log=self.recorder.log,
+            evaluate=self.recorder.evaluate,
+            picture=self.recorder.picture,
+            profile=self._profiler.at,
+            is_sound=self.objects.state.is_sound,
+            save=self.save,
+            batch=self._batch,
+        )
+        with progress.Bar(plan.total_steps) as bar, contextlib.closing(self._profiler):
+            step = loop.train(
+                self._block,
+                blocks,
+                plan,
+                actions,
+                start_step=restored.step if restored else None,
+                pending=loop.Pending(restored.pending if restored else ()),
+                words=self.recorder.words(),
+                clock=self._clock,
+                bar=bar,
+                stop=stop,
+            )
+        self._clock.stop()
+        return step
+
+    def _roll_back(self, error: DivergedError) -> None:
+        """Goes back to a checkpoint, and cuts the event files back; or raises the error."""
+        due = self._recovery.due()
+        try:
+            self._restored, words = self._recovery.roll_back(error)
+        except DivergedError:
+            self.remember(due[0] if due else 0, f"diverged: {error.what}")
+            self.recorder.about.end(succeeded=False)
+            raise
+        self.recorder.close()
+        self.recorder = self._make_recorder()
+        self._describe()
+        self.remember(self._restored.step, words)
+
+    # What the loop asks for.
+
+    def save(self, step: int, pending: loop.Pending) -> None:
+        """Saves a checkpoint, and brings the copy up to date."""
+        objects, recorder = self.objects, self.recorder
+        # Before the commit: every step that a checkpoint claims is in the event files, or known to be missing.
+        began = time.perf_counter()
+        recorder.flush()
+        if recorder.has_dropped:
+            self._recovery.dropped_points()
+        is_first = not catalog.committed(objects.directory.checkpoints)
+        self.store.save(self._manifest(step, pending))
+        seconds, saved = time.perf_counter() - began, catalog.newest(objects.directory.checkpoints)
+        recorder.saved(step, seconds, saved.bytes if saved else 0)
+        if is_first and step:
+            self.remember(step, "first checkpoint")
+        self.update_mirror()
+
+    def _manifest(self, step: int, pending: loop.Pending) -> Manifest:
+        provenance, examiner = self.objects.provenance, self.recorder.examiner
+        return Manifest(
+            run_id=provenance.run_id,
+            step=step,
+            flags=provenance.flags,
+            data=provenance.data,
+            numerics=provenance.numerics,
+            metrics=examiner.metrics,
+            changes=self._recovery.changes,
+            pending=pending.sums,
+            seconds=self._clock.seconds,
+            files={},
+            evaluated=examiner.evaluated,
+            rollbacks=self._recovery.rollbacks,
+            saved=time.strftime("%F %T%z"),
+        )
+
+    def _batch(self, step: int) -> str:
+        """Which examples a step was trained on, in words."""
+        options, count = self.objects.config.training, len(self.objects.data.train.examples)
+        size = options.batch_size
+        numbers = pipeline.batch(count, batch_size=size, seed=options.seed, step=step)
+        shown = ", ".join(map(str, numbers[:5])) + (", ..." if size > 5 else "")
+        return f"epoch {(step - 1) * size // count + 1:,}, examples {shown}"
+
+    def _begun(self) -> None:
+        """What takes time, and is not needed for the first step."""
+        objects = self.objects
+        objects.baselines.start()
+        self.recorder.about.graph(lambda: builder.graph(objects.config, objects.data, objects.state, objects.plan))
+
+    # What is told.
+
+    def remember(self, step: int, what: str) -> None:
+        """Adds a line to the run's history, and to TensorBoard's."""
+        with contextlib.suppress(OSError):
+            self.objects.directory.remember(step, what)
+            self.recorder.about.history(step, self.objects.directory.read_history())
+
+    def update_mirror(self) -> None:
+        """Brings the copy up to date, if there is one."""
+        if self.mirror:
+            self.recorder.flush()
+            self.mirror.update()
+
+    def _make_recorder(self) -> Recorder:
+        objects, restored = self.objects, self._restored
+        directory = objects.directory
+        return Recorder(
+            Folders(directory.train, directory.eval, directory.baseline_curves),
+            objects.data,
+            objects.evaluator,
+            objects.baselines,
+            total_steps=objects.plan.total_steps,
+            batch_size=objects.config.training.batch_size,
+            picture_steps=objects.plan.pictures,
+            last_look=objects.last_look,
+            next_step=restored.step + 1 if restored else 0,
+            metrics=self._recovery.metrics(restored) if restored else {},
+            evaluated=restored.evaluated if restored else None,
+        )
+
+    def _say_header(self) -> dict[str, str]:
+        objects, restored = self.objects, self._restored
+        lines = {
+            **description.description(objects.config, objects.data, objects.device, objects.plan, objects.model),
+            "run": f"{objects.directory.path}",
+            "look": command(objects.directory.root),
+        }
+        if restored:
+            lines["resumed"] = f"at step {restored.step:,}; {objects.provenance.claim(restored)}"
+        elif self._recovery.begun_with:
+            lines["weights"] = f"of {self._recovery.begun_with}"
+        log.info(f"Hourglass {trainer.__version__}")
+        for name, text in lines.items():
+            log.info(f"{name:12}{text}")
+        return lines
+
+    def _describe(self) -> None:
+        """What the run is, for TensorBoard."""
+        objects = self.objects
+        given = (objects.config, objects.data, objects.provenance, objects.evaluator.weights(), self._words)
+        self.recorder.about.begin(
+            f"{objects.directory.path.name} {objects.provenance.run_id[:4]}",
+            configs.columns(),
+            configs.row(objects.config, objects.plan.total_steps),
+            lambda: description.pages(*given, run=objects.directory.path, arguments=self._arguments),
+        )
+        self.recorder.begin()
+
+    def _remember_beginning(self) -> None:
+        begun_with = self._recovery.begun_with
+        if self._restored:
+            self.remember(self._restored.step, f"resumed; {self.objects.provenance.claim(self._restored)}")
+        else:
+            self.remember(0, f"started with the weights of {begun_with}" if begun_with else "started")
