@@ -12,11 +12,14 @@ import traceback
 
 import trainer
 from trainer import config as configs
-from trainer.errors import BUG, DONE, HourglassError, StorageError, as_flag, option, options_shown_as
+from trainer.errors import BUG, DONE, HourglassError, StorageError, UsageError, as_flag, option, options_shown_as
 from trainer.system import logs
 from trainer.system.signals import Terminated, hear_sigterm
 
 INTERRUPTED, TERMINATED = 130, 143
+ELSEWHERE = """error: Hourglass does not run on this system
+found: it needs the file locks of Linux; macOS has them too, and Windows has them in WSL2
+remedy: on Windows, install WSL2 and run Hourglass in it"""
 # What is printed instead of doing something.
 ANSWERS = {
     **dict.fromkeys(("--help", "-help", "-h"), configs.help_text),
@@ -27,6 +30,9 @@ ANSWERS = {
 
 def main(arguments: list[str]) -> int:
     """Runs Hourglass with command-line arguments, without the program's name; returns the exit code."""
+    if os.name != "posix":
+        print(ELSEWHERE, file=sys.stderr)
+        return UsageError.exit_code
     _open_closed_streams()
     for asked, answer in ANSWERS.items():
         if asked in arguments:

@@ -17,6 +17,7 @@ from trainer.data.formats import image_files
 from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
+from trainer.system import files
 
 
 def test_folders_are_labels_and_pictures_have_the_size_that_is_wanted(folder, tmp_path):
@@ -237,7 +238,7 @@ def test_a_picture_that_ends_its_process_costs_nothing_but_itself(folder, tmp_pa
     names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.*"))]
     names[9] = Deadly(names[9])
     path = tmp_path / "rows"
-    cache.reserve(path, 40 * 12)
+    files.reserve(path, 40 * 12)
     target = image_files.Target(2, 2, 3)
     jobs = [
         decode_pool.Job(str(folder), names[start : start + 4], target, str(path), start) for start in range(0, 40, 4)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainer.compute.options import ComputeOptions
 from trainer.errors import DeviceError, option
+from trainer.system import cores
 
 # Where XLA pays, by device and precision, for dense networks: microseconds a step with and without, on two cores with
 # AVX-512 and bfloat16 products, of which oneDNN has faster ones. Of a GPU nothing was measured.
@@ -83,7 +84,7 @@ def prepare(options: ComputeOptions, *, model: str) -> Device:
     if gpus:
         tf.config.set_visible_devices(gpus[:1], "GPU")  # One is used: no memory is taken on the others.
         tf.config.experimental.set_memory_growth(gpus[0], True)
-    threads = options.threads or _available_cores()
+    threads = options.threads or cores.available()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     # TensorFlow has it on by default; here float32 means float32.
@@ -119,10 +120,6 @@ def _tell_xla(flags: str) -> None:
     known = os.environ.get("XLA_FLAGS", "")
     if flags not in known:
         os.environ["XLA_FLAGS"] = f"{flags} {known}".strip()
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _describe(gpu: tf.config.PhysicalDevice) -> str:

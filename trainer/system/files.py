@@ -1,5 +1,6 @@
 """Files that survive: written aside, forced to the disk, renamed into place."""
 
+import errno
 import hashlib
 import json
 import os
@@ -63,6 +64,29 @@ def copy(source: pathlib.Path, target: pathlib.Path) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def reserve(path: pathlib.Path, num_bytes: int) -> None:
+    """Makes a file of so many bytes for which there is room, so that a full disk fails here, and not while writing.
+
+    Where the system cannot reserve room, the free room is looked at.
+
+    Raises:
+      OSError: there is no room.
+    """
+    with open(path, "wb") as file:
+        if not num_bytes:
+            return
+        if hasattr(os, "posix_fallocate"):  # Not on macOS.
+            try:
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # A file system that cannot do it.
+                    raise
+        if shutil.disk_usage(path.parent).free < num_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        file.truncate(num_bytes)
 
 
 def sha256(path: pathlib.Path) -> str:

@@ -14,6 +14,7 @@ from trainer.data.formats import npy
 from trainer.data.formats.npy import BadArray, Member
 from trainer.data.sources import Sources
 from trainer.errors import DataError, printable
+from trainer.system import files
 from trainer.system.progress import Meter
 
 IN_MEMORY_BYTES = 1 << 30  # Larger ones are copied into the cache, train and eval apart, and mapped from there.
@@ -247,18 +248,18 @@ def _copy(
 ) -> None:
     """Writes each target's rows of each part, in one pass over the file."""
     with contextlib.ExitStack() as stack:
-        files = []
+        opened = []
         for target, chosen in zip(targets, rows, strict=True):
             shape, dtype = parts[0].member.shape[1:], _stored_dtype(parts[0].member)
-            cache.reserve(target, sum(int(some.sum()) for some in chosen) * int(np.prod(shape)) * dtype.itemsize)
-            files.append(stack.enter_context(open(target, "r+b")))
+            files.reserve(target, sum(int(some.sum()) for some in chosen) * int(np.prod(shape)) * dtype.itemsize)
+            opened.append(stack.enter_context(open(target, "r+b")))
         total = sum(part.member.nbytes for part in parts)
         progress = stack.enter_context(Meter(path.name, total, sources.say, "copying"))
         for number, part in enumerate(parts):
             first = 0
             for values in part.member.chunks(cache.CHUNK_BYTES):
                 examples = _converted(path, part.key, values, first)
-                for file, chosen in zip(files, rows, strict=True):
+                for file, chosen in zip(opened, rows, strict=True):
                     file.write(np.ascontiguousarray(examples[chosen[number][first : first + len(values)]]).data)
                 first += len(values)
                 progress.advance(values.nbytes)

@@ -137,13 +137,6 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def reserve(path: pathlib.Path, num_bytes: int) -> None:
-    """Makes a file of so many bytes for which there is room: a full disk is told now, and not when they are written."""
-    with open(path, "wb") as file:
-        if num_bytes:
-            os.posix_fallocate(file.fileno(), 0, num_bytes)
-
-
 def mapped(path: pathlib.Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     """A file's numbers as an array, copied on write: TensorFlow shares no memory that may not be written."""
     if 0 in shape:

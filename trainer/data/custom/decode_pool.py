@@ -18,6 +18,7 @@ import numpy as np
 from trainer.data.formats import image_files
 from trainer.data.formats.image_files import BadPicture, Target
 from trainer.errors import said
+from trainer.system import cores
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
 MAX_FILE_BYTES = 1 << 30
@@ -53,14 +54,14 @@ class Report:
 
 def reports(jobs: Sequence[Job], count: int) -> Iterator[tuple[Job, Report]]:
     """What became of each job, as soon as it is known; of one that had to be divided, of its parts."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if count < FILES_FOR_ONE or cores == 1:
+    processes = cores.available()
+    if count < FILES_FOR_ONE or processes == 1:
         yield from ((job, run(job)) for job in jobs)
         return
     left, running = iter(jobs), dict[concurrent.futures.Future[Report], Job]()
     while True:
         try:
-            yield from _by_others(left, cores, running)
+            yield from _by_others(left, processes, running)
             return
         except BrokenProcessPool:  # A file has ended a process, one of these few jobs'.
             suspects = list(running.values())

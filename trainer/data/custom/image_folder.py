@@ -16,6 +16,7 @@ from trainer.data.custom import cache, decode_pool, locate, wanted
 from trainer.data.dataset import NO_LABEL, Data
 from trainer.data.sources import Sources
 from trainer.errors import DataError, printable, said
+from trainer.system import files
 from trainer.system.progress import Meter
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
@@ -202,7 +203,7 @@ def _make(
     jobs: list[decode_pool.Job] = []
     parts = [[name for name, last in zip(names, evaluates, strict=True) if last == which] for which in (False, True)]
     for split, part in zip(cache.SPLITS, parts, strict=True):
-        cache.reserve(folder / split, len(part) * int(np.prod(target.shape)))
+        files.reserve(folder / split, len(part) * int(np.prod(target.shape)))
         jobs += [
             decode_pool.Job(
                 str(root), part[start : start + decode_pool.FILES_A_JOB], target, str(folder / split), start

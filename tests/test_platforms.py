@@ -1,0 +1,75 @@
+"""Linux is what is tested; what macOS lacks is done without, and Windows is told of WSL2."""
+
+import ast
+import errno
+import os
+import pathlib
+import shutil
+import types
+
+import pytest
+
+import launch
+import trainer
+from trainer.system import cores, files
+
+PACKAGE = pathlib.Path(trainer.__file__).parent
+# Of Python's os and signal, what macOS does not have.
+LINUX_ONLY = {
+    *("copy_file_range", "eventfd", "fdatasync", "memfd_create", "pidfd_open", "posix_fadvise", "posix_fallocate"),
+    *("sched_getaffinity", "sched_setaffinity", "splice", "getrandom", "pidfd_send_signal", "O_DIRECT", "O_TMPFILE"),
+    *("sigtimedwait", "sigwaitinfo", "O_NOATIME", "O_PATH", "getxattr", "setxattr", "listxattr", "unshare"),
+}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_only_linux_has_is_asked_for_before_it_is_called(path):
+    tree = ast.parse(path.read_text())
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & LINUX_ONLY
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "hasattr"]
+    asked = {ast.literal_eval(call.args[1]) for call in calls}
+    assert used <= asked
+
+
+def test_room_is_reserved_where_the_system_cannot_do_it(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate")
+    files.reserve(tmp_path / "a", 5_000)
+    assert (tmp_path / "a").stat().st_size == 5_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=4_999))
+    with pytest.raises(OSError, match="No space left") as caught:
+        files.reserve(tmp_path / "b", 5_000)
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_room_is_reserved_on_a_file_system_that_cannot_do_it(number, tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    files.reserve(tmp_path / "a", 5_000)
+    assert (tmp_path / "a").stat().st_size == 5_000
+
+
+def test_all_cores_are_used_where_the_system_does_not_tell_which_are_allowed(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert cores.available() == 3
+
+
+def test_pictures_are_cached_and_trained_on_without_what_only_linux_has(folder, launch, monkeypatch):
+    for name in ("posix_fallocate", "sched_getaffinity"):
+        monkeypatch.delattr(os, name)
+    code, output, error = launch(
+        "--dataset=images", f"--data_dir={folder}", "--hidden=2", "--steps=3", "--batch_size=4", "--export=none"
+    )
+    assert (code, error) == (0, "")
+    assert "finished    3 steps" in output
+
+
+def test_windows_is_told_of_wsl2(capsys, monkeypatch):
+    monkeypatch.setattr(launch.os, "name", "nt")
+    assert launch.main(["--dataset=iris"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert "WSL2" in said[2]
