@@ -1,11 +1,12 @@
 """What several tests need: launching in this process, and reading back what was written."""
 
+import functools
 import os
-import pathlib
 import subprocess
 import sys
 
 import pytest
+from checkout import ROOT
 from own_data import COLOURS, save
 
 from trainer.errors import as_flag, options_shown_as
@@ -15,11 +16,21 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-ROOT = pathlib.Path(__file__).parent.parent
+
+WHOLE = "whole"  # the folder of tests that need processes of their own, or minutes
 
 
-@pytest.fixture(autouse=True, scope="session")
-def tensorflow_as_runs_want_it():
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help=f"the tests in {WHOLE}/ too: processes of their own, minutes")
+
+
+def pytest_ignore_collect(collection_path, config):
+    named = any(WHOLE in str(argument) for argument in config.args)
+    return True if collection_path.name == WHOLE and not config.getoption("--all") and not named else None
+
+
+@functools.cache
+def prepare_tensorflow():
     """Threads are settled once a process: before the first test that computes something."""
     from trainer.compute import devices
     from trainer.compute.options import ComputeOptions
@@ -27,12 +38,20 @@ def tensorflow_as_runs_want_it():
     devices.prepare(ComputeOptions(), model="dense")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
+def tensorflow_as_runs_want_it():
+    """Only where a test has imported TensorFlow, or one before it: most need none."""
+    if "tensorflow" in sys.modules:
+        prepare_tensorflow()
+
+
+@pytest.fixture(scope="session")
 def one_graph_a_network():
     """Tracing what the Graphs tab shows takes longer than these runs: of runs of the same flags it is done once."""
     from trainer import config
     from trainer.runs import builder
 
+    prepare_tensorflow()
     trace, traced = builder.graph, {}
 
     def graph(given, data, state, plan):
@@ -62,7 +81,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def launch(capfd):
+def launch(capfd, one_graph_a_network):
     """Launches in this process: launch("--steps=3") -> (exit code, stdout, stderr)."""
     import launch as program
 
@@ -95,33 +114,3 @@ def python():
         )
 
     return run
-
-
-def scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:
-    """{tag: {step: value}} of one TensorBoard run, as EventAccumulator reads it; a step twice is a failure."""
-    import tensorflow as tf
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
-    accumulator.Reload()
-    found: dict[str, dict[int, float]] = {}
-    for tag in accumulator.Tags()["tensors"]:
-        if accumulator.SummaryMetadata(tag).plugin_data.plugin_name != "scalars":
-            continue
-        points = accumulator.Tensors(tag)
-        found[tag] = {point.step: float(tf.make_ndarray(point.tensor_proto)) for point in points}
-        assert len(found[tag]) == len(points), f"{tag} has a step twice"
-    return found
-
-
-def pictures(folder: pathlib.Path, tag: str):
-    """{step: [H, W, C] uint8} of one TensorBoard run."""
-    import tensorflow as tf
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
-    accumulator.Reload()
-    found = {}
-    for point in accumulator.Tensors(tag):
-        found[point.step] = tf.io.decode_png(tf.make_ndarray(point.tensor_proto)[2]).numpy()
-    return found

@@ -5,16 +5,18 @@ import pytest
 from PIL import Image
 
 from trainer.data import datasets
+from trainer.data.limits import Limits
 from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 
+LIMITS = Limits()
 PIXELS = (np.arange(4_000) % 251).astype(np.uint8).reshape(50, 5, 16)
 COLOURS = {"cat": (200, 30, 10), "dog": (10, 30, 200)}
 
 
-def sources(tmp_path, data_dir, **wanted):
+def sources(tmp_path, data_dir, limits=LIMITS, **wanted):
     options = DataOptions(data_dir=str(data_dir), cache_dir=str(tmp_path / "cache"), **wanted)
-    return Sources(options, say=lambda words: None)
+    return Sources(options, say=lambda words: None, limits=limits)
 
 
 def load(tmp_path, name, data_dir, **wanted):

@@ -170,3 +170,33 @@ def read(reader, folder: pathlib.Path) -> dict:
     """What a reader that was opened just now sees."""
     with reader(folder) as opened:
         return opened.read()
+
+
+def scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:
+    """{tag: {step: value}} of one TensorBoard run, as EventAccumulator reads it; a step twice is a failure."""
+    import tensorflow as tf
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    found: dict[str, dict[int, float]] = {}
+    for tag in accumulator.Tags()["tensors"]:
+        if accumulator.SummaryMetadata(tag).plugin_data.plugin_name != "scalars":
+            continue
+        points = accumulator.Tensors(tag)
+        found[tag] = {point.step: float(tf.make_ndarray(point.tensor_proto)) for point in points}
+        assert len(found[tag]) == len(points), f"{tag} has a step twice"
+    return found
+
+
+def pictures(folder: pathlib.Path, tag: str):
+    """{step: [H, W, C] uint8} of one TensorBoard run."""
+    import tensorflow as tf
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    accumulator.Reload()
+    found = {}
+    for point in accumulator.Tensors(tag):
+        found[point.step] = tf.io.decode_png(tf.make_ndarray(point.tensor_proto)[2]).numpy()
+    return found

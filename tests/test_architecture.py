@@ -1,6 +1,7 @@
 """What holds of the source as a whole; import-linter holds the order of the layers."""
 
 import ast
+import configparser
 import pathlib
 import subprocess
 import sys
@@ -109,3 +110,15 @@ def test_the_finder_of_late_attributes_finds_one():
 
 def test_the_finder_of_imports_sees_those_inside_functions():
     assert "trainer.runs.run" in imports_of("trainer.runs.lifecycle")
+
+
+def test_every_folder_is_in_the_package():
+    config = configparser.ConfigParser()
+    config.read(PACKAGE.parent / "setup.cfg")
+    assert set(config["options"]["packages"].split()) == {*PACKAGES, "trainer.presets"}
+
+
+def test_checking_flags_and_data_imports_no_tensorflow():
+    code = "import sys, launch, trainer.commands; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert found.stdout.split() == ["False", "False"]

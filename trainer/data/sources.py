@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
 from trainer.data.builtin.archives import Mirror
+from trainer.data.limits import Limits
 from trainer.data.options import DataOptions
 from trainer.errors import DataError, UsageError, option
 
@@ -19,11 +20,13 @@ class Sources:
         ~/.keras/datasets); `data_url` the person's own address instead of the mirrors, which holds the files under
         their own names if it ends in /; `cache_dir` where decoded data are kept, or None for `KERAS_HOME`/hourglass.
       say: told about downloads, a line at a time.
+      limits: sizes from which on data are read otherwise.
       variant: what stands after the colon in the data set's name, if anything does.
     """
 
     options: DataOptions = dataclasses.field(default_factory=DataOptions)
     say: Callable[[str], None] = print
+    limits: Limits = dataclasses.field(default_factory=Limits)
     variant: str = ""
 
     @property

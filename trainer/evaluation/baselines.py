@@ -39,6 +39,7 @@ def compute(
     scale: float | np.ndarray,
     rows: np.ndarray | None = None,
     mean: np.ndarray | None = None,
+    max_products: float = MAX_PRODUCTS,
 ) -> Floors:
     """The floors of a code of `code_size` numbers.
 
@@ -51,10 +52,11 @@ def compute(
       scale: what stored values are divided by.
       rows: numbers of the training examples that the training error is of; None: of all.
       mean: of the training examples, [D] float64; None: it is computed.
+      max_products: of two numbers, for the covariance; of more examples some are taken, spread evenly.
     """
     if mean is None:
         mean = training_mean(train, scale)
-    fitted_on = _fitted_on(train)
+    fitted_on = _fitted_on(train, max_products)
     _, covariance = moments(fitted_on, scale, mean)
     # The total variance comes from the diagonal, so that it and the eigenvalues agree to the last digit.
     columns = len(mean)
@@ -76,10 +78,10 @@ def compute(
     return Floors(mean=mean_floor, pca=(pca_train, _projection_error(evaluation, mean, kept, scale)))
 
 
-def _fitted_on(train: np.ndarray) -> np.ndarray | Picked:
+def _fitted_on(train: np.ndarray, max_products: float) -> np.ndarray | Picked:
     """What the components are of: of so many examples that it would take minutes, some, spread evenly."""
     columns = math.prod(train.shape[1:])
-    most = int(MAX_PRODUCTS // columns**2)
+    most = int(max_products // columns**2)
     return (
         train
         if len(train) <= most or columns > MAX_COLUMNS

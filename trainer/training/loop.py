@@ -96,15 +96,15 @@ class Actions:
 class _Saver:
     """Saves when it is due; where the disk does not take it, again after a while, and not for ever."""
 
-    def __init__(self, plan: Plan, actions: Actions, start_step: int | None) -> None:
-        self._plan, self._actions = plan, actions
-        self._next = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
+    def __init__(self, plan: Plan, actions: Actions, start_step: int | None, now: Callable[[], float]) -> None:
+        self._plan, self._actions, self._now = plan, actions, now
+        self._next = now() + SECONDS_BETWEEN_CHECKPOINTS
         self._failures = 0
         self.saved_step = start_step
 
     def is_due(self, step: int) -> bool:
         """Whether to save now: at steps that the plan names, and when it is long ago."""
-        return (self._plan.is_scheduled(step) and not self._failures) or time.monotonic() > self._next
+        return (self._plan.is_scheduled(step) and not self._failures) or self._now() > self._next
 
     def save(self, step: int, pending: Pending, *, must: bool) -> None:
         """Saves, unless the last update has ruined the weights: a loss tells of those before it.
@@ -124,11 +124,11 @@ class _Saver:
             self._failures += 1
             if must or self._failures == FAILURES_IN_A_ROW:
                 raise
-            self._next = time.monotonic() + SECONDS_BEFORE_ANOTHER_TRY
+            self._next = self._now() + SECONDS_BEFORE_ANOTHER_TRY
             log.warning(f"{error.what} ({error.found}): training goes on, and it is tried again")
         else:
             self._failures, self.saved_step = 0, step
-            self._next = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
+            self._next = self._now() + SECONDS_BETWEEN_CHECKPOINTS
 
 
 def train(
@@ -143,6 +143,7 @@ def train(
     clock: progress.Clock,
     bar: progress.Bar,
     stop: Stop,
+    now: Callable[[], float] = time.monotonic,
 ) -> int:
     """Trains from a checkpoint, or from the beginning, to the end of the plan, or until it is told to stop.
 
@@ -153,6 +154,7 @@ def train(
       pending: losses of the steps done since the last logged one.
       words: the last evaluation's, for the person.
       clock: counts training, and nothing else.
+      now: seconds, by which checkpoints are saved when the last one is long ago.
 
     Returns:
       The steps done, for which a checkpoint has been saved.
@@ -162,7 +164,7 @@ def train(
       StorageError: checkpoints cannot be saved.
     """
     step, offset, data = start_step or 0, plan.steps_per_block, None
-    pace, saver = _Pace(), _Saver(plan, actions, start_step)
+    pace, saver = _Pace(), _Saver(plan, actions, start_step, now)
     if start_step is None:
         with clock.paused():
             words = actions.evaluate(0)

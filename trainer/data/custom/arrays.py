@@ -17,7 +17,6 @@ from trainer.errors import DataError, printable
 from trainer.system import files
 from trainer.system.progress import Meter
 
-IN_MEMORY_BYTES = 1 << 30  # Larger ones are copied into the cache, train and eval apart, and mapped from there.
 TRAIN_KEYS, EVALUATION_KEYS = ("x_train", npy.ONLY), ("x_test", "x_eval", "x_val")
 LABEL_KEYS = {"x_train": "y_train", "data": "labels", "x_test": "y_test", "x_eval": "y_eval", "x_val": "y_val"}
 MAX_LABEL_BYTES = 4_096
@@ -55,9 +54,9 @@ def array(sources: Sources) -> Data:
     """
     path = locate.file(sources.options.data_dir, "array", npy.SUFFIXES)
     try:
-        names = npy.names(path)
+        names = npy.names(path, sources.limits)
         keys = _keys(path, names)
-        members = {key: npy.member(path, key) for key in keys}
+        members = {key: npy.member(path, key, sources.limits) for key in keys}
         _check_kinds(path, members)
         of_labels = {key: LABEL_KEYS[key] for key in keys if LABEL_KEYS.get(key) in names}
         labels, label_names = _labels(path, members, of_labels)
@@ -66,7 +65,7 @@ def array(sources: Sources) -> Data:
             _Part(key, members[key], _evaluates(members[key].shape[0], number, len(keys), fraction), some)
             for number, (key, some) in enumerate(zip(keys, labels, strict=True))
         ]
-        large = sum(_stored_nbytes(part.member) for part in parts) > IN_MEMORY_BYTES
+        large = sum(_stored_nbytes(part.member) for part in parts) > sources.limits.in_memory_bytes
         data = (_stored if large else _in_memory)(path, parts, label_names, sources)
         ignored = [name for name in names if name not in (*keys, *of_labels.values())]
         notes = [f"left out, arrays that are not used: {', '.join(map(printable, ignored[:10]))}"] if ignored else []
@@ -257,7 +256,7 @@ def _copy(
         progress = stack.enter_context(Meter(path.name, total, sources.say, "copying"))
         for number, part in enumerate(parts):
             first = 0
-            for values in part.member.chunks(cache.CHUNK_BYTES):
+            for values in part.member.chunks(sources.limits.copied_bytes):
                 examples = _converted(path, part.key, values, first)
                 for file, chosen in zip(opened, rows, strict=True):
                     file.write(np.ascontiguousarray(examples[chosen[number][first : first + len(values)]]).data)

@@ -26,7 +26,6 @@ from trainer.system import files, locks
 SCHEMA = 3
 ABOUT, LABELS, TOTAL = "about.json", "labels-{}.npy", "total.npy"
 SPLITS = ("train", "eval")
-CHUNK_BYTES = 16 << 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

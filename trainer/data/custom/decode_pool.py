@@ -17,13 +17,12 @@ import numpy as np
 
 from trainer.data.formats import image_files
 from trainer.data.formats.image_files import BadPicture, Target
+from trainer.data.limits import Limits
 from trainer.errors import said
-from trainer.system import cores
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
 MAX_FILE_BYTES = 1 << 30
 JOBS_A_PROCESS = 4  # that wait for it
-FILES_A_JOB, FILES_FOR_ONE = 64, 256  # Fewer are decoded here: other processes take a while to start.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +51,10 @@ class Report:
     may_pass: bool = False
 
 
-def reports(jobs: Sequence[Job], count: int) -> Iterator[tuple[Job, Report]]:
+def reports(jobs: Sequence[Job], count: int, limits: Limits) -> Iterator[tuple[Job, Report]]:
     """What became of each job, as soon as it is known; of one that had to be divided, of its parts."""
-    processes = cores.available()
-    if count < FILES_FOR_ONE or processes == 1:
+    processes = limits.decoding_processes
+    if count < limits.files_for_one or processes == 1:
         yield from ((job, run(job)) for job in jobs)
         return
     left, running = iter(jobs), dict[concurrent.futures.Future[Report], Job]()

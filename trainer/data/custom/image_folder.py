@@ -201,18 +201,17 @@ def _make(
     numbers = {name: number for number, name in enumerate(label_names)}
     labels, bad, sizes, may_pass = [], [], collections.Counter[str](), False
     jobs: list[decode_pool.Job] = []
+    files_a_job = sources.limits.files_a_job
     parts = [[name for name, last in zip(names, evaluates, strict=True) if last == which] for which in (False, True)]
     for split, part in zip(cache.SPLITS, parts, strict=True):
         files.reserve(folder / split, len(part) * int(np.prod(target.shape)))
         jobs += [
-            decode_pool.Job(
-                str(root), part[start : start + decode_pool.FILES_A_JOB], target, str(folder / split), start
-            )
-            for start in range(0, len(part), decode_pool.FILES_A_JOB)
+            decode_pool.Job(str(root), part[start : start + files_a_job], target, str(folder / split), start)
+            for start in range(0, len(part), files_a_job)
         ]
     empty: dict[str, set[int]] = {str(folder / split): set() for split in cache.SPLITS}
     with Meter(f"{len(names):,} pictures", len(names), sources.say, "decoding", unit="pictures") as progress:
-        for job, report in decode_pool.reports(jobs, len(names)):
+        for job, report in decode_pool.reports(jobs, len(names), sources.limits):
             progress.advance(len(job.names))
             sizes += report.sizes
             may_pass |= report.may_pass

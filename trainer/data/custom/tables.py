@@ -21,7 +21,6 @@ from trainer.errors import DataError, UsageError, option, printable, said
 SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
 MAX_COLUMNS = 100_000
-MAX_ROW_CHARACTERS = 64 * MAX_COLUMNS
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 MISSING = frozenset(["?", "-", ".", "NA", "N/A", "NaN", "nan", "null", "None"])  # what stands for no number
 QUOTED = r'"[^"]*"'
@@ -42,7 +41,7 @@ def table(sources: Sources) -> Data:
       DataError: a row of another length, a cell that is no finite number (by row and column), no rows or no numbers.
     """
     path = locate.file(sources.options.data_dir, "table", SUFFIXES)
-    lines = _Lines(path)
+    lines = _Lines(path, sources.limits.row_characters)
     try:
         return _read(path, lines, sources)
     except UnicodeDecodeError as error:
@@ -56,10 +55,15 @@ def table(sources: Sources) -> Data:
 
 
 class _Lines:
-    """A file's rows; knows the number of the line that the last one ended with."""
+    """A file's rows; knows the number of the line that the last one ended with.
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self._path = path
+    Args:
+      path: of the file.
+      most: characters that a row may have.
+    """
+
+    def __init__(self, path: pathlib.Path, most: int) -> None:
+        self._path, self._most = path, most
         with open(path, "rb") as file:
             beginning = file.read(1 << 16)
         text = beginning.decode("utf-8-sig" if beginning.startswith(codecs.BOM_UTF8) else "utf-8", errors="replace")
@@ -81,10 +85,10 @@ class _Lines:
 
     def _bounded(self, file: IO[str]) -> Iterator[str]:
         """A file's lines, as long as those of one row are not too long together: they would be read into memory."""
-        while line := file.readline(MAX_ROW_CHARACTERS):
+        while line := file.readline(self._most):
             self._length += len(line)
-            if self._length >= MAX_ROW_CHARACTERS:
-                raise csv.Error(f"a row goes on for more than {MAX_ROW_CHARACTERS:,} characters")
+            if self._length >= self._most:
+                raise csv.Error(f"a row goes on for more than {self._most:,} characters")
             yield line
 
 

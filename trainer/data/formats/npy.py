@@ -12,14 +12,15 @@ from typing import IO, Any
 
 import numpy as np
 
+from trainer.data.limits import Limits
 from trainer.errors import printable, said
 
 SUFFIXES = (".npy", ".npz")
 ONLY = "data"  # what the array of an .npy file is called
-# Of an archive's member: what is larger and packed more tightly is a bomb; pictures do not shrink so far.
-BOMB_BYTES, BOMB_RATIO = 256 << 20, 200
-# Of an archive: its last records, with the longest comment; the list of its members.
-END_BYTES, MAX_DIRECTORY_BYTES = 65_557 + 76, 1 << 20
+# An archive's member that is large, and packed more tightly, is a bomb; pictures do not shrink so far.
+LIMITS = Limits()
+BOMB_RATIO = 200
+END_BYTES = 65_557 + 76  # of an archive: its last records, with the longest comment
 VERSIONS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -80,7 +81,7 @@ class Member:
                 yield np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
 
 
-def names(path: pathlib.Path) -> list[str]:
+def names(path: pathlib.Path, limits: Limits = LIMITS) -> list[str]:
     """Of the arrays in an .npy or .npz file.
 
     Raises:
@@ -88,11 +89,11 @@ def names(path: pathlib.Path) -> list[str]:
     """
     if path.suffix.lower() == ".npy":
         return [ONLY]
-    with _told(), _archive(path) as archive:
+    with _told(), _archive(path, limits) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
-def member(path: pathlib.Path, name: str) -> Member:
+def member(path: pathlib.Path, name: str, limits: Limits = LIMITS) -> Member:
     """One of them.
 
     Raises:
@@ -101,13 +102,13 @@ def member(path: pathlib.Path, name: str) -> Member:
     with _told():
         if path.suffix.lower() == ".npy":
             return dataclasses.replace(_member(lambda: open(path, "rb"), path.stat().st_size), path=path)
-        with _archive(path) as archive:
+        with _archive(path, limits) as archive:
             if f"{name}.npy" not in archive.namelist():
                 raise BadArray(f"it holds no {name}")
             info = archive.getinfo(f"{name}.npy")
-        if info.file_size > BOMB_BYTES and info.file_size > BOMB_RATIO * max(1, info.compress_size):
+        if info.file_size > limits.bomb_bytes and info.file_size > BOMB_RATIO * max(1, info.compress_size):
             raise BadArray(f"{printable(name)} has {info.compress_size:,} bytes that would become {info.file_size:,}")
-        return _member(lambda: _opened(path, info), info.file_size)
+        return _member(lambda: _opened(path, info, limits), info.file_size)
 
 
 @contextlib.contextmanager
@@ -122,7 +123,7 @@ def _told() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
+def _archive(path: pathlib.Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
     """An archive, if its directory is no larger than those of archives of arrays: zipfile reads all of it at once."""
     with open(path, "rb") as file:
         file.seek(max(0, file.seek(0, io.SEEK_END) - END_BYTES))
@@ -132,15 +133,15 @@ def _archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
     size = int.from_bytes(end[place + 12 : place + 16], "little") if place >= 0 else 0
     if place >= 76 and end[place - 20 : place - 16] == b"PK\6\7":  # Large archives have another record before that one.
         size = int.from_bytes(end[place - 36 : place - 28], "little")
-    if size > MAX_DIRECTORY_BYTES:
-        raise BadArray(f"its list of members has {size:,} bytes; at most {MAX_DIRECTORY_BYTES:,} are read")
+    if size > limits.directory_bytes:
+        raise BadArray(f"its list of members has {size:,} bytes; at most {limits.directory_bytes:,} are read")
     with zipfile.ZipFile(path) as archive:
         yield archive
 
 
 @contextlib.contextmanager
-def _opened(path: pathlib.Path, info: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-    with _archive(path) as archive, archive.open(info) as file:
+def _opened(path: pathlib.Path, info: zipfile.ZipInfo, limits: Limits) -> Iterator[IO[bytes]]:
+    with _archive(path, limits) as archive, archive.open(info) as file:
         yield file
 
 

@@ -17,7 +17,7 @@ MAX_PICTURES = 10_000  # of a folder
 MAX_NOTES = 10
 
 
-def from_folder(folder: pathlib.Path, shape: tuple[int, ...], fit: str) -> Inputs:
+def from_folder(folder: pathlib.Path, shape: tuple[int, ...], fit: str, max_pictures: int) -> Inputs:
     """All pictures in a folder, by their names."""
     formats = image_files.all_formats()
     suffixes = {suffix for suffix, name in Image.registered_extensions().items() if name in formats}
@@ -37,10 +37,10 @@ def from_folder(folder: pathlib.Path, shape: tuple[int, ...], fit: str) -> Input
             found=f"other files: {listed(others)}" if others else "",
             remedy="give a folder with PNG or JPEG files in it (its subfolders are not entered)",
         )
-    if len(pictures) > MAX_PICTURES:
+    if len(pictures) > max_pictures:
         raise UsageError(
             f"the folder {printable(folder)} holds {len(pictures):,} pictures",
-            found=f"{MAX_PICTURES:,} at a time are read",
+            found=f"{max_pictures:,} at a time are read",
             remedy=f"divide it, or give an {ARRAY} file",
         )
     inputs = from_pictures(pictures, shape, fit)

@@ -12,7 +12,7 @@ from trainer.errors import UsageError, option
 __all__ = ["MAX_PICTURES", "Inputs", "read"]
 
 
-def read(text: str, shape: tuple[int, ...], fit: str = "crop") -> Inputs:
+def read(text: str, shape: tuple[int, ...], fit: str = "crop", *, max_pictures: int = MAX_PICTURES) -> Inputs:
     """Reads what a person gave as `--input`: whatever exists under that name, otherwise numbers.
 
     A picture of another size is cropped around its middle and resized, or as `fit` says; `imaging.decode` tells what
@@ -23,11 +23,12 @@ def read(text: str, shape: tuple[int, ...], fit: str = "crop") -> Inputs:
         [H, W] or [N, H, W] too), or numbers such as `8,4,6,2;5,3,1,0`: rows of a table in their own units, or pictures
         in [0, 1], row by row with channels last.
       shape: of one example of the run: (H, W, C) of a picture, C being 1 or 3, or (D,) of a row.
-      fit: of pictures of other proportions, as in `imaging.Target`.
+      fit: of pictures of other proportions, as in `image_files.Target`.
+      max_pictures: of a folder.
 
     Raises:
       UsageError: neither a path nor as many numbers as an example has, in range; pictures for a table; a folder of
-        more than `MAX_PICTURES`.
+        more than `max_pictures`.
       DataError: what is there cannot be read, is damaged or too large, has another shape, or holds numbers that are
         not finite or, for pictures, not in [0, 1].
     """
@@ -44,7 +45,7 @@ def read(text: str, shape: tuple[int, ...], fit: str = "crop") -> Inputs:
             remedy=f"give an {ARRAY} file of shape {shapes_of(shape)}, or {example(shape)}",
         )
     if path.is_dir():
-        return from_folder(path, shape, fit)
+        return from_folder(path, shape, fit, max_pictures)
     if not path.is_file():
         raise UsageError(
             f"{option('input', brief(text))} is neither a file nor a folder", remedy=f"give {wanted(shape)}"

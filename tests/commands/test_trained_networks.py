@@ -15,7 +15,7 @@ from trainer.data.sources import Sources
 from trainer.runs import trained
 
 FLAGS = {
-    "digits": ("--hidden=9,2", "--steps=40", "--checkpoint_every=20", "--variational", "--noise=masking"),
+    "digits": ("--hidden=9,2", "--steps=40", "--checkpoint_every=20", "--variational", "--noise=masking", "--jit=off"),
     "iris": ("--dataset=iris", "--hidden=1", "--steps=20", "--batch_size=10", "--precision=mixed_bfloat16"),
     "conv": ("--model=conv", "--hidden=4,3", "--steps=3", "--loss=bernoulli"),
 }

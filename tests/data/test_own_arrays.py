@@ -9,10 +9,11 @@ import pytest
 from hostile import crafted
 from own_data import PIXELS, load, refused
 
-from trainer.data import datasets, describe, splits
-from trainer.data.custom import cache
-from trainer.data.formats import npy
+from trainer.data import describe, splits
+from trainer.data.limits import Limits
 from trainer.errors import DataError, UsageError
+
+SMALL = Limits(in_memory_bytes=100, copied_bytes=999)
 
 
 @pytest.mark.parametrize(
@@ -67,19 +68,16 @@ LARGE = {
 
 @pytest.mark.parametrize("wanted", [{}, {"eval_fraction": 0.0}, {"classes": ("2", "1")}], ids=str)
 @pytest.mark.parametrize("kind", LARGE)
-def test_an_array_too_large_for_memory_is_mapped_to_the_same(kind, wanted, tmp_path, monkeypatch):
+def test_an_array_too_large_for_memory_is_mapped_to_the_same(kind, wanted, tmp_path):
     suffix, arrays = LARGE[kind]
     path = tmp_path / f"a.{suffix}"
     np.save(path, arrays["data"]) if suffix == "npy" else np.savez_compressed(path, **arrays)
     if "classes" in wanted and len(arrays) == 1:
         assert "has no such class" in refused(UsageError, tmp_path, "array", path, **wanted)
-        monkeypatch.setattr(datasets.arrays, "IN_MEMORY_BYTES", 100)
-        assert "has no such class" in refused(UsageError, tmp_path, "array", path, **wanted)
+        assert "has no such class" in refused(UsageError, tmp_path, "array", path, limits=SMALL, **wanted)
         return
     in_memory = load(tmp_path, "array", path, **wanted)
-    monkeypatch.setattr(datasets.arrays, "IN_MEMORY_BYTES", 100)
-    monkeypatch.setattr(cache, "CHUNK_BYTES", 999)
-    mapped = load(tmp_path, "array", path, **wanted)
+    mapped = load(tmp_path, "array", path, limits=SMALL, **wanted)
     assert isinstance(mapped.train.examples, np.memmap)
     assert mapped.fingerprint == in_memory.fingerprint
     assert mapped.label_names == in_memory.label_names
@@ -96,11 +94,10 @@ def test_arrays_that_do_not_go_together_are_told(tmp_path):
         assert "do not go together" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
-def test_classes_that_leave_a_split_empty_are_told_whether_mapped_or_not(tmp_path, monkeypatch):
+def test_classes_that_leave_a_split_empty_are_told_whether_mapped_or_not(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=PIXELS, x_test=PIXELS[:1], y_train=np.arange(50) % 2, y_test=[2])
-    for limit in (1 << 30, 100):
-        monkeypatch.setattr(datasets.arrays, "IN_MEMORY_BYTES", limit)
-        words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", classes=("2",))
+    for limits in (Limits(), SMALL):
+        words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", limits=limits, classes=("2",))
         assert "0 to train on, 1 to evaluate" in words
 
 
@@ -149,24 +146,24 @@ def test_what_a_header_claims_is_not_allocated(tmp_path):
     assert "claims" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
-def test_an_archive_that_would_become_too_large_is_not_unpacked(tmp_path, monkeypatch):
+def test_an_archive_that_would_become_too_large_is_not_unpacked(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", data=np.zeros((1_000, 1_000), np.uint8))
-    monkeypatch.setattr(npy, "BOMB_BYTES", 1_000)
-    assert "would become 1,000,128" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", limits=Limits(bomb_bytes=1_000))
+    assert "would become 1,000,128" in words
 
 
-def test_an_archive_with_a_list_of_members_too_long_is_not_listed(tmp_path, monkeypatch):
+def test_an_archive_with_a_list_of_members_too_long_is_not_listed(tmp_path):
     (tmp_path / "a.npz").write_bytes(crafted.crowd(30))
     assert "holds no x_train" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
-    monkeypatch.setattr(npy, "MAX_DIRECTORY_BYTES", 30 * 57 - 1)
-    assert "its list of members has 1,710 bytes" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", limits=Limits(directory_bytes=30 * 57 - 1))
+    assert "its list of members has 1,710 bytes" in words
 
 
-def test_the_end_of_an_archive_is_where_zipfile_finds_it(tmp_path, monkeypatch):
+def test_the_end_of_an_archive_is_where_zipfile_finds_it(tmp_path):
     content = crafted.zipped({f"{number}.npy": b"" for number in range(30)})
     (tmp_path / "a.npz").write_bytes(content[:-6] + b"PK\5\6" + content[-2:])  # in the record's own field
-    monkeypatch.setattr(npy, "MAX_DIRECTORY_BYTES", 100)
-    assert "its list of members has" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", limits=Limits(directory_bytes=100))
+    assert "its list of members has" in words
 
 
 def test_arrays_of_any_name_and_labels_of_any_text_are_taken_and_what_is_not_used_is_told(tmp_path):

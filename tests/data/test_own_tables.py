@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from own_data import refused, table
 
-from trainer.data import datasets
+from trainer.data.limits import Limits
 from trainer.errors import DataError, UsageError
 
 
@@ -112,12 +112,12 @@ def test_what_is_wrong_in_a_table_is_named_by_its_line(text, words, tmp_path):
     assert len(str(caught.value).splitlines()) <= 3
 
 
-def test_a_row_that_goes_on_and_on_is_not_read_into_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets.tables, "MAX_ROW_CHARACTERS", 100)
-    assert len(table(tmp_path, "a,b\n" + "1,2\n" * 100).train.examples) == 100
+def test_a_row_that_goes_on_and_on_is_not_read_into_memory(tmp_path):
+    limits = Limits(row_characters=100)
+    assert len(table(tmp_path, "a,b\n" + "1,2\n" * 100, limits=limits).train.examples) == 100
     for row in ("1," * 60, '"\n",' * 60, '"' + "1\n" * 60):
         with pytest.raises(DataError, match="line 3 is no row of a table") as caught:
-            table(tmp_path, f"a,b\n1,2\n{row}\n")
+            table(tmp_path, f"a,b\n1,2\n{row}\n", limits=limits)
         assert "more than 100 characters" in str(caught.value)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from browser import chromium, look, needs_browser, see_picture, wait_until_served
-from conftest import pictures, scalars
+from readers import pictures, scalars
 
 from trainer.serving import addresses
 from trainer.serving.server import Server

@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
-from conftest import pictures as read_pictures
-from conftest import scalars
+from hparams_reader import session
+from readers import pictures as read_pictures
+from readers import scalars
 
 from trainer.config import columns
 from trainer.evaluation import statistics
@@ -210,22 +211,6 @@ def test_two_texts_never_share_a_step(tmp_path):
 
 
 # HParams.
-
-
-def session(folder):
-    """What TensorBoard's own code makes of the folder: experiment, flags, and status; None where there is none."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.plugins.hparams import metadata
-
-    accumulator = EventAccumulator(str(folder))
-    accumulator.Reload()
-    found = accumulator.PluginTagToContent("hparams")
-    end = found.get(metadata.SESSION_END_INFO_TAG)
-    return (
-        metadata.parse_experiment_plugin_data(found[metadata.EXPERIMENT_TAG]),
-        metadata.parse_session_start_info_plugin_data(found[metadata.SESSION_START_INFO_TAG]),
-        metadata.parse_session_end_info_plugin_data(end).status if end else None,
-    )
 
 
 FLAGS = {"dataset": "digits", "learning_rate": 0.5, "batch_size": 64, "brand_new": "7"}

@@ -19,6 +19,7 @@ class Fakes:
     """Counts steps instead of training; the loss of step s (from 1 on) is s, or as `losses` says."""
 
     def __init__(self, losses=None, on_step=None, ruined_at=(), scales=None, full_at=(), parts=None):
+        self.seconds = 0.0
         self.events, self.logged, self.saved, self.profiled, self.begun = [], {}, {}, [], []
         self.losses, self.on_step = losses or {}, on_step or (lambda step: None)
         self.step = 0
@@ -62,6 +63,7 @@ class Fakes:
                 clock=progress.Clock(),
                 bar=progress.Bar(10),
                 stop=stop,
+                now=lambda: self.seconds,
             )
 
     def evaluate(self, step):
@@ -215,10 +217,8 @@ def test_a_signal_ends_the_running_call_saves_and_returns(number):
     assert fakes.when("save") == [reached]
 
 
-def test_a_checkpoint_is_saved_when_five_minutes_have_passed(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
-    fakes = Fakes(on_step=lambda step: now.__setitem__(0, step * 100.0))
+def test_a_checkpoint_is_saved_when_five_minutes_have_passed():
+    fakes = Fakes(on_step=lambda step: setattr(fakes, "seconds", step * 100.0))
     fakes.run(total_steps=8, steps_per_block=1)
     assert fakes.when("save") == [4, 8]
 
@@ -247,23 +247,21 @@ def test_a_loss_scale_that_collapses_says_which_precision_to_use():
     assert fakes.when("save") == [5, 10]
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that a fake turns on by a second a step."""
-    now = [0.0]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
-    return lambda step: now.__setitem__(0, float(step))
+def a_second_a_step(**given):
+    """Fakes whose clock goes on by a second a step."""
+    fakes = Fakes(on_step=lambda step: setattr(fakes, "seconds", float(step)), **given)
+    return fakes
 
 
-def test_a_checkpoint_that_the_disk_does_not_take_is_tried_again_after_a_while(clock):
-    fakes = Fakes(on_step=clock, full_at=[10])
+def test_a_checkpoint_that_the_disk_does_not_take_is_tried_again_after_a_while():
+    fakes = a_second_a_step(full_at=[10])
     fakes.run(total_steps=100, steps_per_block=1, checkpoint_every=10)
     again = 10 + int(loop.SECONDS_BEFORE_ANOTHER_TRY) + 1
     assert fakes.when("save") == [again, *range((again // 10 + 1) * 10, 101, 10)]
 
 
-def test_a_disk_that_takes_nothing_several_times_ends_the_run(clock):
-    fakes = Fakes(on_step=clock, full_at=range(11, 1000))
+def test_a_disk_that_takes_nothing_several_times_ends_the_run():
+    fakes = a_second_a_step(full_at=range(11, 1000))
     with pytest.raises(StorageError):
         fakes.run(total_steps=1000, steps_per_block=1, checkpoint_every=10)
     assert fakes.when("save") == [10]

@@ -1,7 +1,6 @@
-import pathlib
-
 import pytest
 from absl import flags
+from checkout import ROOT
 
 from trainer import config
 from trainer.commands import MODES
@@ -20,7 +19,7 @@ from trainer.training.noise import NOISES
 from trainer.training.optimizers import OPTIMIZERS
 from trainer.training.options import TrainingOptions
 
-PRESETS = sorted((pathlib.Path(__file__).parent.parent / "flags").glob("*.flags"))
+PRESETS = sorted((ROOT / "flags").glob("*.flags"))
 
 
 def parse(*arguments):

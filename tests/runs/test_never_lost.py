@@ -9,7 +9,7 @@ import signal
 
 import numpy as np
 import pytest
-from conftest import scalars
+from readers import scalars
 from storms import digests
 
 from trainer.checkpoints import catalog

@@ -14,6 +14,7 @@ from trainer.data import datasets, splits
 from trainer.data.custom import cache, decode_pool
 from trainer.data.dataset import Data, Split
 from trainer.data.formats import image_files
+from trainer.data.limits import Limits
 from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
@@ -139,14 +140,11 @@ def test_bad_files_only_are_an_error_in_either_case(tmp_path):
         )
 
 
-def test_many_pictures_are_decoded_by_several_processes_to_the_same(folder, tmp_path, monkeypatch):
+def test_many_pictures_are_decoded_by_several_processes_to_the_same(folder, tmp_path):
     alone = load(tmp_path, "images", folder)
-    monkeypatch.setattr(decode_pool, "FILES_FOR_ONE", 1)
-    monkeypatch.setattr(decode_pool, "FILES_A_JOB", 2)  # More of them than wait at once.
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
-    together = datasets.load(
-        "images", Sources(DataOptions(data_dir=str(folder), cache_dir=str(tmp_path / "other")), say=print)
-    )
+    limits = Limits(files_for_one=1, files_a_job=2, processes=2)  # More jobs than wait at once.
+    options = DataOptions(data_dir=str(folder), cache_dir=str(tmp_path / "other"))
+    together = datasets.load("images", Sources(options, limits=limits))
     assert together.fingerprint == alone.fingerprint
     np.testing.assert_array_equal(together.train.labels, alone.train.labels)
 
@@ -232,9 +230,8 @@ class Deadly(str):
         return super().startswith(*arguments)
 
 
-def test_a_picture_that_ends_its_process_costs_nothing_but_itself(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(decode_pool, "FILES_FOR_ONE", 1)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
+def test_a_picture_that_ends_its_process_costs_nothing_but_itself(folder, tmp_path):
+    limits = Limits(files_for_one=1, processes=2)
     names = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*.*"))]
     names[9] = Deadly(names[9])
     path = tmp_path / "rows"
@@ -243,7 +240,7 @@ def test_a_picture_that_ends_its_process_costs_nothing_but_itself(folder, tmp_pa
     jobs = [
         decode_pool.Job(str(folder), names[start : start + 4], target, str(path), start) for start in range(0, 40, 4)
     ]
-    reports = [report for _, report in decode_pool.reports(jobs, 40)]
+    reports = [report for _, report in decode_pool.reports(jobs, 40, limits)]
     assert [bad for report in reports for bad in report.bad] == [(9, "ends the process that decodes it")]
     assert any(report.may_pass for report in reports)
     rows = np.fromfile(path, np.uint8).reshape(40, 2, 2, 3)[:, 0, 0]

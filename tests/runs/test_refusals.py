@@ -1,0 +1,142 @@
+"""What is wrong is said in three lines, with its exit code, and nothing is lost."""
+
+import errno
+import pathlib
+
+import pytest
+from trained import killed_after, raising
+
+from trainer.data import datasets
+
+
+def test_a_changed_mathematical_flag_is_refused_and_nothing_is_lost(finished, launch):
+    def times():
+        files = (path for path in finished.rglob("*") if path.name not in (".lock", "run.log") and path.is_file())
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    before = times()
+    code, _, error = launch(f"--run_dir={finished}", "--hidden=6", "--loss=sse")
+    assert code == 1
+    assert "--hidden: 5 -> 6; --loss: mse -> sse" in error
+    assert times() == before
+    assert "--loss: mse -> sse" in (finished / "run.log").read_text()
+
+
+def test_changed_data_are_refused(finished, tmp_path, launch, monkeypatch):
+    run = tmp_path / "run"
+    killed_after(finished, 30, run)
+
+    def changed(sources):
+        data = datasets.digits_iris.digits(sources)
+        return data.with_splits(data.evaluation, data.train)
+
+    monkeypatch.setitem(datasets.LOADERS, "digits", changed)
+    code, _, error = launch(f"--run_dir={run}")
+    assert code == 2
+    assert "fingerprint" in error
+
+
+def test_a_checkpoint_of_another_run_is_refused(finished, tmp_path, launch):
+    run = tmp_path / "run"
+    killed_after(finished, 30, run)
+    (run / "run_id").write_text("0123456789abcdef\n")
+    code, _, error = launch(f"--run_dir={run}")
+    assert code == 1
+    assert "written by another run" in error
+
+
+def test_divergence_is_exit_3_and_names_the_step(launch):
+    code, _, error = launch(
+        "--dataset=iris", "--hidden=2", "--steps=200", "--optimizer=sgd", "--learning_rate=1e6", "--run_dir=run"
+    )
+    assert code == 3
+    assert "the loss of step" in error
+    assert not list(pathlib.Path("run/checkpoints").glob("*.json"))
+
+
+def test_an_error_that_is_not_finite_at_the_end_is_no_success(launch):
+    arguments = ("--dataset=iris", "--hidden=1", "--optimizer=sgd", "--learning_rate=1e5", "--schedule=constant")
+    code, _, error = launch(*arguments, "--steps=2", "--jit=off", "--run_dir=run")
+    assert code == 3
+    assert "the evaluation error is inf" in error
+    assert not pathlib.Path("run/export").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--hiden=3",), 1),
+        (("--dataset=cifar",), 1),
+        (("--model=convolutional",), 1),
+        (("--mode=fly",), 1),
+        (("--classes=11",), 1),
+        (("--batch_size=5000",), 1),
+        (("--run_dir=gs://bucket/run",), 1),
+        (("--dataset=mnist", "--data_dir=absent"), 2),
+        (("--run_dir=/dev/null/run",), 6),
+        (("--run_dir=" + "a" * 300,), 6),
+        (("--dataset=mnist", "--data_dir=~nobody-of-this-name"), 2),
+        (("--help",), 0),
+    ],
+)
+def test_what_is_wrong_is_told_in_three_lines_and_leaves_nothing_behind(arguments, code, launch, tmp_path):
+    found, output, error = launch(*arguments)
+    assert found == code
+    if code:
+        assert error.startswith("error: ")
+        assert "remedy: " in error
+        assert len(error.strip().splitlines()) <= 3
+    else:
+        assert "--dataset" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gpu_that_is_not_there_is_exit_7(launch, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    code, _, error = launch("--device=gpu", "--run_dir=run")
+    assert code == 7
+    assert "--device=cpu" in error
+
+
+def test_a_full_disk_is_exit_6_wherever_it_shows_and_the_run_goes_on_afterwards(launch, monkeypatch, tmp_path):
+    import tensorflow as tf
+
+    arguments = ("--dataset=iris", "--hidden=2", "--steps=6", "--jit=off", "--run_dir=run")
+    for where, error in (
+        ("session.Recorder.log", tf.errors.ResourceExhaustedError(None, None, "x.v2; No space left on device")),
+        ("finish.export.export", OSError(errno.ENOSPC, "No space left on device")),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"trainer.runs.{where}", raising(error))
+            code, _, said = launch(*arguments)
+        assert code == 6
+        assert "No space left" in said
+    assert launch(*arguments)[0] == 0
+    assert (tmp_path / "run" / "export" / "6").exists()
+
+
+def test_a_device_out_of_memory_is_exit_7(launch, monkeypatch):
+    import tensorflow as tf
+
+    from trainer.runs.session import Session
+
+    error = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9,9]")
+    monkeypatch.setattr(Session, "train", raising(error))
+    code, _, said = launch("--dataset=iris", "--hidden=2", "--run_dir=run")
+    assert code == 7
+    assert "OOM when allocating" in said
+
+
+def test_a_bug_of_ours_is_exit_70_with_its_traceback_in_the_log(launch, monkeypatch):
+    from trainer.runs import run
+
+    monkeypatch.setattr(run, "train", raising(RuntimeError("surprise")))
+    code, _, error = launch("--run_dir=run")
+    assert code == 70
+    assert "RuntimeError: surprise" in error
+    assert "Traceback" not in error
+    assert "Traceback" in pathlib.Path("run/run.log").read_text()
+    for debug in ("--debug", "--debug=true"):
+        assert "Traceback" in launch("--run_dir=run", debug)[2]
