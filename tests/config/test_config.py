@@ -80,7 +80,10 @@ def test_options_are_checked_in_python_as_on_the_command_line():
 @pytest.mark.parametrize("name", [path.stem for path in PRESETS])
 def test_a_preset_is_its_flagfile(name):
     path = next(path for path in PRESETS if path.stem == name)
-    assert parse(f"--preset={name}", "--seed=3") == parse(f"--flagfile={path}", "--seed=3")
+    expected = parse(f"--flagfile={path}", "--seed=3")
+
+    assert parse(f"--preset={name}", "--seed=3") == expected
+    assert parse("--preset", name, "--seed=3") == expected
 
 
 def test_an_unknown_preset_lists_the_known_ones():

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import trainer
 from trainer.config.config import OPTIONS, Config
-from trainer.errors import UsageError
+from trainer.errors import UsageError, option
 
-PRESET = "--preset"
 SUFFIX = ".flags"
 
 
@@ -28,16 +27,26 @@ def presets() -> dict[str, pathlib.Path]:
 
 
 def with_presets(arguments: Sequence[str]) -> list[str]:
-    """Arguments with each `--preset=NAME` replaced by the flagfile of that name.
+    """Arguments with each `--preset=NAME` or `--preset NAME` replaced by the flagfile of that name.
 
     Raises:
       UsageError: there is no such preset.
     """
-    return [_preset(argument) if argument.startswith(f"{PRESET}=") else argument for argument in arguments]
+    left, replaced = list(arguments), []
+    while left:
+        argument = left.pop(0)
+        dashed, _, name = argument.partition("=")
+        if dashed in ("--preset", "-preset"):
+            replaced.append(_flagfile(name if name or not left else left.pop(0)))
+        else:
+            replaced.append(argument)
+    return replaced
 
 
-def _preset(argument: str) -> str:
-    known, name = presets(), argument.removeprefix(f"{PRESET}=")
+def _flagfile(name: str) -> str:
+    known = presets()
     if name not in known:
-        raise UsageError(f"{argument} is unknown", found=f"known: {', '.join(known)}", remedy="give one of them")
+        raise UsageError(
+            f"{option('preset', name)} is unknown", found=f"known: {', '.join(known)}", remedy="give one of them"
+        )
     return f"--flagfile={known[name]}"

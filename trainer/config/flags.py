@@ -81,7 +81,7 @@ def help_text(*, short: bool = False) -> str:
     common = [declared for declared in kept if declared.is_common]
     for theme, some in [("The common ones", common), *_by_theme(kept)]:
         lines += [f"{theme}:", *_described(some), ""]
-    extra = f"{flagfile.PRESET}=NAME reads one of the presets: {', '.join(flagfile.presets())}"
+    extra = f"--preset=NAME reads one of the presets: {', '.join(flagfile.presets())}"
     lines += [*textwrap.wrap(extra, WIDTH), "--flagfile=FILE reads flags from a file, one a line."]
     lines += ["--helpshort lists the common flags only; --version prints the version."]
     return "\n".join(lines) + "\n"
