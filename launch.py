@@ -23,7 +23,7 @@ remedy: on Windows, install WSL2 and run Hourglass in it"""
 # What is printed instead of doing something.
 ANSWERS = {
     **dict.fromkeys(("--help", "-help", "-h"), configs.help_text),
-    "--helpshort": lambda: configs.help_text(short=True),
+    **dict.fromkeys(("--helpshort", "-helpshort"), lambda: configs.help_text(short=True)),
     "--version": lambda: f"Hourglass {trainer.__version__}\n",
 }
 

@@ -1,9 +1,11 @@
 """What several tests need: launching in this process, and reading back what was written."""
 
 import functools
+import logging
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from checkout import ROOT
@@ -114,3 +116,54 @@ def python():
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def small_blocks(one_graph_a_network):
+    """Blocks of seven steps: these runs have several."""
+    from trainer.runs import planning
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "MAX_BLOCK_STEPS", 7)
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, small_blocks):
+    """An uninterrupted run with a checkpoint at every step."""
+    from trained import OFTEN
+
+    import launch
+
+    run = tmp_path_factory.mktemp("finished") / "run"
+    assert launch.main([*OFTEN, f"--run_dir={run}"]) == 0
+    return run
+
+
+@pytest.fixture(scope="session")
+def seen_of_finished(finished):
+    from trained import seen
+
+    return seen(finished)
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """Where every TensorBoard of this test registers, and nobody else's does."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / ".tensorboard-info"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def told():
+    """What is said, line by line."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    log = logging.getLogger("hourglass")
+    log.setLevel(logging.DEBUG)
+    log.addHandler(handler)
+    yield lines
+    log.removeHandler(handler)

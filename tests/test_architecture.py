@@ -26,12 +26,10 @@ def tree_of(name):
 
 
 def imports_of(name):
-    """The modules of ours that a module imports, at its top or later, but not those for type checkers only."""
+    """The modules of ours that a module imports: at its top, later, or for type checkers only."""
     found, todo = set(), [tree_of(name)]
     while todo:
         node = todo.pop()
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         if isinstance(node, ast.Import):

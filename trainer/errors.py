@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 
 DONE = 0
 BUG = 70  # EX_SOFTWARE of sysexits.h
-HARMFUL = r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"  # control characters, and what turns the direction around
-
 # Around the name of an option in a message, and between it and its value: characters that no text has.
 _OPEN, _VALUE, _CLOSE = "\ue000", "\ue001", "\ue002"
+# Control characters, and what turns the direction of text around.
+_HARMFUL = r"\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"
+_NO_TEXT = re.compile(f"[{_HARMFUL}{_OPEN}{_VALUE}{_CLOSE}\u2028\u2029\ud800-\udfff]")
 _OPTION = re.compile(f"{_OPEN}([^{_OPEN}{_VALUE}{_CLOSE}]*)(?:{_VALUE}([^{_OPEN}{_CLOSE}]*))?{_CLOSE}")
 
 OptionStyle = Callable[[str, str | None], str]
@@ -141,6 +142,11 @@ def said(error: Exception) -> str:
     return re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\].*$", "", text)
 
 
+def is_line(text: str) -> bool:
+    """Whether it is one line of text, which does nothing to a terminal and means nothing to `shown`."""
+    return _NO_TEXT.search(text) is None
+
+
 def printable(name: object) -> str:
     """Words in one line, with ? for what does something to a terminal or is no text: a file's name can be anything."""
     return re.sub(f"[{_OPEN}{_VALUE}{_CLOSE}]", "?", _one_line(name))
@@ -148,4 +154,4 @@ def printable(name: object) -> str:
 
 def _one_line(text: object) -> str:
     """As `printable`, of a message, which may name options."""
-    return re.sub(HARMFUL, "?", " ".join(str(text).encode(errors="replace").decode().split()))
+    return re.sub(f"[{_HARMFUL}]", "?", " ".join(str(text).encode(errors="replace").decode().split()))

@@ -17,12 +17,12 @@ FILES_A_TASK = 32
 def hourglass(folder: str) -> None:
     """As `--dataset=images` does for the first time."""
     from trainer.data import datasets
-    from trainer.data.options import Wanted
+    from trainer.data.options import DataOptions
     from trainer.data.sources import Sources
 
     with tempfile.TemporaryDirectory() as cache:
-        wanted = Wanted(image_size=(SIDE, SIDE))
-        datasets.load("images", Sources(folder, say=lambda words: None, wanted=wanted, cache_dir=cache))
+        options = DataOptions(dataset="images", data_dir=folder, image_size=(SIDE, SIDE), cache_dir=cache)
+        datasets.load("images", Sources(options, say=lambda words: None))
 
 
 def pillow(folder: str) -> None:

@@ -1,6 +1,7 @@
 """The modes that use a trained network, on what training has left behind."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -69,6 +70,19 @@ def test_encode_writes_the_codes_and_labels_of_both_splits(use, runs):
         np.testing.assert_array_equal(found[f"{name}_labels"], split.labels)
         assert found[f"{name}_log_variances"].shape == (len(split.labels), 2)
     assert tuple(found["label_names"]) == data.label_names
+
+
+def test_what_tensorflow_says_while_a_network_is_used_goes_to_the_log(use, runs, monkeypatch):
+    assess = trained.Trained.assess
+
+    def noisy(network, data):
+        os.write(2, b"I0000 a greeting\n")
+        return assess(network, data)
+
+    monkeypatch.setattr(trained.Trained, "assess", noisy)
+
+    assert "a greeting" not in use("iris", "evaluate")
+    assert "I0000 a greeting\n" in (runs / "iris" / "run.log").read_text()
 
 
 def test_evaluate_measures_what_training_has_measured(use, runs):

@@ -7,11 +7,13 @@ from trainer.commands import MODES
 from trainer.compute import devices
 from trainer.compute.options import PRECISIONS
 from trainer.config.flags import define
+from trainer.config.options import RunOptions
 from trainer.data import options as data_options
 from trainer.data.datasets import LOADERS
 from trainer.data.options import DataOptions
 from trainer.errors import UsageError
 from trainer.models.options import ModelOptions
+from trainer.summaries.options import SummaryOptions
 from trainer.system.options import KINDS
 from trainer.training import options as training_options
 from trainer.training.losses import LOSSES
@@ -65,8 +67,21 @@ def test_the_short_help_is_a_screenful_of_common_flags():
 
 def test_options_are_checked_in_python_as_on_the_command_line():
     assert ModelOptions(hidden=[9, "4"]).hidden == (9, 4)
+    assert ModelOptions(hidden=100).hidden == (100,)
+    assert ModelOptions(hidden="256,128,32").hidden == (256, 128, 32)
     assert DataOptions(image_size=48).image_size == (48, 48)
+    assert repr(TrainingOptions(beta=2).beta) == "2.0"
     for make in (
+        lambda: TrainingOptions(learning_rate="0.1"),
+        lambda: TrainingOptions(batch_size=2.5),
+        lambda: TrainingOptions(batch_size=None),
+        lambda: ModelOptions(variational="no"),
+        lambda: ModelOptions(hidden=None),
+        lambda: ModelOptions(hidden=[2.5]),
+        lambda: SummaryOptions(profile=5),
+        lambda: RunOptions(run_dir=""),
+        lambda: DataOptions(data_dir="\ue000hidden\ue0013\ue002"),
+        lambda: DataOptions(data_dir="\u202e"),
         lambda: TrainingOptions(noise="snow"),
         lambda: TrainingOptions(batch_size=0),
         lambda: TrainingOptions(learning_rate=float("nan")),
@@ -75,6 +90,15 @@ def test_options_are_checked_in_python_as_on_the_command_line():
     ):
         with pytest.raises(UsageError):
             make()
+
+
+@pytest.mark.parametrize(
+    "flag", ["--nodebug=3", "--norestart=x", "--debug=3", "--steps=x", "--run_dir=", "--init_from=", "--preset="]
+)
+def test_a_value_that_cannot_be_meant_is_an_error_of_three_lines(flag):
+    with pytest.raises(UsageError) as refused:
+        parse(flag)
+    assert "remedy: " in str(refused.value)
 
 
 @pytest.mark.parametrize("name", [path.stem for path in PRESETS])

@@ -3,13 +3,11 @@
 import base64
 import http.server
 import json
-import logging
 import os
 import signal
 import socket
 import stat
 import subprocess
-import tempfile
 import threading
 import types
 
@@ -19,28 +17,7 @@ from trainer.errors import UsageError
 from trainer.serving import addresses, running, server
 
 LOCAL = "127.0.0.1"
-
-
-@pytest.fixture(autouse=True)
-def registry(tmp_path, monkeypatch):
-    """Where every TensorBoard of this test registers, and nobody else's does."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folder = tmp_path / ".tensorboard-info"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def told():
-    """What is said, line by line."""
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())
-    log = logging.getLogger("hourglass")
-    log.setLevel(logging.DEBUG)
-    log.addHandler(handler)
-    yield lines
-    log.removeHandler(handler)
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 class Process:

@@ -1,5 +1,7 @@
 """The compiled block of steps, on a small table."""
 
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -124,6 +126,20 @@ def test_compiling_ahead_runs_no_step_and_traces_once(jit):
         assert ahead(examples, 0, STEPS).numpy().tobytes() == plain(examples, 0, STEPS).numpy().tobytes()
     assert contents(state) == contents(other)
     assert len(traced) == 1
+
+
+def test_what_is_compiled_ahead_can_be_waited_for_where_no_step_is_left():
+    compiling, finished = threading.Event(), []
+
+    def block(examples, first, last):
+        compiling.wait()
+        finished.append((first, last))
+
+    ahead = steps.compiled_ahead(block, tf.TensorSpec([1, 1, 2], tf.float32), "/CPU:0")
+    assert not finished
+    compiling.set()
+    ahead.wait()
+    assert finished == [(0, 0)]
 
 
 def test_a_step_of_sgd_is_the_gradient_computed_by_hand():

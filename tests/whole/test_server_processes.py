@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import os
 import signal
 import socket
@@ -24,28 +23,7 @@ from trainer.serving import running, server
 from trainer.summaries import writer as board
 
 LOCAL = "127.0.0.1"
-
-
-@pytest.fixture(autouse=True)
-def registry(tmp_path, monkeypatch):
-    """Where every TensorBoard of this test registers, and nobody else's does."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folder = tmp_path / ".tensorboard-info"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def told():
-    """What is said, line by line."""
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())
-    log = logging.getLogger("hourglass")
-    log.setLevel(logging.DEBUG)
-    log.addHandler(handler)
-    yield lines
-    log.removeHandler(handler)
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 def unused_port() -> int:

@@ -125,7 +125,7 @@ class Store:
         """Takes the weights, and nothing else, of a checkpoint of any run with the same network.
 
         Args:
-          source: see `shelves.find`.
+          source: see `catalog.find`.
           model: theirs and ours; a child of that name in both checkpoints.
 
         Returns:

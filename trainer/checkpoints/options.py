@@ -2,9 +2,8 @@
 
 import dataclasses
 
-from trainer.system.options import PRESENTATION, Options, declare
+from trainer.system.options import MAX_INTERVAL, PRESENTATION, Options, declare
 
-MAX_INTERVAL = 10**12
 CHECKPOINTS = "Checkpoints"  # theme
 
 

@@ -14,11 +14,11 @@ def encode(config: Config, given: frozenset[str]) -> int:
     run = LoadedRun(config, given)
     output = Output(run)
     data = run.data()
-    trained = run.network()
     arrays = {"label_names": np.array(data.label_names)}
-    for name, split in (("train", data.train), ("eval", data.evaluation)):
-        found = trained.encode(split.examples, data.scale if isinstance(data.scale, float) else 1.0)
-        arrays |= {f"{name}_{kind}": values for kind, values in found.items()} | {f"{name}_labels": split.labels}
+    with run.network() as trained:
+        for name, split in (("train", data.train), ("eval", data.evaluation)):
+            found = trained.encode(split.examples, data.scale if isinstance(data.scale, float) else 1.0)
+            arrays |= {f"{name}_{kind}": values for kind, values in found.items()} | {f"{name}_labels": split.labels}
     for name, values in arrays.items():
         log.info(f"{name:20}{' x '.join(map(str, values.shape))} {values.dtype}")
     output.write_arrays("codes.npz", arrays)

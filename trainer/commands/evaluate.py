@@ -14,7 +14,8 @@ def evaluate(config: Config, given: frozenset[str]) -> int:
     run = LoadedRun(config, given)
     output = Output(run)
     data = run.data()
-    values = run.network().assess(data)
+    with run.network() as trained:
+        values = trained.assess(data)
     values |= baselines.stored_errors(run.directory.baselines)
     for name, value in values.items():
         log.info(f"{name:32} {value:.6g}")

@@ -14,7 +14,8 @@ def generate(config: Config, given: frozenset[str]) -> int:
     run = LoadedRun(config, given)
     output = Output(run)
     codes = _codes(config.command.code, run.config.model.hidden[-1])
-    decoded = run.network().decode(codes)
+    with run.network() as trained:
+        decoded = trained.decode(codes)
     check_finite(decoded, option("code"))
     for code, row in list(zip(codes, decoded, strict=True))[:MOST_SAID]:
         if row.ndim == 1:

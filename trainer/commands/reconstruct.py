@@ -20,13 +20,13 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
         )
     run = LoadedRun(config, given)
     output = Output(run)
-    trained = run.network()
-    read = reader.read(config.command.input, trained.shape, run.config.data.fit)
-    for note in read.notes:
-        log.info(note)
-    originals = read.images
-    codes = trained.encode(originals)["codes"]
-    reconstructions = trained.decode(codes)
+    with run.network() as trained:
+        read = reader.read(config.command.input, trained.shape, run.config.data.fit)
+        for note in read.notes:
+            log.info(note)
+        originals = read.images
+        codes = trained.encode(originals)["codes"]
+        reconstructions = trained.decode(codes)
     check_finite(reconstructions, option("input"))
     errors = np.sqrt(np.square(originals - reconstructions, dtype=np.float64).reshape(len(originals), -1).mean(axis=1))
     for name, code, row, error in list(zip(read.names, codes, reconstructions, errors, strict=True))[:MOST_SAID]:
@@ -36,7 +36,7 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
         "reconstructions.npz",
         {"names": np.array(read.names), "codes": codes, "reconstructions": reconstructions, "rmse": errors},
     )
-    if len(trained.shape) == 3:
+    if originals.ndim == 4:
         from trainer.summaries import images
 
         output.write_pictures(read.names, reconstructions)

@@ -58,7 +58,7 @@ class Device:
         return self.kind == "gpu" and data_bytes <= RESIDENT_BYTES
 
     def has_skinny_products(self, batch_size: int) -> bool:
-        """Whether `models.products.skinny_product` is the faster one."""
+        """Whether `models.small_batch_matmul`'s product is the faster one."""
         return self.kind == "cpu" and self.jit and batch_size <= SKINNY_BATCH
 
 

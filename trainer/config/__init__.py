@@ -1,12 +1,14 @@
 """The options of all packages, composed to one `Config`: parsed from flags, checked, stored, compared.
 
-It imports the packages' `options`, `data` and `errors`, absl, and neither TensorFlow nor NumPy before data are there.
+It imports the packages' `options`, `models.networks`, `data`, `system`, `errors` and absl. Neither TensorFlow nor,
+before data are there, NumPy is imported.
 """
 
 from trainer.config.config import (
     OPTIONS,
     Config,
     adopt,
+    check_idle,
     columns,
     completed,
     defaults,
@@ -19,7 +21,6 @@ from trainer.config.config import (
 from trainer.config.flagfile import presets, to_flagfile
 from trainer.config.flags import from_flagfile, help_text, parse
 from trainer.config.options import USING
-from trainer.config.validation import check_idle
 
 __all__ = [
     "OPTIONS",

@@ -41,7 +41,7 @@ class Config:
         if self.training.loss == "auto":
             loss = default_loss(variational=self.model.variational)
             object.__setattr__(self, "training", dataclasses.replace(self.training, loss=loss))
-        validation.check(self)
+        validation.check(self.values())
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -109,6 +109,11 @@ def names(*kinds: str) -> tuple[str, ...]:
 def defaults() -> Config:
     """What a command line without flags means."""
     return Config()
+
+
+def check_idle(config: Config) -> None:
+    """Refuses options that do nothing; see `validation.check_idle`."""
+    validation.check_idle(config.values(), defaults().values(), config.data.loader)
 
 
 def default_loss(*, variational: bool) -> str:

@@ -26,15 +26,15 @@ def parse(arguments: Sequence[str]) -> tuple[Config, frozenset[str]]:
     define(flag_values)
     try:
         positional = flag_values(["launch.py", *flagfile.with_presets(arguments)])[1:]
-    except absl_flags.Error as error:
-        raise UsageError(str(error), remedy="python launch.py --help lists every flag") from error
     except UnicodeDecodeError as error:
         raise UsageError("the flagfile is not a text file", found=str(error), remedy="give a UTF-8 file") from error
+    except (absl_flags.Error, ValueError) as error:  # ValueError: absl's of --nodebug=3.
+        raise UsageError(str(error), remedy="python launch.py --help lists every flag") from error
     if positional:
         # `--tensorboard false` would silently mean true.
         raise UsageError(f"unexpected argument {positional[0]!r}", remedy="write flags as --name=value")
     given = {name: flag_values[name].value for name in flag_values if flag_values[name].present}
-    return Config.of({name: _value(OPTIONS[name], value) for name, value in given.items()}), frozenset(given)
+    return Config.of(given), frozenset(given)
 
 
 def from_flagfile(text: str) -> Config:
@@ -43,17 +43,14 @@ def from_flagfile(text: str) -> Config:
     return parse([line for line in lines if line and not line.startswith("#")])[0]
 
 
-def _value(declared: Option, value: Any) -> Any:
-    return tuple(value) if declared.type is tuple and isinstance(value, list) else value
-
-
 def define(flag_values: absl_flags.FlagValues) -> None:
     """Defines every option as a flag of absl's in `flag_values`."""
     for declared in OPTIONS.values():
-        _define(declared, declared.name, declared.meaning, flag_values)
+        _define(declared, flag_values)
 
 
-def _define(declared: Option, name: str, meaning: str, flag_values: absl_flags.FlagValues) -> None:
+def _define(declared: Option, flag_values: absl_flags.FlagValues) -> None:
+    name, meaning = declared.name, declared.meaning
     default: Any = declared.default
     where: Any = {"flag_values": flag_values}
     bounds: Any = {"lower_bound": declared.low, "upper_bound": declared.high}

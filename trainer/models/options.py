@@ -26,7 +26,7 @@ def widths(values: Any) -> tuple[int, ...]:
 
 def _width(text: Any) -> int:
     try:
-        width = int(text)
+        width = int(str(text))  # 2.5 is no width.
     except ValueError:
         width = 0
     if not 1 <= width <= MAX_WIDTH:

@@ -3,10 +3,12 @@
 It takes no lock and changes nothing that training has made: training may go on meanwhile.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from trainer.checkpoints import catalog, retention
@@ -80,14 +82,15 @@ class LoadedRun:
             remedy = f"give another {option('at_step')}, or leave it out"
             raise CheckpointError(error.what, found=error.found, remedy=remedy) from error
 
-    def network(self) -> "Trained":
-        """The network with the checkpoint's weights."""
+    @contextlib.contextmanager
+    def network(self) -> Iterator["Trained"]:
+        """The network with the checkpoint's weights; within, TensorFlow's own words go to the run's log."""
         run_log = self.directory.log  # It may be somebody else's.
         with logs.noise_to(run_log if os.access(run_log, os.W_OK) else pathlib.Path(os.devnull)):
             from trainer.runs import trained  # Seconds of TensorFlow: what can be wrong with flags comes before.
 
             log.info(f"network     {self.directory.path}, step {self.entry.step:,}")
-            return trained.Trained.load(self.config, self.entry)
+            yield trained.Trained.load(self.config, self.entry)
 
     def data(self) -> Data:
         """What the run was trained on.

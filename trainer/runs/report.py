@@ -4,7 +4,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.checkpoints.catalog import Entry
+from trainer.checkpoints import manifest as manifests
+from trainer.checkpoints.catalog import BEST, Entry
 from trainer.runs.directory import RunFiles
 
 
@@ -28,9 +29,10 @@ def summary(result: Mapping[str, Any], directory: RunFiles, look: str) -> list[s
     looked_at, count = result.get("train/examples", (0, 0))
     if looked_at < count:
         lines.append(f"train       of {looked_at:,} of the {count:,} examples, spread evenly")
-    lines.append(f"checkpoint  {directory.checkpoints}/ckpt-{result['step']}")
+    checkpoints = directory.checkpoints
+    lines.append(f"checkpoint  {checkpoints / manifests.name_of(result['step'])}")
     if result["best"] not in (None, result["step"]):
-        lines.append(f"best        {directory.checkpoints}/best/ckpt-{result['best']}: lower evaluation error")
+        lines.append(f"best        {checkpoints / BEST / manifests.name_of(result['best'])}: lower evaluation error")
     if result["exported"] is not None:
         lines.append(f"SavedModel  {directory.exported(result['exported'])}")
     return [*lines, f"look        {look}"]
@@ -40,7 +42,7 @@ def checkpoints(entries: Sequence[Entry], folder: pathlib.Path, *, rehashed: boo
     """A table of checkpoints, newest first.
 
     Args:
-      entries: as `shelves.catalog` has them; of one step there may be several, in different places.
+      entries: as `catalog.entries` has them; of one step there may be several, in different places.
       folder: the run's checkpoints.
       rehashed: all of their files was read again; else only looked for.
     """

@@ -12,6 +12,7 @@ from trainer.config import Config
 from trainer.data.dataset import Data
 from trainer.errors import DeviceError, HourglassError, StorageError, option, said
 from trainer.runs import builder
+from trainer.runs import session as sessions
 from trainer.runs.builder import Objects
 from trainer.runs.directory import RunDirectory
 from trainer.runs.finish import finish
@@ -78,8 +79,7 @@ def train_objects(objects: Objects, *, mirror: Mirror | None = None, arguments: 
             directory.checkpoints, objects.state.checkpoint(), keep=options.keep, keep_every=options.keep_every
         )
         stack.callback(store.close)
-        session = Session(objects, store, mirror, arguments)
-        stack.callback(session.close)
+        session = stack.enter_context(sessions.begun(objects, store, mirror, arguments))
         serving = config.serving
         server = start_server(directory.root, serving.host, serving.port) if serving.tensorboard else None
         ending = stack.enter_context(contextlib.ExitStack())

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import trainer
 from trainer import config as configs
@@ -23,41 +23,107 @@ from trainer.system.signals import Stop
 from trainer.training import loop, pipeline, steps
 
 
-class Session:
-    """Trains a run from its newest checkpoint, or from the start: what the loop asks of it.
+@contextlib.contextmanager
+def begun(objects: Objects, store: Store, mirror: Mirror | None, arguments: Sequence[str]) -> Iterator["Session"]:
+    """Restores a run, writes its flags, says what it is, and opens its event files; closes them in the end.
 
-    To be made under the run's lock; closed when it is over.
+    To be called under the run's lock.
 
     Args:
       objects: of the run.
       store: its checkpoints.
       mirror: its copy; None: there is none.
       arguments: of the command line, to be shown.
+    """
+    recovery = Recovery(objects, store)
+    restored = recovery.restore()
+    block = steps.compiled_ahead(objects.block, objects.block_of_data, objects.device.name)
+    with contextlib.ExitStack() as stack:
+        stack.callback(block.wait)
+        objects.directory.write_flags(objects.config)  # Now that they are known to be this run's.
+        words = _words(objects, restored, recovery.begun_with)
+        log.info(f"Hourglass {trainer.__version__}")
+        for name, text in words.items():
+            log.info(f"{name:12}{text}")
+        session = Session(
+            objects,
+            store,
+            mirror,
+            block=block,
+            recovery=recovery,
+            restored=restored,
+            words=words,
+            arguments=arguments,
+        )
+        stack.callback(session.close)
+        session.begin()
+        yield session
+
+
+def _words(objects: Objects, restored: Manifest | None, begun_with: str) -> dict[str, str]:
+    """What a run is, by name."""
+    words = {
+        **description.description(objects.config, objects.data, objects.device, objects.plan, objects.model),
+        "run": f"{objects.directory.path}",
+        "look": command(objects.directory.root),
+    }
+    if restored:
+        words["resumed"] = f"at step {restored.step:,}; {objects.provenance.claim(restored)}"
+    elif begun_with:
+        words["weights"] = f"of {begun_with}"
+    return words
+
+
+class Session:
+    """Trains a run from its newest checkpoint, or from the start: what the loop asks of it. See `begun`.
+
+    Args:
+      objects: of the run.
+      store: its checkpoints.
+      mirror: its copy; None: there is none.
+      block: trains some steps.
+      recovery: has restored the run.
+      restored: the manifest of the checkpoint that it goes on from; None: it begins.
+      words: what the run is, by name.
 
     Attributes:
       objects, store, mirror: as given.
       recorder: writes for TensorBoard.
     """
 
-    def __init__(self, objects: Objects, store: Store, mirror: Mirror | None, arguments: Sequence[str]) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        store: Store,
+        mirror: Mirror | None,
+        *,
+        block: steps.CompiledAhead,
+        recovery: Recovery,
+        restored: Manifest | None,
+        words: Mapping[str, str],
+        arguments: Sequence[str],
+    ) -> None:
         self.objects, self.store, self.mirror, self._arguments = objects, store, mirror, arguments
-        self._recovery = Recovery(objects, store)
-        self._restored = self._recovery.restore()
-        self._block = steps.compiled_ahead(objects.block, objects.block_of_data, objects.device.name)
-        objects.directory.write_flags(objects.config)  # Now that they are known to be this run's.
-        self._words = self._say_header()
+        self._block, self._recovery, self._restored, self._words = block, recovery, restored, words
         self._profiler = Profiler(objects.directory.train, objects.plan.traced)
-        self._clock = progress.Clock(self._restored.seconds if self._restored else 0.0)
+        self._clock = progress.Clock(restored.seconds if restored else 0.0)
         self.recorder = self._make_recorder()
-        self._describe()
-        self._remember_beginning()
-        if mirror:
-            mirror.claim()
 
     @property
     def seconds(self) -> float:
         """Seconds of training so far."""
         return self._clock.seconds
+
+    def begin(self) -> None:
+        """Tells TensorBoard, the history and the copy that the run begins, or goes on."""
+        self._describe()
+        begun_with = self._recovery.begun_with
+        if self._restored:
+            self.remember(self._restored.step, f"resumed; {self.objects.provenance.claim(self._restored)}")
+        else:
+            self.remember(0, f"started with the weights of {begun_with}" if begun_with else "started")
+        if self.mirror:
+            self.mirror.claim()
 
     def close(self) -> None:
         """Closes the event files."""
@@ -112,6 +178,7 @@ class Session:
                 stop=stop,
             )
         self._clock.stop()
+        self._block.wait()  # Where no step was left to do: weights may be changed from here on.
         return step
 
     def _roll_back(self, error: DivergedError) -> None:
@@ -209,22 +276,6 @@ class Session:
             evaluated=restored.evaluated if restored else None,
         )
 
-    def _say_header(self) -> dict[str, str]:
-        objects, restored = self.objects, self._restored
-        lines = {
-            **description.description(objects.config, objects.data, objects.device, objects.plan, objects.model),
-            "run": f"{objects.directory.path}",
-            "look": command(objects.directory.root),
-        }
-        if restored:
-            lines["resumed"] = f"at step {restored.step:,}; {objects.provenance.claim(restored)}"
-        elif self._recovery.begun_with:
-            lines["weights"] = f"of {self._recovery.begun_with}"
-        log.info(f"Hourglass {trainer.__version__}")
-        for name, text in lines.items():
-            log.info(f"{name:12}{text}")
-        return lines
-
     def _describe(self) -> None:
         """What the run is, for TensorBoard."""
         objects = self.objects
@@ -236,10 +287,3 @@ class Session:
             lambda: description.pages(*given, run=objects.directory.path, arguments=self._arguments),
         )
         self.recorder.begin()
-
-    def _remember_beginning(self) -> None:
-        begun_with = self._recovery.begun_with
-        if self._restored:
-            self.remember(self._restored.step, f"resumed; {self.objects.provenance.claim(self._restored)}")
-        else:
-            self.remember(0, f"started with the weights of {begun_with}" if begun_with else "started")

@@ -1,4 +1,4 @@
-"""Event files as files: mended when a run goes on, written record by record. What is in them is `tensorboard.py`'s."""
+"""Event files as files: mended when a run goes on, written record by record. What is in them is `writer`'s."""
 
 import contextlib
 import os

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainer.errors import UsageError, option
-from trainer.system.options import PLACE, PRESENTATION, Options, declare
+from trainer.system.options import MAX_INTERVAL, PLACE, PRESENTATION, Options, declare
 
-MAX_INTERVAL = 10**12
 MAX_TRACED = 1_000  # steps: a trace is kept in memory
 CURVES = "Curves and pictures"  # theme
 

@@ -1,4 +1,4 @@
-"""A scatter plot of two-dimensional codes, and the projector's sprite, drawn with Pillow.
+"""A scatter plot of two-dimensional codes, drawn with Pillow.
 
 Not with matplotlib: importing it takes a second and each plot a quarter of one, which is more than a short run may
 spend on all of TensorBoard together.

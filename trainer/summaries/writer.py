@@ -1,4 +1,4 @@
-"""The one module that speaks TensorBoard: it writes scalars, histograms, pictures, texts, a graph and a layout."""
+"""Writes scalars, histograms, pictures, texts, a graph and a layout as TensorBoard reads them."""
 
 import contextlib
 import io

@@ -7,13 +7,15 @@ are made by `declare`. The kind of an option says what becomes of it in an exist
 import dataclasses
 import functools
 import math
+import numbers
+import operator
+import os
 import types
 import typing
-import unicodedata
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from trainer.errors import UsageError, option
+from trainer.errors import UsageError, is_line, option
 
 MATHEMATICS = "mathematics"  # Decides what is computed. Stored in the run; a different value is refused.
 DURATION = "duration"  # How long to train. Stored; may grow.
@@ -21,9 +23,10 @@ NUMERICS = "numerics"  # How it is computed: precision, XLA, threads. Stored; a 
 PRESENTATION = "presentation"  # What is written and kept, and what to do when things go wrong. Stored; may change.
 PLACE = "place"  # Where things are, and what to do now. Not stored.
 KINDS = (MATHEMATICS, DURATION, NUMERICS, PRESENTATION, PLACE)
+MAX_INTERVAL = 10**12  # of steps
 
 _KEY = "option"
-_HARMFUL = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, surrogates and line breaks
+_EXPECTED = {bool: "True or False", int: "a whole number", float: "a number", str: "text", tuple: "some values"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,10 +75,51 @@ class Option:
             return self.separator.join(map(str, value))
         return str(value).lower() if isinstance(value, bool) else str(value)
 
-    def check(self, value: Any) -> None:
-        """Raises `UsageError` for a value that is out of bounds, unknown, no number, or no line of text."""
+    def value_of(self, given: Any) -> Any:
+        """What somebody gives, in Python or as text -> the value, of this option's type.
+
+        Raises:
+          UsageError: it is of another type, out of bounds, unknown, no number, or no line of text.
+        """
+        if given is None:
+            if self.default is not None:
+                raise self._of_another_type(given)
+            return None
+        if given == "" and (self.default is None or self.kind == PLACE):
+            raise UsageError(f"{option(self.name)} is empty", remedy="give a value, or leave it out")
+        if self.type is tuple:
+            value = self.parse(self._elements(given)) if self.parse else self._elements(given)
+        else:
+            value = self._converted(given)
+            value = self.parse(value) if self.parse else value
+        self._check(value)
+        return value
+
+    def _elements(self, given: Any) -> Any:
+        if isinstance(given, str):
+            text = given.split(",") if given else []
+            return tuple(text) if self.separator == "," else given  # Others are `parse`'s.
+        return tuple(given) if isinstance(given, tuple | list) else (given,)
+
+    def _converted(self, given: Any) -> Any:
+        is_flag = isinstance(given, bool)
+        if self.type is bool and is_flag:
+            return given
+        if self.type is int and isinstance(given, numbers.Integral) and not is_flag:
+            return operator.index(given)
+        if self.type is float and isinstance(given, numbers.Real) and not is_flag:
+            return float(given)
+        if self.type is str and isinstance(given, str | os.PathLike):
+            return os.fspath(given)
+        raise self._of_another_type(given)
+
+    def _of_another_type(self, given: Any) -> UsageError:
+        what = f"{option(self.name)} is {given!r}, of type {type(given).__name__}"
+        return UsageError(what, remedy=f"give {_EXPECTED[self.type]}")
+
+    def _check(self, value: Any) -> None:
         for element in value if isinstance(value, tuple) else (value,):
-            if isinstance(element, str) and any(unicodedata.category(letter) in _HARMFUL for letter in element):
+            if isinstance(element, str) and not is_line(element):
                 what = f"{option(self.name)} holds a character that cannot be printed"
                 raise UsageError(what, remedy="give one line of text")
             if isinstance(element, float) and not math.isfinite(element):
@@ -113,11 +157,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for declared in options_of(type(self)):
-            value = getattr(self, declared.name)
-            if declared.parse is not None and value is not None:
-                value = declared.parse(value)
-                object.__setattr__(self, declared.name, value)
-            declared.check(value)
+            object.__setattr__(self, declared.name, declared.value_of(getattr(self, declared.name)))
 
 
 def options_of(options: type[Options]) -> tuple[Option, ...]:

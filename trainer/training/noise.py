@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.compute import randomness
+from trainer.training.options import SHARES
 
 # (images [N, ...], level, lowest and highest values, key) -> corrupted images, the same shape.
 Values = Any  # an array or a tensor, the shape of one example, or one that spreads to it
@@ -38,9 +39,6 @@ NOISES: dict[str, Corruption] = {
     "masking": masking,
     "salt_and_pepper": salt_and_pepper,
 }
-
-
-SHARES = ("masking", "salt_and_pepper")  # those whose level is a share of the numbers
 
 
 @dataclasses.dataclass(frozen=True)

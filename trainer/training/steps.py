@@ -218,10 +218,27 @@ def in_stages(blocks: Sequence[Block], ends: Sequence[int], state: TrainState) -
     return block
 
 
-def compiled_ahead(block: Block, examples: tf.TensorSpec, device: str) -> Block:
+class CompiledAhead:
+    """A block that a thread traces and compiles until its first call."""
+
+    def __init__(self, block: Block, thread: threading.Thread) -> None:
+        self._block, self._thread = block, thread
+
+    def __call__(self, examples: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+        """As the block does."""
+        self.wait()
+        return self._block(examples, first, last)
+
+    def wait(self) -> None:
+        """Returns once it is compiled."""
+        self._thread.join()
+
+
+def compiled_ahead(block: Block, examples: tf.TensorSpec, device: str) -> CompiledAhead:
     """The same block, which is traced and compiled from now on, beside whatever else is done until its first call.
 
-    That is by a call that runs no step, but writes back what steps change: until the first call nobody else may.
+    That is by a call that runs no step, but writes back what steps change: until the first call, or `wait`, nobody else
+    may.
 
     Args:
       block: as `make_block` gives it.
@@ -236,12 +253,7 @@ def compiled_ahead(block: Block, examples: tf.TensorSpec, device: str) -> Block:
 
     thread = threading.Thread(target=run, name="compiling")
     thread.start()
-
-    def compiled(examples: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
-        thread.join()
-        return block(examples, first, last)
-
-    return compiled
+    return CompiledAhead(block, thread)
 
 
 def graph_of(step: Step, examples: tf.TensorSpec, model: Autoencoder) -> tf.compat.v1.GraphDef:

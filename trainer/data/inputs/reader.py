@@ -15,8 +15,8 @@ __all__ = ["MAX_PICTURES", "Inputs", "read"]
 def read(text: str, shape: tuple[int, ...], fit: str = "crop", *, max_pictures: int = MAX_PICTURES) -> Inputs:
     """Reads what a person gave as `--input`: whatever exists under that name, otherwise numbers.
 
-    A picture of another size is cropped around its middle and resized, or as `fit` says; `imaging.decode` tells what
-    becomes of all kinds of them. Arrays and numbers must fit as they are.
+    A picture of another size is cropped around its middle and resized, or as `fit` says; `formats.image_files.decode`
+    tells what becomes of all kinds of them. Arrays and numbers must fit as they are.
 
     Args:
       text: a picture's file, a folder of pictures, an .npy file (one example, or [N, ...] of them; of grey pictures
