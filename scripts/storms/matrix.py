@@ -92,10 +92,12 @@ def _differences(nursery: Nursery, folder: pathlib.Path, number: int, case: dict
         return nursery.start([*flags, f"--run_dir={run}"], run.with_suffix(".out"), folder=place)
 
     whole, again, killed = start("whole"), start("again"), start("killed")
-    nursery.wait_until(killed, lambda: digests.newest_step(place / "killed") >= 40, SECONDS)
+    is_due = nursery.wait_until(killed, lambda: digests.newest_step(place / "killed") >= 40, SECONDS)
     nursery.signal(killed, signal.SIGKILL)
     if (code := nursery.wait(killed, SECONDS)) != -signal.SIGKILL:
         return {"killed": [f"it ended with {code} before it was killed: {killed.said()[-300:]}"]}
+    if not is_due:
+        return {"killed": [f"it had no second checkpoint after {SECONDS:.0f} s"]}
     resumed = start("killed")
     for child in (whole, again, resumed):
         if code := nursery.wait(child, SECONDS):
