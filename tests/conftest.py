@@ -26,6 +26,17 @@ def pytest_addoption(parser):
     parser.addoption("--all", action="store_true", help=f"the tests in {WHOLE}/ too: processes of their own, minutes")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", f"{WHOLE}: runs with --all only")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--all"):
+        left_out = [item for item in items if item.get_closest_marker(WHOLE)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_ignore_collect(collection_path, config):
     named = any(WHOLE in str(argument) for argument in config.args)
     return True if collection_path.name == WHOLE and not config.getoption("--all") and not named else None
@@ -45,6 +56,12 @@ def tensorflow_as_runs_want_it():
     """Only where a test has imported TensorFlow, or one before it: most need none."""
     if "tensorflow" in sys.modules:
         prepare_tensorflow()
+
+
+@pytest.fixture(scope="session")
+def prepared_tensorflow():
+    """For fixtures of more than one test: they come before `tensorflow_as_runs_want_it`."""
+    prepare_tensorflow()
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,17 @@ KILLS = [  # The steps that every life of the run writes; each goes on at the st
     pytest.param([(0, 9), (7, 6), (7, 6), (5, LAST)], id="before anything was written"),
     pytest.param([(0, 9), (0, LAST)], id="before the first checkpoint"),
 ]
+# The data server looks again every second: one kill does for a short test.
+OPENED = [
+    pytest.param(
+        reader,
+        *kill.values,
+        id=f"{kill.id}-{reader.__name__}",
+        marks=[pytest.mark.whole] if reader is DataServer and kill is not KILLS[0] else [],
+    )
+    for kill in KILLS[:3]
+    for reader in (DataServer, LocalReader)
+]
 
 
 def write(root, first, last) -> None:
@@ -56,7 +67,7 @@ def seen(root) -> dict:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, prepared_tensorflow):
     """What a reader sees of a run that was never killed."""
     root = tmp_path_factory.mktemp("whole")
     write(root, 0, LAST)
@@ -131,8 +142,7 @@ def test_all_readers_see_a_run_whose_clock_was_set_back(tmp_path, by_all):
     assert seen(tmp_path) == by_all
 
 
-@pytest.mark.parametrize("reader", [DataServer, LocalReader])
-@pytest.mark.parametrize("lives", KILLS[:3])
+@pytest.mark.parametrize(("reader", "lives"), OPENED)
 def test_a_tensorboard_that_was_open_all_the_time_sees_no_kill(reader, lives, live_a_second, tmp_path, whole):
     """Once every tag has been written again: until then the data server goes on showing what the kill took back.
 
