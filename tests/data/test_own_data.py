@@ -82,6 +82,7 @@ def test_a_network_of_a_standardised_table_takes_raw_units(tmp_path, launch):
         np.testing.assert_allclose(found["reconstructions"], [[130, -5.1]], rtol=0.05)
 
 
+@pytest.mark.whole
 def test_a_run_on_mapped_pictures_is_that_on_the_same_array(folder, tmp_path, launch):
     """Bit by bit: nothing after the loader knows where data came from."""
     random = np.random.default_rng(0)
