@@ -175,7 +175,7 @@ def registry(tmp_path, monkeypatch):
 
 @pytest.fixture
 def told():
-    """What is said, line by line."""
+    """The log lines of this test."""
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())

@@ -1,4 +1,4 @@
-"""What tests of inputs need: pictures made here, and what is refused."""
+"""Helpers for tests of inputs: pictures, and a check of refusals."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""What holds of the source as a whole; import-linter holds the order of the layers."""
+"""Rules for the whole source tree; import-linter checks the order of the layers."""
 
 import ast
 import configparser

@@ -170,7 +170,7 @@ class Row:
 
 
 def _first_error(printed: str) -> str:
-    """What went wrong, in one line: Hourglass's first, else what ended Python, else the last line."""
+    """The error in one line: Hourglass's first line, else the exception that ended Python, else the last line."""
     lines = [line for line in printed.splitlines() if line.strip()]
     said = [line for line in lines if line.startswith("error: ")]
     _, traceback, after = printed.rpartition("Traceback (most recent call last):\n")

@@ -81,7 +81,7 @@ def storm(folder: pathlib.Path, chosen: Sequence[dict[str, str]]) -> list[Claim]
 
 
 def _differences(nursery: Nursery, folder: pathlib.Path, number: int, case: dict[str, str]) -> dict[str, list[str]]:
-    """What differs from the first run: in one beside it, and in one that was killed and resumed."""
+    """The differences from the first run: of a second run beside it, and of a third that was killed and resumed."""
     given = [f"--{name}={value}" for name, value in case.items() if name != "more"]
     flags = [*FLAGS, *STEPS, *given, *case["more"].split()]
     place = folder / str(number)

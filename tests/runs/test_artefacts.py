@@ -1,4 +1,4 @@
-"""What a run leaves: numbers, pictures, files."""
+"""The files of a finished run: results, pictures, checkpoints, exports."""
 
 import json
 import pathlib

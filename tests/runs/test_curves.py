@@ -1,4 +1,4 @@
-"""What TensorBoard is given while a run goes on, and when it goes on again."""
+"""Event files: during training, and after a resume."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""What is wrong is said in three lines, with its exit code, and nothing is lost."""
+"""Errors take three lines, have their exit code, and lose nothing."""
 
 import errno
 import pathlib

@@ -143,7 +143,6 @@ def test_a_run_goes_on_in_another_precision_and_exports_float32(precision, finis
     )
 
 
-@pytest.mark.whole
 def test_restarts_leave_no_files_without_content(finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, 39, run)

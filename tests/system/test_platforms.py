@@ -1,4 +1,4 @@
-"""Linux is what is tested; what macOS lacks is done without, and Windows is told of WSL2."""
+"""Platforms: Linux-only calls have a fallback on macOS; Windows gets a message about WSL2."""
 
 import ast
 import errno
