@@ -123,7 +123,7 @@ def test_a_longer_run_goes_on_from_the_end(finished, tmp_path, launch):
     assert launch(f"--run_dir={run}", "--steps=20")[0] == 1
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.whole)])
 def test_a_run_goes_on_in_another_precision_and_exports_float32(precision, finished, tmp_path, launch):
     import tensorflow as tf
 
