@@ -14,7 +14,7 @@ import trainer
 from trainer import config as configs
 from trainer.errors import BUG, DONE, HourglassError, StorageError, UsageError, as_flag, option, options_shown_as
 from trainer.system import logs
-from trainer.system.signals import Terminated, hear_sigterm
+from trainer.system.signals import Terminated, handle_sigterm
 
 INTERRUPTED, TERMINATED = 130, 143
 ELSEWHERE = """error: Hourglass does not run on this system
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     logs.start_logging()
-    hear_sigterm()
+    handle_sigterm()
     try:
         config, given = configs.parse(arguments)
         debug = config.command.debug

@@ -1,15 +1,18 @@
-# Sourced by the scripts beside it: makes .venv in the checkout, with the exact versions of constraints.txt.
+# Sourced by the scripts beside it; sets checkout and python.
 #
-#   make_environment [EXTRA ...]
+#   make_environment [EXTRA ...]   creates .venv in the checkout, with the exact versions of constraints.txt
 #
-# Quick when there is nothing to do: .venv/.installed says from what, and with which extras, it was made.
+# .venv/.installed records the inputs and the extras of the last installation, so that a second call returns at once.
 
-supported() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; }
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=$checkout/.venv/bin/python
+
+is_supported() { "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; }
 
 find_python() {
-    for python in python3 python3.13 python3.12 python3.11; do
-        if command -v "$python" >/dev/null && supported "$python"; then
-            command -v "$python"
+    for candidate in python3 python3.13 python3.12 python3.11; do
+        if command -v "$candidate" >/dev/null && is_supported "$candidate"; then
+            command -v "$candidate"
             return
         fi
     done
@@ -18,29 +21,30 @@ find_python() {
     return 1
 }
 
-make_environment() {
-    local venv=.venv stamp=.venv/.installed wanted made extras missing=0 extra
-    # The folder counts too: a virtual environment does not work elsewhere.
-    wanted=$(cat setup.cfg pyproject.toml scripts/constraints.txt | cksum; pwd)
-    wanted=${wanted//$'\n'/ }
-    made=$(sed -n 1p "$stamp" 2>/dev/null || true)
+make_environment() (
+    cd "$checkout"
+    stamp=.venv/.installed
+    # Includes the folder, because a virtual environment cannot be moved.
+    inputs=$(cat setup.cfg pyproject.toml scripts/constraints.txt | cksum; pwd)
+    inputs=${inputs//$'\n'/ }
+    installed=$(sed -n 1p "$stamp" 2>/dev/null || true)
     extras=$(sed -n 2p "$stamp" 2>/dev/null || true)
+    missing=0
     for extra in "$@"; do
         case " $extras " in *" $extra "*) ;; *) missing=1 extras="$extras $extra" ;; esac
     done
-    if [ "$made" = "$wanted" ] && [ "$missing" = 0 ] && [ -x "$venv/bin/python" ]; then
+    if [ "$installed" = "$inputs" ] && [ "$missing" = 0 ] && [ -x "$python" ]; then
         return
     fi
-    if [ -z "$made" ] || [ ! -x "$venv/bin/python" ]; then
-        local python
-        python=$(find_python)
-        echo "making $venv with $("$python" --version)"
-        "$python" -m venv --clear "$venv"
+    if [ -z "$installed" ] || [ ! -x "$python" ]; then
+        base=$(find_python)
+        echo "creating .venv with $("$base" --version)"
+        "$base" -m venv --clear .venv
     fi
-    extras=$(echo $extras)  # white space folded
-    echo "installing Hourglass${extras:+ with the extras $extras} (the first time, some minutes)"
+    extras=$(echo $extras)  # normalizes white space
+    echo "installing Hourglass${extras:+ with the extras $extras} (takes some minutes the first time)"
     rm -f "$stamp"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    "$python" -m pip install --quiet --disable-pip-version-check \
         --constraint scripts/constraints.txt --editable ".${extras:+[${extras// /,}]}"
-    printf '%s\n%s\n' "$wanted" "$extras" >"$stamp"
-}
+    printf '%s\n%s\n' "$inputs" "$extras" >"$stamp"
+)

@@ -5,7 +5,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 
 import pytest
 from checkout import ROOT
@@ -116,9 +115,9 @@ def launch(capfd, one_graph_a_network):
 @pytest.fixture
 def folder(tmp_path):
     """Forty pictures in two folders, of one colour each."""
-    for label, colour in COLOURS.items():
+    for label, color in COLOURS.items():
         for number in range(20):
-            save(tmp_path / "pictures" / label / f"{number}.{'png' if number % 2 else 'bmp'}", colour)
+            save(tmp_path / "pictures" / label / f"{number}.{'png' if number % 2 else 'bmp'}", color)
     return tmp_path / "pictures"
 
 
@@ -162,15 +161,6 @@ def seen_of_finished(finished):
     from trained import seen
 
     return seen(finished)
-
-
-@pytest.fixture
-def registry(tmp_path, monkeypatch):
-    """Where every TensorBoard of this test registers, and nobody else's does."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folder = tmp_path / ".tensorboard-info"
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture

@@ -39,10 +39,10 @@ def save(path, pixels, **options):
     return str(path)
 
 
-def refused(kind, text, shape, **limits):
+def refused(kind, text, shape):
     """The three lines at most with which it is refused."""
     with pytest.raises(kind) as error:
-        reader.read(str(text), shape, **limits)
+        reader.read(str(text), shape)
     lines = str(error.value).splitlines()
     assert len(lines) <= 3
     assert lines[-1].startswith("remedy: ")

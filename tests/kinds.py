@@ -11,10 +11,10 @@ from trainer import config
 from trainer.compute import devices
 from trainer.compute.options import PRECISIONS
 from trainer.data import datasets
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.data.sources import Sources
-from trainer.evaluation.metrics import Assessment
-from trainer.evaluation.probes import Look, Shown
+from trainer.evaluation.metrics import Metrics
+from trainer.evaluation.probes import ProbeResult, ProbeSet
 from trainer.models import networks
 from trainer.runs import builder, export, planning
 from trainer.summaries import gallery
@@ -29,11 +29,11 @@ def pictures(channels):
     """A small data set of 8x8 pictures with some structure."""
     rng = np.random.default_rng(channels)
     rows, columns = np.mgrid[:8, :8]
-    centres = rng.uniform(1, 6, (48, 2, channels))
-    away = (rows[..., None] - centres[:, None, None, 0]) ** 2 + (columns[..., None] - centres[:, None, None, 1]) ** 2
+    centers = rng.uniform(1, 6, (48, 2, channels))
+    away = (rows[..., None] - centers[:, None, None, 0]) ** 2 + (columns[..., None] - centers[:, None, None, 1]) ** 2
     images = (255 * np.exp(-away / 6)).astype(np.uint8)
     split = Split(images, np.arange(48) % 3)
-    return Data(
+    return Dataset(
         name="blobs", train=split, evaluation=split, label_names=("a", "b", "c"), scale=255.0, source="arithmetic"
     )
 
@@ -104,7 +104,7 @@ def check_kind(case, tmp_path):
     state.checkpoint().save(str(tmp_path / "ckpt"))
     reports = np.concatenate([reports, train(4, STEPS)])
     assert np.isfinite(reports[:, steps.LOSS]).all()
-    assert reports.shape[1] == steps.NUM_REPORTED + len(plan.parts)
+    assert reports.shape[1] == steps.NUM_REPORTED + len(plan.loss_term_tags)
     assert (reports[-1, [steps.GRADIENT_NORM, steps.UPDATE_NORM]] > 0).all()
     whole = contents(state)
 
@@ -117,22 +117,22 @@ def check_kind(case, tmp_path):
     assert contents(state) == whole
 
     evaluator = builder.evaluator(given, data, state.model, dataclasses.replace(device, jit=False))
-    shown = Shown.of(data)
-    found, same = (evaluator.measure(data.evaluation.examples, shown.rows) for _ in range(2))
+    shown = ProbeSet.of(data)
+    found, same = (evaluator.evaluate(data.evaluation.examples, shown.rows) for _ in range(2))
     assert (found.loss, found.parts) == (same.loss, same.parts)
-    assert tuple(found.parts) == plan.parts
+    assert tuple(found.parts) == plan.loss_term_tags
     originals = data.evaluation.examples / np.float32(data.scale)
     squares = np.square(originals - np.asarray(state.model(originals))).reshape(len(originals), -1).sum(axis=1)
     np.testing.assert_allclose(found.squared_errors, squares, **is_close(case))
     errors = np.sqrt(found.squared_errors / originals[0].size)
-    details = Assessment(data, shown, evaluator).details(errors, found)
+    details = Metrics(data, shown, evaluator).diagnostics(errors, found)
     assert np.isfinite([found.loss, *found.parts.values(), *details.values()]).all()
     assert ("denoising/rmse_1x" in details) == (case["noise"] != "none")
     assert ("elbo/elbo" in details) == case["variational"]
-    drawn = gallery.draw(Look(errors, found.codes, found.reconstructions), shown, evaluator, data.scale)
-    assert ("denoising/restored" in drawn) == (case["noise"] != "none" and data.is_pictures)
-    assert ("prior/samples" in drawn) == (case["variational"] and data.is_pictures)
-    assert ("latent/interpolation" in drawn) == data.is_pictures
+    drawn = gallery.render(ProbeResult(errors, found.codes, found.reconstructions), shown, evaluator, data.scale)
+    assert ("denoising/restored" in drawn) == (case["noise"] != "none" and data.is_image)
+    assert ("prior/samples" in drawn) == (case["variational"] and data.is_image)
+    assert ("latent/interpolation" in drawn) == data.is_image
 
     _, _, plain = make(case, "float32")
     plain.checkpoint().restore(str(tmp_path / "ckpt-1")).assert_consumed()

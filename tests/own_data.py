@@ -32,9 +32,9 @@ def refused(kind, tmp_path, name, data_dir, **wanted):
     return words
 
 
-def save(path, colour=(1, 2, 3), size=(8, 6)):
+def save(path, color=(1, 2, 3), size=(8, 6)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(path)
+    Image.new("RGB", size, color).save(path)
 
 
 def seen(data):

@@ -37,12 +37,12 @@ class DataServer:
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        address = self._told("listening on ").split()[-1]
-        self._told("Finished load cycle")
+        address = self._translate_errors("listening on ").split()[-1]
+        self._translate_errors("Finished load cycle")
         local = grpc_util.ChannelCredsType.LOCAL
         self._data = server_ingester.ExistingServerDataIngester(address, channel_creds_type=local).data_provider
 
-    def _told(self, words: str) -> str:
+    def _translate_errors(self, words: str) -> str:
         """Waits until the server has told this."""
         for line in self._process.stderr:
             if words in line.decode():
@@ -62,8 +62,8 @@ class DataServer:
         while self._process.stderr.read():
             pass
         os.set_blocking(self._process.stderr.fileno(), True)
-        self._told("Starting load cycle")
-        self._told("Finished load cycle")
+        self._translate_errors("Starting load cycle")
+        self._translate_errors("Finished load cycle")
 
     def read(self) -> dict:
         return {plugin: self._read(plugin) for plugin in PLUGINS}

@@ -24,7 +24,7 @@ def weights(run: pathlib.Path, step: int) -> dict[str, bytes]:
     """Every tensor of a checkpoint but the number of saves."""
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(str(run / "checkpoints" / manifests.name_of(step)))
+    reader = tf.train.load_checkpoint(str(run / "checkpoints" / manifests.checkpoint_name(step)))
     names = [n for n in reader.get_variable_to_shape_map() if not n.startswith(("save_counter", "_CHECKPOINTABLE"))]
     return {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
 

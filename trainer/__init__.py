@@ -1,3 +1,3 @@
-"""Hourglass: trains autoencoders while you watch them in TensorBoard, and never loses a run."""
+"""Hourglass trains autoencoders, shows the training in TensorBoard, and resumes every interrupted run."""
 
 __version__ = "0.1.0"

@@ -1,10 +1,10 @@
-"""What can go wrong, said in three lines at most, each kind with its exit code.
+"""Exceptions with exit codes and error messages of at most three lines.
 
-An error names what is wrong and where, what was found against what was expected, and the remedy.
-Everything raised for a user is a `HourglassError`; any other exception is a bug of ours (exit 70).
+A message states what is wrong, the details, and the remedy. Errors caused by the user or the system are
+`HourglassError`s. Any other exception is a bug of Hourglass (exit code 70).
 
-Messages name options by `option`, which keeps the name: whoever shows a message decides how an option is called there,
-`--data_dir` on the command line, `data_dir=` in Python.
+Messages refer to options through `option`. `render` writes them as flags on the command line (`--data_dir`), and as
+keyword arguments in Python (`data_dir=`).
 """
 
 import contextlib
@@ -13,23 +13,23 @@ from collections.abc import Callable, Iterator
 
 DONE = 0
 BUG = 70  # EX_SOFTWARE of sysexits.h
-# Around the name of an option in a message, and between it and its value: characters that no text has.
+# Private-use characters that mark an option's name and value within a message.
 _OPEN, _VALUE, _CLOSE = "\ue000", "\ue001", "\ue002"
-# Control characters, and what turns the direction of text around.
+# Control characters, and characters that change the direction of text.
 _HARMFUL = r"\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"
-_NO_TEXT = re.compile(f"[{_HARMFUL}{_OPEN}{_VALUE}{_CLOSE}\u2028\u2029\ud800-\udfff]")
+_UNPRINTABLE = re.compile(f"[{_HARMFUL}{_OPEN}{_VALUE}{_CLOSE}\u2028\u2029\ud800-\udfff]")
 _OPTION = re.compile(f"{_OPEN}([^{_OPEN}{_VALUE}{_CLOSE}]*)(?:{_VALUE}([^{_OPEN}{_CLOSE}]*))?{_CLOSE}")
 
 OptionStyle = Callable[[str, str | None], str]
 
 
 def as_flag(name: str, value: str | None) -> str:
-    """An option on the command line: `--restart`, `--hidden=32`."""
+    """Returns an option as a command-line flag: `--restart`, `--hidden=32`."""
     return f"--{name}" if value in (None, "True") else f"--{name}={value}"
 
 
 def as_keyword(name: str, value: str | None) -> str:
-    """An option in Python: `restart=True`, `hidden='32'`."""
+    """Returns an option as a Python keyword argument: `restart=True`, `hidden='32'`."""
     is_literal = value in (None, "True", "False") or re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", value or "")
     return f"{name}={value or ''}" if is_literal else f"{name}={value!r}"
 
@@ -38,19 +38,19 @@ _style: OptionStyle = as_keyword
 
 
 def option(name: str, value: object = None) -> str:
-    """An option, with or without a value, to be put into a message."""
-    return f"{_OPEN}{name}{_CLOSE}" if value is None else f"{_OPEN}{name}{_VALUE}{printable(value)}{_CLOSE}"
+    """Returns a reference to an option, with or without a value, for use in a message."""
+    return f"{_OPEN}{name}{_CLOSE}" if value is None else f"{_OPEN}{name}{_VALUE}{sanitize(value)}{_CLOSE}"
 
 
-def shown(text: str) -> str:
-    """A message as it is shown here: its options are called as `options_shown_as` says."""
+def render(text: str) -> str:
+    """Returns a message with its option references replaced by flags or keyword arguments; see `option_style`."""
     return _OPTION.sub(lambda match: _style(match[1], match[2]), text)
 
 
 @contextlib.contextmanager
-def options_shown_as(style: OptionStyle) -> Iterator[None]:
-    """Within, options are called so in all messages of this process."""
-    global _style  # There is one person at a time.
+def option_style(style: OptionStyle) -> Iterator[None]:
+    """Sets how `render` writes options, for all threads of this process, within a `with` block."""
+    global _style
     before, _style = _style, style
     try:
         yield
@@ -59,12 +59,12 @@ def options_shown_as(style: OptionStyle) -> Iterator[None]:
 
 
 class HourglassError(Exception):
-    """An error to show to a person, without a traceback.
+    """An error that is shown to the user without a traceback.
 
     Args:
-      what: what is wrong and where, one line.
-      found: what was found and what was expected, one line; may be empty.
-      remedy: what to do now, one line.
+      what: what is wrong and where, in one line.
+      found: the details, such as the actual and the expected value, in one line; may be empty.
+      remedy: what the user can do, in one line.
     """
 
     exit_code = BUG
@@ -74,84 +74,84 @@ class HourglassError(Exception):
         super().__init__(self.what)
 
     def __str__(self) -> str:
-        """Three lines at most, options called as they are here."""
-        return shown("\n".join(filter(None, (self.what, self.found, f"remedy: {self.remedy}"))))
+        """Returns the message: two or three lines."""
+        return render("\n".join(filter(None, (self.what, self.found, f"remedy: {self.remedy}"))))
 
     def __reduce__(self) -> tuple[Callable[..., Exception], tuple[type, str, str, str]]:
-        """Another process may have met it."""
-        return _again, (type(self), self.what, self.found, self.remedy)
+        """Supports pickling, so that worker processes can raise these errors."""
+        return _unpickle, (type(self), self.what, self.found, self.remedy)
 
 
-def _again(kind: type[HourglassError], what: str, found: str, remedy: str) -> HourglassError:
+def _unpickle(kind: type[HourglassError], what: str, found: str, remedy: str) -> HourglassError:
     return kind(what, found=found, remedy=remedy)
 
 
 class UsageError(HourglassError):
-    """A flag, a value or a combination of flags that cannot be meant."""
+    """An invalid flag, value, or combination of flags."""
 
     exit_code = 1
 
 
 class DataError(HourglassError):
-    """Data that is absent, damaged, or not what it claims to be."""
+    """Missing, damaged, or invalid data."""
 
     exit_code = 2
 
 
 class DivergedError(HourglassError):
-    """The loss is no longer a finite number."""
+    """A loss that is not finite."""
 
     exit_code = 3
 
 
 class CheckpointError(HourglassError):
-    """Checkpoints exist and none of them can be used."""
+    """Missing, damaged, or incompatible checkpoints."""
 
     exit_code = 4
 
 
 class LockedError(HourglassError):
-    """Another process trains in this run directory."""
+    """A run directory that is in use by another process."""
 
     exit_code = 5
 
 
 class StorageError(HourglassError):
-    """The run directory cannot be written, or is full."""
+    """A failure to read or write the run directory, such as a full disk."""
 
     exit_code = 6
 
 
 class DeviceError(HourglassError):
-    """The device asked for is absent, or out of memory."""
+    """A device that is missing or out of memory."""
 
     exit_code = 7
 
 
 class ServerError(HourglassError):
-    """TensorBoard, and nothing else, was asked for and does not stay up."""
+    """A failure of TensorBoard in `--mode=serve`."""
 
     exit_code = 8
 
 
-def said(error: Exception) -> str:
-    """What an exception says, in one line, without what TensorFlow wraps around it."""
+def error_text(error: Exception) -> str:
+    """Returns an exception's message in one line, without TensorFlow's function and op names."""
     if isinstance(error, HourglassError):
         return error.what
     text = (error.strerror if isinstance(error, OSError) else "") or next(iter(str(error).splitlines()), "")
     return re.sub(r"^\{\{function_node [^}]*\}\} | \[Op:\w+\].*$", "", text)
 
 
-def is_line(text: str) -> bool:
-    """Whether it is one line of text, which does nothing to a terminal and means nothing to `shown`."""
-    return _NO_TEXT.search(text) is None
+def is_printable_line(text: str) -> bool:
+    """Returns True if the text is one line without control characters and without the marks of `option`."""
+    return _UNPRINTABLE.search(text) is None
 
 
-def printable(name: object) -> str:
-    """Words in one line, with ? for what does something to a terminal or is no text: a file's name can be anything."""
+def sanitize(name: object) -> str:
+    """Returns text from outside, such as a file name, in one line; unprintable characters become question marks."""
     return re.sub(f"[{_OPEN}{_VALUE}{_CLOSE}]", "?", _one_line(name))
 
 
 def _one_line(text: object) -> str:
-    """As `printable`, of a message, which may name options."""
+    """Returns a message in one line, like `sanitize`, but keeps its option references."""
     return re.sub(f"[{_HARMFUL}]", "?", " ".join(str(text).encode(errors="replace").decode().split()))

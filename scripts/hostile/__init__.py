@@ -1,1 +1,1 @@
-"""Flags, files and archives that are broken, or mean harm: what becomes of them."""
+"""Trials with random flags, and with broken or malicious files."""

@@ -1,4 +1,4 @@
-"""Files that claim more than they hold, or hold more than they claim: their bytes, made by hand."""
+"""Bytes of files whose headers do not match their contents."""
 
 import io
 import struct
@@ -12,19 +12,19 @@ MEGABYTE = 1 << 20
 
 
 def header(text: str, version: bytes = b"\x01\x00") -> bytes:
-    """Of an .npy file."""
+    """Returns the header of an .npy file."""
     content = text.encode("latin-1")
     size = struct.pack("<H" if version == b"\x01\x00" else "<I", len(content))
     return b"\x93NUMPY" + version + size + content
 
 
 def described(descr: object = "|u1", shape: object = (4, 4, 4)) -> str:
-    """The text of such a header."""
+    """Returns the text of the header of an .npy file."""
     return f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}, }}\n"
 
 
 def zipped(members: Mapping[str, bytes], change: Callable[[zipfile.ZipInfo], object] = bool) -> bytes:
-    """An archive, whose entries may be changed before they are written."""
+    """Returns a zip archive; `change` is applied to each entry before it is written."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for name, content in members.items():
@@ -35,7 +35,7 @@ def zipped(members: Mapping[str, bytes], change: Callable[[zipfile.ZipInfo], obj
 
 
 def _deflated(first: bytes, megabytes: int) -> bytes:
-    """Some bytes and so many megabytes of zeros, packed; the same packed block again and again, in no time."""
+    """Compresses `first` and zeros; the compressed block of one megabyte is repeated, which is fast."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     start = packer.compress(first) + packer.flush(zlib.Z_FULL_FLUSH)
     block = packer.compress(bytes(MEGABYTE)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -43,11 +43,11 @@ def _deflated(first: bytes, megabytes: int) -> bytes:
 
 
 def zip_bomb(megabytes: int) -> bytes:
-    """An .npz of one array of zeros."""
+    """Returns an .npz file with one array of zeros."""
     size = megabytes * MEGABYTE
     first = header(described(shape=(size // 16, 4, 4)))
-    packed, name, whole = _deflated(first, megabytes), b"data.npy", len(first) + size
-    extra = struct.pack("<HHQQ", 1, 16, whole, len(packed))
+    packed, name, unpacked = _deflated(first, megabytes), b"data.npy", len(first) + size
+    extra = struct.pack("<HHQQ", 1, 16, unpacked, len(packed))
     fields = (45, 0, 8, 0, 0, 0, 0xFFFFFFFF, 0xFFFFFFFF, len(name), len(extra))
     local = struct.pack("<4s5H3L2H", b"PK\3\4", *fields) + name + extra + packed
     central = struct.pack("<4s6H3L5H2L", b"PK\1\2", 45, *fields, 0, 0, 0, 0, 0) + name + extra
@@ -55,17 +55,17 @@ def zip_bomb(megabytes: int) -> bytes:
 
 
 def gzip_bomb(megabytes: int) -> bytes:
-    """So many megabytes of zeros; its checksum at the end is never reached."""
+    """Returns compressed zeros; the wrong checksum at the end is never reached."""
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + _deflated(b"", megabytes) + bytes(8)
 
 
 def zeros(megabytes: int) -> bytes:
-    """Zeros as zlib packs them, as PNG has it; the checksum is wrong."""
+    """Returns zeros compressed by zlib, as in PNG, with a wrong checksum."""
     return b"\x78\xda" + _deflated(b"", megabytes) + bytes(4)
 
 
 def crowd(count: int) -> bytes:
-    """An archive of so many members, none of which is there."""
+    """Returns a zip archive whose directory lists `count` members that do not exist."""
     name = b"%07d.npy"
     fields = (20, 20, 0, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0)
     central = b"".join(struct.pack("<4s6H3L5H2L", b"PK\1\2", *fields) + name % number for number in range(count))
@@ -75,38 +75,38 @@ def crowd(count: int) -> bytes:
 
 
 def large_dictionary() -> bytes:
-    """A member packed by LZMA, which says that it wants 4 GB to be unpacked."""
+    """Returns a zip archive with an LZMA member whose header requests a dictionary of 4 GB."""
     content = zipped({"data.npy": b"x" * 64}, lambda info: setattr(info, "compress_type", zipfile.ZIP_LZMA))
-    place = content.index(b"data.npy") + len(b"data.npy") + 5  # version, size of the properties, the first of them
-    return content[:place] + b"\xff\xff\xff\xff" + content[place + 4 :]
+    start = content.index(b"data.npy") + len(b"data.npy") + 5  # after the version, the size, and the first property
+    return content[:start] + b"\xff\xff\xff\xff" + content[start + 4 :]
 
 
 def saved(kind: str, mode: str = "RGB", **options: object) -> bytes:
-    """A sound picture of 8x8."""
+    """Returns a valid image of 8x8 pixels."""
     file = io.BytesIO()
     Image.new(mode, (8, 8)).save(file, kind, **options)
     return file.getvalue()
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """Of a PNG file."""
+    """Returns a chunk of a PNG file."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png(width: int, height: int, colour: int = 2, data: bytes = b"", before: bytes = b"") -> bytes:
-    """A PNG file that claims a size, whatever it holds."""
-    first = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
+def png(width: int, height: int, color: int = 2, data: bytes = b"", before: bytes = b"") -> bytes:
+    """Returns a PNG file with this size in its header, whatever its contents."""
+    first = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0))
     pixels = chunk(b"IDAT", data or zlib.compress(bytes(1_000)))
     return b"\x89PNG\r\n\x1a\n" + first + before + pixels + chunk(b"IEND", b"")
 
 
 def jpeg(width: int, height: int) -> bytes:
-    """A JPEG file that claims a size."""
+    """Returns a JPEG file with this size in its header."""
     content = saved("JPEG")
-    place = content.index(b"\xff\xc0") + 5
-    return content[:place] + struct.pack(">HH", height, width) + content[place + 4 :]
+    start = content.index(b"\xff\xc0") + 5
+    return content[:start] + struct.pack(">HH", height, width) + content[start + 4 :]
 
 
 def exif(directory: bytes) -> bytes:
-    """A JPEG file with this directory in its EXIF."""
+    """Returns a JPEG file with this EXIF directory."""
     return saved("JPEG", exif=b"Exif\0\0" + b"II*\0\x08\0\0\0" + directory)

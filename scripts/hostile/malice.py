@@ -1,6 +1,5 @@
-"""Reads data made to do harm, each in a fresh process, and looks at all that it does, touches and takes."""
+"""Reads malicious data, each item in a new process, and checks what the process runs, writes, prints and allocates."""
 
-import dataclasses
 import os
 import pathlib
 import shutil
@@ -9,55 +8,58 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from claims import Claim
+import measure
+import processes
+from claims import Claim, failures
 
 from hostile import payloads
 from hostile.crafted import saved
 from hostile.harms import Harm, everything
+from hostile.launched import is_error
 
-CHECKOUT = pathlib.Path(__file__).parent.parent.parent
 SECONDS, BYTES = 1.0, 1_500_000_000
 SECONDS_TO_HANG = 30.0
+MAX_LISTED = 5
 
 
-@dataclasses.dataclass(frozen=True)
-class Done:
-    """What became of it: `wrong` in so many words, or nothing."""
+class Reading(NamedTuple):
+    """The effects of reading malicious data."""
 
     executed: bool
-    touched: str
-    wrong: str
+    written: str  # a changed file outside of the data
+    wrong: str  # the exit code or message, if wrong
     seconds: float
-    memory: int
+    peak_bytes: int
 
 
-def storm(limit: int | None = None) -> list[Claim]:
-    """Does all, or every so-manieth, so that there are `limit` of them."""
+def run_trials(limit: int | None = None) -> list[Claim]:
+    """Reads all malicious data, or about `limit` items, evenly spread."""
     harms = everything()
     if limit is not None:
         harms = harms[:: max(1, len(harms) // limit)]
-    found = {harm.name: suffer(harm) for harm in harms}
-    seconds = [done.seconds for done in found.values()]
-    memory = [done.memory for done in found.values()]
-    count = len(found)
+    readings = {harm.name: read(harm) for harm in harms}
+    seconds = [reading.seconds for reading in readings.values()]
+    megabytes = max(reading.peak_bytes for reading in readings.values()) / 1e6
 
-    def claim(what: str, bad: Mapping[str, str], detail: str = "") -> Claim:
-        first = "; ".join(f"{name}: {words}" for name, words in list(bad.items())[:5])
-        return Claim(what, count - len(bad), count, first or detail)
+    def claim(what: str, problems: Mapping[str, str], detail: str = "") -> Claim:
+        failed = {name: problem for name, problem in problems.items() if problem}
+        listed = failures([f"{name}: {problem}" for name, problem in failed.items()], MAX_LISTED)
+        return Claim(what, len(readings) - len(failed), len(readings), f"{detail}{listed}".removeprefix("; "))
 
     return [
-        claim("malicious data: nothing executed", {n: "executed" for n, d in found.items() if d.executed}),
-        claim("nothing written outside", {n: d.touched for n, d in found.items() if d.touched}),
-        claim("refused by exit 2 in three lines, or left out", {n: d.wrong for n, d in found.items() if d.wrong}),
+        claim("malicious data: nothing executed", {n: "executed" * r.executed for n, r in readings.items()}),
+        claim("nothing written outside", {n: r.written for n, r in readings.items()}),
+        claim("rejected with exit code 2 in three lines, or skipped", {n: r.wrong for n, r in readings.items()}),
         claim(
             "memory under 1.5 GB",
-            {n: f"{d.memory / 1e9:.2f} GB" for n, d in found.items() if d.memory > BYTES},
-            f"at most {max(memory) / 1e6:,.0f} MB",
+            {n: f"{r.peak_bytes / 1e9:.2f} GB" * (r.peak_bytes > BYTES) for n, r in readings.items()},
+            f"at most {megabytes:,.0f} MB",
         ),
         claim(
             "within 1 s, start of Python included",
-            {n: f"{d.seconds:.2f} s" for n, d in found.items() if d.seconds > SECONDS},
+            {n: f"{r.seconds:.2f} s" * (r.seconds > SECONDS) for n, r in readings.items()},
             f"median {statistics.median(seconds):.2f} s, at most {max(seconds):.2f} s",
         ),
         _control(limit),
@@ -65,21 +67,21 @@ def storm(limit: int | None = None) -> list[Claim]:
 
 
 def _control(limit: int | None) -> Claim:
-    """Whether the pickles do what they are said to, where nothing keeps them from it."""
+    """Checks that the pickles act when they are loaded without protection."""
     ran = []
     with tempfile.TemporaryDirectory() as root:
         outside = pathlib.Path(root) / "outside"
-        for name in list(_made(outside))[:limit]:
-            program = _made(outside)[name]
+        for name in list(_prepare(outside))[:limit]:
+            program = _prepare(outside)[name]
             before = _contents(outside)
             command = [sys.executable, "-c", "import pickle, sys; pickle.loads(sys.stdin.buffer.read())"]
             subprocess.run(command, input=program, capture_output=True, check=False)
             ran.append(_contents(outside) != before)
-    return Claim("control: pickle.loads runs those pickles", sum(ran), len(ran), control=True)
+    return Claim("control: pickle.loads runs those pickles", sum(ran), len(ran))
 
 
-def _made(outside: pathlib.Path) -> dict[str, bytes]:
-    """A fresh folder outside, and the pickles that act on it."""
+def _prepare(outside: pathlib.Path) -> dict[str, bytes]:
+    """Makes a new folder outside of the data; returns the pickles that change it."""
     shutil.rmtree(outside, ignore_errors=True)
     outside.mkdir(parents=True)
     (outside / "sentinel").write_text("as it was")
@@ -87,59 +89,41 @@ def _made(outside: pathlib.Path) -> dict[str, bytes]:
     return payloads.programs(outside)
 
 
-def suffer(harm: Harm) -> Done:
-    """Has it read by a process of its own."""
+def read(harm: Harm) -> Reading:
+    """Reads malicious data in a new process."""
     with tempfile.TemporaryDirectory(prefix="hourglass-malice-") as name:
         root = pathlib.Path(name)
         for folder in ("data", "work", "home"):
             (root / folder).mkdir()
-        _made(root / "outside")
+        _prepare(root / "outside")
         flags = harm.place(root / "data", root / "outside")
         before = _contents(root / "outside")
-        code, told, said, seconds, memory = _launched(root, harm.program, flags)
+        program = ["-c", harm.program] if harm.program else ["-m", "launch"]
+        home = str(root / "home")
+        done = measure.run(
+            [sys.executable, *program, "--mode=inspect", *flags],
+            folder=root / "work",
+            environment={**os.environ, "HOME": home, "KERAS_HOME": home, "PYTHONPATH": str(processes.ROOT)},
+            seconds=SECONDS_TO_HANG,
+        )
         after = _contents(root / "outside")
-        touched = sorted(set(before.items()) ^ set(after.items()))
-        new = [path.name for path in (root / "work").iterdir()]
+        changed = [f"{name} differs" for name, _ in sorted(set(before.items()) ^ set(after.items()))]
+        changed += [f"{path.name} is new" for path in (root / "work").iterdir()]
         shutil.rmtree(root / "data", onerror=lambda remove, path, error: None)
-    return Done(
-        executed=payloads.MARK in after,
-        touched=f"{touched[0][0]} differs" if touched else f"{new[0]} is new" if new else "",
-        wrong=_wrong(harm, code, told, said),
-        seconds=seconds,
-        memory=memory,
-    )
+    wrong = _wrong(harm, done.code, done.out, done.err)
+    return Reading(payloads.MARK in after, next(iter(changed), ""), wrong, done.seconds, done.peak_bytes)
 
 
-def _wrong(harm: Harm, code: int, told: str, said: str) -> str:
-    if "\x1b" in told + said:
-        return f"escapes: {(told + said)[-300:]!r}"
-    lines = said.splitlines()
-    if harm.is_left_out:
-        return f"exit {code}: {said[-300:]}" if code or lines else ""
-    fits = code == 2 and 2 <= len(lines) <= 3 and lines[0].startswith("error: ") and "remedy: " in lines[-1]
-    return "" if fits else f"exit {code}: {said[-300:]}"
-
-
-def _launched(root: pathlib.Path, program: str, flags: list[str]) -> tuple[int, str, str, float, int]:
-    """Exit code, what was said to stdout and to stderr, seconds, and the most memory in bytes."""
-    command = [sys.executable, *(["-c", program] if program else ["-m", "launch"]), "--mode=inspect", *flags]
-    environment = {
-        **os.environ,
-        "HOME": str(root / "home"),
-        "KERAS_HOME": str(root / "home"),
-        "PYTHONPATH": str(CHECKOUT),
-    }
-    watched = [sys.executable, "-S", str(pathlib.Path(__file__).with_name("apart.py")), f"{SECONDS_TO_HANG}", *command]
-    done = subprocess.run(watched, cwd=root / "work", env=environment, capture_output=True, text=True, errors="replace")
-    *out, last = done.stdout.splitlines()
-    code, seconds, kilobytes = last.split()
-    return int(code), "\n".join(out), done.stderr, float(seconds), int(kilobytes) * 1024
+def _wrong(harm: Harm, code: int, out: str, err: str) -> str:
+    if "\x1b" in out + err:
+        return f"escape sequences: {(out + err)[-300:]!r}"
+    if harm.is_skipped:
+        return f"exit {code}: {err[-300:]}" if code or err.splitlines() else ""
+    return "" if code == 2 and is_error(err) else f"exit {code}: {err[-300:]}"
 
 
 def _contents(folder: pathlib.Path) -> dict[str, str]:
-    """What is in it: names, kinds and contents."""
-    if not folder.exists():
-        return {}
+    """Returns the mode and the content of every path in a folder."""
     return {
         str(path.relative_to(folder)): f"{path.lstat().st_mode} {path.read_bytes() if path.is_file() else ''}"
         for path in folder.rglob("*")

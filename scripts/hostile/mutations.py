@@ -1,8 +1,8 @@
-"""Ways to break bytes at random."""
+"""Random mutations of bytes."""
 
 import random
 
-AT_ONCE = (1, 1, 1, 2, 4)  # mutations
+NUM_MUTATIONS = (1, 1, 1, 2, 4)
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 TEXTS = (
     *(b'"', b'""', b"'", b"\n", b"\r\n", b"\r", b"\0", b",,,,", b";", b"\t", b"|", b"nan", b"inf", b"-1e999", b"1_0"),
@@ -10,56 +10,56 @@ TEXTS = (
 )
 
 
-def mutated(content: bytes, other: bytes, chance: random.Random) -> bytes:
-    """Some bytes changed; `other` is what may be put into them."""
-    for _ in range(chance.choice(AT_ONCE)):
-        content = chance.choice(MUTATIONS)(content, other, chance)
+def mutated(content: bytes, other: bytes, draw: random.Random) -> bytes:
+    """Applies one or more mutations; parts of `other` may be inserted."""
+    for _ in range(draw.choice(NUM_MUTATIONS)):
+        content = draw.choice(MUTATIONS)(content, other, draw)
     return content
 
 
-def _flip(content: bytes, other: bytes, chance: random.Random) -> bytes:
+def _flip(content: bytes, other: bytes, draw: random.Random) -> bytes:
     changed = bytearray(content)
-    for _ in range(chance.randint(1, 8) if changed else 0):
-        changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+    for _ in range(draw.randint(1, 8) if changed else 0):
+        changed[draw.randrange(len(changed))] ^= 1 << draw.randrange(8)
     return bytes(changed)
 
 
-def _field(content: bytes, other: bytes, chance: random.Random) -> bytes:
-    """A number of 1 to 8 bytes set to an extreme, more often near the beginning."""
-    value, size = chance.choice(EXTREMES), chance.choice((1, 2, 4, 8))
-    place = chance.randrange(min(len(content), chance.choice((64, 1 << 30)))) if content else 0
-    number = (value % (1 << 8 * size)).to_bytes(size, chance.choice(("little", "big")))
-    return content[:place] + number + content[place + size :]
+def _field(content: bytes, other: bytes, draw: random.Random) -> bytes:
+    """Sets an integer of 1 to 8 bytes to an extreme value, more often near the beginning."""
+    value, size = draw.choice(EXTREMES), draw.choice((1, 2, 4, 8))
+    start = draw.randrange(min(len(content), draw.choice((64, 1 << 30)))) if content else 0
+    number = (value % (1 << 8 * size)).to_bytes(size, draw.choice(("little", "big")))
+    return content[:start] + number + content[start + size :]
 
 
-def _cut(content: bytes, other: bytes, chance: random.Random) -> bytes:
-    return content[: chance.randrange(len(content) + 1)]
+def _cut(content: bytes, other: bytes, draw: random.Random) -> bytes:
+    return content[: draw.randrange(len(content) + 1)]
 
 
-def _without(content: bytes, other: bytes, chance: random.Random) -> bytes:
-    start = chance.randrange(len(content) + 1)
-    return content[:start] + content[start + chance.randint(1, 64) :]
+def _without(content: bytes, other: bytes, draw: random.Random) -> bytes:
+    start = draw.randrange(len(content) + 1)
+    return content[:start] + content[start + draw.randint(1, 64) :]
 
 
-def _twice(content: bytes, other: bytes, chance: random.Random) -> bytes:
-    start = chance.randrange(len(content) + 1)
-    return content[:start] + content[start : start + chance.randint(1, 500)] * chance.randint(2, 50) + content[start:]
+def _twice(content: bytes, other: bytes, draw: random.Random) -> bytes:
+    start = draw.randrange(len(content) + 1)
+    return content[:start] + content[start : start + draw.randint(1, 500)] * draw.randint(2, 50) + content[start:]
 
 
-def _spliced(content: bytes, other: bytes, chance: random.Random) -> bytes:
-    start, theirs = chance.randrange(len(content) + 1), chance.randrange(len(other) + 1)
+def _spliced(content: bytes, other: bytes, draw: random.Random) -> bytes:
+    start, theirs = draw.randrange(len(content) + 1), draw.randrange(len(other) + 1)
     return content[:start] + other[theirs:]
 
 
-def _inserted(content: bytes, other: bytes, chance: random.Random) -> bytes:
-    start = chance.randrange(len(content) + 1)
-    part = chance.choice((chance.choice(TEXTS), chance.randbytes(chance.randint(1, 40))))
+def _inserted(content: bytes, other: bytes, draw: random.Random) -> bytes:
+    start = draw.randrange(len(content) + 1)
+    part = draw.choice((draw.choice(TEXTS), draw.randbytes(draw.randint(1, 40))))
     return content[:start] + part + content[start:]
 
 
-def _noise(content: bytes, other: bytes, chance: random.Random) -> bytes:
-    start = chance.randrange(len(content) + 1)
-    part = chance.randbytes(len(content[start : start + chance.randint(1, 300)]))
+def _noise(content: bytes, other: bytes, draw: random.Random) -> bytes:
+    start = draw.randrange(len(content) + 1)
+    part = draw.randbytes(len(content[start : start + draw.randint(1, 300)]))
     return content[:start] + part + content[start + len(part) :]
 
 

@@ -1,16 +1,16 @@
-"""Pickles that run something when they are loaded, or take what they must not: the bytes themselves."""
+"""Pickles that run code, or allocate too much, when they are loaded."""
 
 import pathlib
 import pickle
 import pickletools
 import struct
 
-MARK = "ran"  # the file that whatever is run leaves in the folder outside
+MARK = "ran"  # the file that the code creates
 OPERATORS = {name: opcode.code.encode("latin-1") for name, opcode in ((o.name, o) for o in pickletools.opcodes)}
 
 
 def programs(outside: pathlib.Path) -> dict[str, bytes]:
-    """Pickles that make, change or remove something in a folder, by what they call; all of them work in pickle.load."""
+    """Returns pickles that create, change or delete a file in a folder, by the function that they call."""
     mark, sentinel = str(outside / MARK), str(outside / "sentinel")
     shell, code = f"touch {mark}", f"open({mark!r}, 'w').close()"
     script = outside / "script.py"
@@ -53,18 +53,18 @@ def programs(outside: pathlib.Path) -> dict[str, bytes]:
         "numpy.memmap": ("numpy", "memmap", (mark, "u1", "w+", 0, (4,))),
         "pickle.loads within": ("pickle", "loads", (_called("os", "system", (shell,)),)),
     }
-    found = {name: _called(*call) for name, call in calls.items()}
+    programs = {name: _called(*call) for name, call in calls.items()}
     touch = _global(b"pathlib", b"Path.touch") + pickle.dumps(pathlib.Path(mark), protocol=3)[2:-1]
-    found["pathlib.Path.touch"] = b"\x80\x04" + touch + b"\x85R."
-    found["by INST"] = b"(" + _text(shell) + b"ios\nsystem\n."
-    found["by OBJ"] = b"(cos\nsystem\n" + _text(shell) + b"o."
-    found["by STACK_GLOBAL"] = b"\x80\x04" + _global(b"os", b"system") + _text(shell) + b"\x85R."
-    found["within a list in a dict"] = b"}" + _text("labels") + b"](cos\nsystem\n(" + _text(shell) + b"tRes."
-    return found
+    programs["pathlib.Path.touch"] = b"\x80\x04" + touch + b"\x85R."
+    programs["by INST"] = b"(" + _text(shell) + b"ios\nsystem\n."
+    programs["by OBJ"] = b"(cos\nsystem\n" + _text(shell) + b"o."
+    programs["by STACK_GLOBAL"] = b"\x80\x04" + _global(b"os", b"system") + _text(shell) + b"\x85R."
+    programs["within a list in a dict"] = b"}" + _text("labels") + b"](cos\nsystem\n(" + _text(shell) + b"tRes."
+    return programs
 
 
 def oddities() -> dict[str, bytes]:
-    """Pickles that run nothing, and want memory, depth or names that they must not have."""
+    """Returns pickles that run nothing, but request too much memory or recursion, or forbidden names."""
     minus = b"J\xff\xff\xff\xff"
     size = b"\x8a\x08" + struct.pack("<q", 1 << 62)
     array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"

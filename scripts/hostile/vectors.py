@@ -1,4 +1,4 @@
-"""Flags drawn at random: every name, values that fit and values that do not, in every way they can be written."""
+"""Random command lines: every flag, with valid and invalid values, in every notation."""
 
 import functools
 import os
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 from PIL import Image
+from storms.saver import make_manifest
 
 from hostile import launched
 from hostile.workers import Outcome, Trial
@@ -19,10 +20,10 @@ from trainer import config as configs
 from trainer.checkpoints import manifest as manifests
 from trainer.config.flags import define
 from trainer.data import datasets
-from trainer.data.dataset import Data
+from trainer.data.dataset import Dataset
 from trainer.data.sources import Sources
 
-# What numbers, lists, paths and texts may be, and what nothing may be.
+# Values that are invalid for most flags.
 ANYTHING = (
     *("", " ", "0", "-0", "-1", "1", "2", "3.5", "nan", "inf", "-inf", "1e999", "1e-400", "9" * 30, "9" * 5_000),
     *("0x10", "1_000", "\u0661\u0662", "\uff11", "true", "None", "a,b", ",", ",,,", "1,"),
@@ -40,10 +41,10 @@ FITTING = {
     "image_size": ("8", "32", "6x8"),
     "label_column": ("kind", "1", "3"),
     "mode": tuple(commands.MODES),
-    "input": ("data/pictures", "data/pictures/cat/0.png", "data/a.npy", "1,2,3,4"),
+    "input": ("data/images", "data/images/cat/0.png", "data/a.npy", "1,2,3,4"),
     "code": ("1", "1,2", "5,5;0,1"),
     "output": ("out", "data", "data/a.npy"),
-    "data_dir": ("data/pictures", "data/a.npy", "data/t.csv", "data", "missing"),
+    "data_dir": ("data/images", "data/a.npy", "data/t.csv", "data", "missing"),
     "cache_dir": ("cache", "data/a.npy"),
     "data_url": ("http://localhost/x", "ftp://x", "file:///x"),
     "run_dir": ("run", "other", "data/a.npy", "run/checkpoints", "deep/er"),
@@ -54,48 +55,47 @@ FITTING = {
 SPECIAL = ("--help", "--flagfile=run/flags.txt", "--flagfile=missing", "--flagfile=data", "--undefok=x", "--", "extra")
 
 
-def make(number: int) -> Trial:
-    """Trials in a folder of this process's own, which holds small data and a run."""
+def make() -> Trial:
+    """Returns the trial, which runs in a folder of this process with small data sets and a run."""
     launched.forbid()
-    for name in ("digits", "iris"):  # Read once: it is about flags.
+    for name in ("digits", "iris"):  # Reads them only once.
         loaded = datasets.LOADERS[name](Sources())
-        datasets.LOADERS[name] = functools.partial(_given, loaded)
+        datasets.LOADERS[name] = functools.partial(_constant, loaded)
     root = pathlib.Path(tempfile.mkdtemp(prefix="hourglass-flags-"))
     os.environ.update(HOME=str(root / "home"), KERAS_HOME=str(root / "keras"))
     original = root / "original"
-    _furnish(original)
-    # Deep enough for the paths that lead upwards.
-    place = root / "a" / "b" / "c"
-    _copied(original, place)
+    _fill(original)
+    folder = root / "a" / "b" / "c"  # deep enough for paths that lead upwards
+    _copy(original, folder)
 
     def trial(seed: int) -> Outcome:
-        os.chdir(place)
-        found = launched.outcome(draw(random.Random(seed)))
-        if found.kind != "exit 1":  # It may have changed something.
+        os.chdir(folder)
+        outcome = launched.outcome(arguments(random.Random(seed)))
+        if outcome.kind != "exit 1":  # It may have changed files.
             os.chdir("/")
             shutil.rmtree(root / "a")
-            _copied(original, place)
-        return found
+            _copy(original, folder)
+        return outcome
 
     return trial
 
 
-def _given(data: Data, sources: Sources) -> Data:
+def _constant(data: Dataset, sources: Sources) -> Dataset:
     return data
 
 
-def _copied(original: pathlib.Path, place: pathlib.Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(original, place)
+def _copy(original: pathlib.Path, folder: pathlib.Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(original, folder)
 
 
-def _furnish(folder: pathlib.Path) -> None:
-    """Small data of each kind, and a run with a checkpoint, whose contents nobody gets to see."""
-    pictures = folder / "data" / "pictures"
+def _fill(folder: pathlib.Path) -> None:
+    """Writes small data sets of each kind, and a run with a checkpoint whose contents are never read."""
+    images = folder / "data" / "images"
     for label, shade in (("cat", 9), ("dog", 200)):
-        (pictures / label).mkdir(parents=True)
+        (images / label).mkdir(parents=True)
         for name in range(3):
-            Image.new("RGB", (8, 6), (shade, name, 0)).save(pictures / label / f"{name}.png")
+            Image.new("RGB", (8, 6), (shade, name, 0)).save(images / label / f"{name}.png")
     np.save(folder / "data" / "a.npy", np.zeros((20, 4, 4), np.uint8))
     (folder / "data" / "t.csv").write_text("a,b,kind\n" + "1,2,x\n3,4,y\n" * 10)
     checkpoints = folder / "run" / "checkpoints"
@@ -104,65 +104,51 @@ def _furnish(folder: pathlib.Path) -> None:
     (folder / "run" / "flags.txt").write_text(configs.to_flagfile(config))
     for name in ("index", "data-00000-of-00001"):
         (checkpoints / f"ckpt-10.{name}").write_text(name)
-    manifests.write(
-        checkpoints,
-        manifests.Manifest(
-            run_id="r",
-            step=10,
-            flags=configs.guarded(config),
-            data="d",
-            numerics={},
-            metrics={manifests.ERROR: 0.5},
-            changes=[],
-            pending=(0.0, 0),
-            seconds=0.5,
-            files=manifests.describe(checkpoints, 10),
-            evaluated=10,
-        ),
-    )
+    files = manifests.describe(checkpoints, 10)
+    manifests.write(checkpoints, make_manifest(10, flags=configs.guarded(config), files=files))
 
 
 @functools.cache
 def _definitions() -> flags.FlagValues:
-    defined = flags.FlagValues()
-    define(defined)
-    return defined
+    values = flags.FlagValues()
+    define(values)
+    return values
 
 
-def draw(chance: random.Random) -> list[str]:
-    """The arguments of one command line."""
+def arguments(draw: random.Random) -> list[str]:
+    """Returns a random command line."""
     defined = _definitions()
-    fits = chance.choice((0.3, 0.9, 1.0, 1.0))  # Most of a command line has to be right for the rest to matter.
+    share = draw.choice((0.3, 0.9, 1.0, 1.0))  # of valid parts: most must be valid for an invalid one to be checked
     arguments = []
-    for _ in range(min(12, int(chance.expovariate(0.35)))):
-        if chance.random() < 0.02:
-            arguments.append(chance.choice(SPECIAL))
+    for _ in range(min(12, int(draw.expovariate(0.35)))):
+        if draw.random() < 0.02:
+            arguments.append(draw.choice(SPECIAL))
             continue
-        name = chance.choice(configs.names())
-        value = _fitting(defined[name], chance) if chance.random() < fits else chance.choice(ANYTHING)
-        arguments += _written(_misspelt(name, chance) if chance.random() > fits else name, value, chance)
+        name = draw.choice(configs.names())
+        value = _fitting(defined[name], draw) if draw.random() < share else draw.choice(ANYTHING)
+        arguments += _notation(_misspelled(name, draw) if draw.random() > share else name, value, draw)
     return arguments
 
 
-def _fitting(flag: flags.Flag, chance: random.Random) -> str:
+def _fitting(flag: flags.Flag, draw: random.Random) -> str:
     if flag.name in FITTING:
-        return chance.choice(FITTING[flag.name])
+        return draw.choice(FITTING[flag.name])
     parser = flag.parser
     if isinstance(parser, flags.EnumParser):
-        return chance.choice(parser.enum_values)
+        return draw.choice(parser.enum_values)
     if isinstance(parser, flags.BooleanParser):
-        return chance.choice(("true", "false"))
+        return draw.choice(("true", "false"))
     low, high = getattr(parser, "lower_bound", None) or 0, getattr(parser, "upper_bound", None) or 10
     values = (low, low + 1, 3, 10, high)
-    return str(chance.choice((*values, 0.5)) if isinstance(parser, flags.FloatParser) else int(chance.choice(values)))
+    return str(draw.choice((*values, 0.5)) if isinstance(parser, flags.FloatParser) else int(draw.choice(values)))
 
 
-def _misspelt(name: str, chance: random.Random) -> str:
-    place = chance.randrange(len(name))
-    return name[:place] + chance.choice(("", "x", "_", "-", " ", "\u00e9")) + name[place + 1 :]
+def _misspelled(name: str, draw: random.Random) -> str:
+    start = draw.randrange(len(name))
+    return name[:start] + draw.choice(("", "x", "_", "-", " ", "\u00e9")) + name[start + 1 :]
 
 
-def _written(name: str, value: str, chance: random.Random) -> Sequence[str]:
-    """In one of the ways in which flags are written."""
+def _notation(name: str, value: str, draw: random.Random) -> Sequence[str]:
+    """Writes a flag in one of the valid or invalid notations."""
     ways = ([f"--{name}={value}"],) * 12 + ([f"-{name}={value}"], [f"--{name}", value], [f"--no{name}"], [f"--{name}"])
-    return chance.choice(ways)
+    return draw.choice(ways)

@@ -1,181 +1,150 @@
-"""Trials by number, done by several processes that are watched: one that ends or stands still costs one trial."""
+"""Numbered trials in worker processes. A trial that crashes or blocks its process fails; the other trials continue."""
 
 import collections
+import concurrent.futures
 import dataclasses
 import multiprocessing
 import resource
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from multiprocessing.connection import Connection
-from multiprocessing.sharedctypes import Synchronized
 
-BATCH = 200  # trials that are reported together
+SECONDS_TO_END = 5.0
+MAX_PROBLEMS = 100  # that are listed
 Trial = Callable[[int], "Outcome"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of one trial.
+    """The outcome of a trial.
 
     Attributes:
-      kind: by which they are counted.
-      wrong: what should not have been; empty: nothing.
+      kind: a short description, by which trials are counted.
+      problem: what went wrong; empty if the trial passed.
     """
 
     kind: str
-    wrong: str = ""
+    problem: str = ""
 
 
 @dataclasses.dataclass
 class Tally:
-    """What came of many trials.
+    """The outcomes of many trials.
 
     Attributes:
-      tried: how many there were.
-      kinds: how many of which kind.
-      wrong: of some that went wrong, the number, and how.
-      num_wrong: how many did.
-      longest: the longest trial: its seconds, and its number.
-      memory: the most that one process had, in bytes.
+      tried: number of trials.
+      kinds: number of trials by kind.
+      failed: number of failed trials.
+      problems: number and problem of the first failed trials.
+      longest: seconds and number of the longest trial.
+      memory: largest resident memory of a worker, in bytes.
     """
 
     tried: int = 0
     kinds: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    wrong: list[tuple[int, str]] = dataclasses.field(default_factory=list)
-    num_wrong: int = 0
+    failed: int = 0
+    problems: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     longest: tuple[float, int] = (0.0, 0)
     memory: int = 0
 
-    def add(self, other: "Tally") -> None:
-        """Counts another's trials too."""
-        self.tried += other.tried
-        self.kinds += other.kinds
-        self.wrong = (self.wrong + other.wrong)[:100]
-        self.num_wrong += other.num_wrong
-        self.longest = max(self.longest, other.longest)
-        self.memory = max(self.memory, other.memory)
+    def add(self, number: int, outcome: Outcome, seconds: float, memory: int) -> None:
+        """Adds a trial."""
+        self.tried += 1
+        self.kinds[outcome.kind] += 1
+        self.longest = max(self.longest, (seconds, number))
+        self.memory = max(self.memory, memory)
+        if outcome.problem:
+            self.failed += 1
+            self.problems = [*self.problems, (number, outcome.problem)][:MAX_PROBLEMS]
 
 
 def run(
-    make: Callable[[int], Trial],
+    make: Callable[[], Trial],
     count: int,
     *,
     first: int = 0,
     processes: int = 2,
     seconds: float = 10.0,
-    say: Callable[[Tally], object] = lambda tally: None,
+    progress: Callable[[Tally], object] = lambda tally: None,
 ) -> Tally:
-    """Does so many trials.
+    """Runs trials in worker processes.
 
     Args:
-      make: given a worker's number, makes what does a trial; importable, for it is called in another process.
-      count: of trials.
-      first: number of them.
-      processes: that share them.
-      seconds: after which a trial stands still.
-      say: is told how far it is, now and then.
+      make: Called in each worker; returns the function that runs a trial. It must be importable.
+      count: Number of trials.
+      first: Number of the first trial.
+      processes: Number of workers.
+      seconds: Time limit of a trial.
+      progress: Called after each trial.
     """
-    whole, lock = Tally(), threading.Lock()
-    starts = iter(range(first, first + count, BATCH))
+    tally, lock = Tally(), threading.Lock()
+    numbers = iter(range(first, first + count))
 
-    def supervise(number: int) -> None:
-        worker = _Worker(make, number)
+    def supervise() -> None:
+        worker = _Worker(make)
         try:
             while True:
                 with lock:
-                    start = next(starts, None)
-                if start is None:
+                    number = next(numbers, None)
+                if number is None:
                     return
-                numbers = range(start, min(start + BATCH, first + count))
-                found = worker.do(numbers, seconds)
+                started = time.monotonic()
+                outcome, memory = worker.attempt(number, seconds)
                 with lock:
-                    whole.add(found)
-                    say(whole)
+                    tally.add(number, outcome, time.monotonic() - started, memory)
+                    progress(tally)
         finally:
             worker.end()
 
-    threads = [threading.Thread(target=supervise, args=(number,)) for number in range(processes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return whole
+    with concurrent.futures.ThreadPoolExecutor(processes) as pool:
+        for future in [pool.submit(supervise) for _ in range(processes)]:
+            future.result()
+    return tally
 
 
 class _Worker:
-    """A process that does trials, begun again where it has ended."""
+    """A process that runs trials; it is started again after a trial that ended or blocked it."""
 
-    def __init__(self, make: Callable[[int], Trial], number: int) -> None:
-        self._make, self._number = make, number
-        self._context = multiprocessing.get_context("spawn")
-        self._begin()
+    def __init__(self, make: Callable[[], Trial]) -> None:
+        self._make = make
+        self._start()
 
-    def _begin(self) -> None:
-        self._mine, theirs = self._context.Pipe()
-        self._current: Synchronized[int] = self._context.Value("q", -1)
-        self._process = self._context.Process(
-            target=_work, args=(theirs, self._current, self._make, self._number), daemon=True
-        )
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")  # Forked modules would include TensorFlow.
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, self._make), daemon=True)
         self._process.start()
         theirs.close()
+        self._connection.recv()  # The worker is ready.
 
-    def do(self, numbers: Sequence[int], seconds: float) -> Tally:
-        whole = Tally()
-        left = list(numbers)
-        while left:
-            self._current.value = -1
-            self._mine.send(left)
-            found, ended = self._wait(seconds)
-            if found is not None:
-                whole.add(found)
-                return whole
-            # What it did before is not told: those trials are done again, without this one.
-            struck = self._current.value
-            whole.add(Tally(1, collections.Counter([ended]), [(struck, ended)], 1, (seconds, struck)))
-            left.remove(struck)
-            self.end()
-            self._begin()
-        return whole
-
-    def _wait(self, seconds: float) -> tuple[Tally | None, str]:
-        """What the process tells of its trials; None: it has ended, or stands still."""
-        current, since = self._current.value, time.monotonic()
-        while True:
-            try:
-                if self._mine.poll(0.2):
-                    return self._mine.recv(), ""
-            except (EOFError, OSError):
-                self._process.join(5)
-                return None, f"the process ended with {self._process.exitcode}"
-            if self._current.value != current:
-                current, since = self._current.value, time.monotonic()
-            elif current >= 0 and time.monotonic() - since > seconds:
-                return None, f"no answer within {seconds:g} s"
+    def attempt(self, number: int, seconds: float) -> tuple[Outcome, int]:
+        """Runs a trial; returns its outcome and the peak memory of the process in bytes."""
+        try:
+            self._connection.send(number)
+            if self._connection.poll(seconds):
+                return self._connection.recv()
+            problem = f"no answer within {seconds:g} s"
+        except (EOFError, OSError):
+            self._process.join(SECONDS_TO_END)
+            problem = f"the process ended with exit code {self._process.exitcode}"
+        self.end()
+        self._start()
+        return Outcome(problem, problem), 0
 
     def end(self) -> None:
         self._process.kill()
         self._process.join()
-        self._mine.close()
+        self._connection.close()
 
 
-def _work(connection: Connection, current: "Synchronized[int]", make: Callable[[int], Trial], number: int) -> None:
-    trial = make(number)
+def _work(connection: Connection, make: Callable[[], Trial]) -> None:
+    trial = make()
+    connection.send(None)
     while True:
         try:
-            numbers = connection.recv()
+            number = connection.recv()
         except EOFError:
             return
-        tally = Tally()
-        for one in numbers:
-            current.value = one
-            began = time.monotonic()
-            outcome = trial(one)
-            tally.longest = max(tally.longest, (time.monotonic() - began, one))
-            tally.tried += 1
-            tally.kinds[outcome.kind] += 1
-            if outcome.wrong:
-                tally.num_wrong += 1
-                tally.wrong = [*tally.wrong, (one, outcome.wrong)][:10]
-        tally.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        connection.send(tally)
+        outcome = trial(number)
+        connection.send((outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))

@@ -1,1 +1,1 @@
-"""How fast Hourglass is, beside other ways to train the same network, and beside what the machine can do."""
+"""The speed and the memory of Hourglass, compared with other ways to train the same networks."""

@@ -1,144 +1,129 @@
-"""Every way of training a workload, in turns, A B A B, each round's times side by side."""
+"""Times all ways to train a workload in turns, so that the times of each round are comparable."""
 
+import contextlib
 import dataclasses
-import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 
-from speed.contenders import CHECKOUT, KINDS, RUN, Process, run
-from speed.floors import floors
+from speed import prepare
+from speed.contenders import KINDS, RUN, Process, run
 from speed.workloads import WORKLOADS, Workload
 
-TURN_SECONDS = 1.0  # at least, of a contender
-REST = 0.3  # between turns, so that threads that wait by spinning have gone to sleep
-TOLERANCE = 0.1  # by which a loss may be above the median of all after as many steps
+SECONDS_PER_TURN = 1.0
+REST = 0.3  # seconds between turns, so that threads that wait actively have gone to sleep
+TOLERANCE = 0.1  # of a loss above the median
 
 
 @dataclasses.dataclass
 class Row:
-    """What was found of one contender, or of a floor.
+    """The measurements of a contender.
 
     Attributes:
-      name: of it.
-      words: for people.
-      times: microseconds a step, of each round.
-      loss: mean squared error after the steps of the check; None of a floor.
-      around: shares of wall time that were not training; of whole runs only.
+      name: name of the contender.
+      words: description.
+      times: microseconds per step, by round.
+      loss: mean squared error after `check_epochs`.
+      overhead: shares of the wall time that were not training, by round; whole runs only.
     """
 
     name: str
     words: str
     times: list[float] = dataclasses.field(default_factory=list)
-    loss: float | None = None
-    around: list[float] = dataclasses.field(default_factory=list)
+    loss: float = 0.0
+    overhead: list[float] = dataclasses.field(default_factory=list)
 
     @property
     def median(self) -> float:
-        """Of the rounds."""
+        """The median of the times."""
         return statistics.median(self.times)
 
     def against(self, other: "Row") -> float:
-        """How many times as long as the other it takes: the median of the ratios, round by round."""
-        return statistics.median(mine / its for mine, its in zip(self.times, other.times, strict=True))
+        """Returns the median of the ratios of the times of the same round."""
+        return statistics.median(mine / theirs for mine, theirs in zip(self.times, other.times, strict=True))
 
 
 def compare(
     name: str, precision: str, names: Sequence[str], flags: Sequence[str], *, rounds: int, seconds: float
 ) -> list[Row]:
-    """Times a workload in every way named; the first rounds of training are the check of the loss.
+    """Trains and times a workload in every way.
 
     Args:
-      name: of the workload.
-      precision: of all.
-      names: of contenders.
-      flags: for Hourglass, such as --data_dir.
-      rounds: that everyone has a turn in.
-      seconds: that a whole run is to take.
+      name: Name of the workload.
+      precision: Value of --precision.
+      names: Names of the contenders.
+      flags: Flags of Hourglass, such as --data_dir.
+      rounds: Number of turns of each contender.
+      seconds: Approximate duration of a whole run.
     """
-    workload = WORKLOADS[name]
-    with tempfile.TemporaryDirectory() as folder:
-        inputs = pathlib.Path(folder)
-        prepare = [sys.executable, "-m", "speed.prepare", name, folder, *flags]
-        subprocess.run(prepare, cwd=CHECKOUT, check=True, stderr=subprocess.DEVNULL)
-        processes = [
-            Process(other, name, inputs, precision)
-            for other in names
-            if other != RUN and workload.model in KINDS[other].models
-        ]
-        turns: list[tuple[Row, Callable[[], None]]] = []
-        try:
-            for process in processes:
-                row = Row(process.name, KINDS[process.name].words)
-                turns.append((row, _turn(process, workload, row)))
-            if RUN in names:
-                row = Row(RUN, "Hourglass, a whole run through launch.py")
-                pace = turns[0][0].times[0] if turns else 1e4
-                turns.insert(0, (row, _whole(name, workload, precision, flags, row, seconds, pace)))
-            for floor, words, measure in floors(workload, precision):
-                row = Row(floor, words)
-                turns.append((row, lambda row=row, measure=measure: row.times.append(measure() * 1e6)))
-            for row, _ in turns:
-                row.times.clear()
-            for number in range(rounds):
-                for _, turn in turns:
-                    turn()
-                    time.sleep(REST)
-                print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-        finally:
-            for process in processes:
-                process.close()
+    workload, turns = WORKLOADS[name], []
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        prepare.in_process(name, folder, flags)
+        for other in names:
+            if other != RUN and workload.model in KINDS[other].models:
+                process = stack.enter_context(contextlib.closing(Process(other, name, folder, precision)))
+                turns.append(_process_turn(process, workload))
+        if RUN in names:
+            steps = max(50, int(seconds * 1e6 / (turns[0][0].times[0] if turns else 1e4)))
+            turns.insert(0, _run_turn(name, workload, precision, flags, steps))
+        for row, _ in turns:
+            row.times.clear()
+        for number in range(rounds):
+            for _, turn in turns:
+                turn()
+                time.sleep(REST)
+            print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
     return [row for row, _ in turns]
 
 
-def _turn(process: Process, workload: Workload, row: Row) -> Callable[[], None]:
+def _process_turn(process: Process, workload: Workload) -> tuple[Row, Callable[[], None]]:
+    """Trains for the check of the loss; returns a row and a function that adds a time to it."""
+    row = Row(process.name, KINDS[process.name].words)
     process.seconds(workload.check_epochs)
     row.loss = process.loss()
     once = process.seconds(1)
     row.times.append(once / workload.steps_per_epoch * 1e6)
-    epochs = max(1, round(TURN_SECONDS / once))
+    epochs = max(1, round(SECONDS_PER_TURN / once))
 
     def turn() -> None:
         row.times.append(process.seconds(epochs) / epochs / workload.steps_per_epoch * 1e6)
 
-    print(f"{process.name}: {row.times[0]:.0f} us a step, loss {row.loss:.5f}", file=sys.stderr, flush=True)
-    return turn
+    print(f"{process.name}: {row.times[0]:.0f} us per step, loss {row.loss:.5f}", file=sys.stderr, flush=True)
+    return row, turn
 
 
-def _whole(
-    name: str, workload: Workload, precision: str, flags: Sequence[str], row: Row, seconds: float, pace: float
-) -> Callable[[], None]:
-    row.loss = run(name, workload.check_epochs * workload.steps_per_epoch, precision, flags).loss
-    steps = max(50, int(seconds * 1e6 / pace))
+def _run_turn(
+    name: str, workload: Workload, precision: str, flags: Sequence[str], steps: int
+) -> tuple[Row, Callable[[], None]]:
+    """Does the same for whole runs through `launch.py`."""
+    row = Row(RUN, "Hourglass, a whole run through launch.py")
+    *_, row.loss = run(name, workload.check_epochs * workload.steps_per_epoch, precision, flags)
 
     def turn() -> None:
-        found = run(name, steps, precision, flags)
-        row.times.append(found.seconds_per_step * 1e6)
-        row.around.append(found.around)
+        seconds, overhead, _ = run(name, steps, precision, flags)
+        row.times.append(seconds * 1e6)
+        row.overhead.append(overhead)
 
-    print(f"{RUN}: {steps} steps a run, loss {row.loss:.5f}", file=sys.stderr, flush=True)
-    return turn
+    print(f"{RUN}: {steps} steps per run, loss {row.loss:.5f}", file=sys.stderr, flush=True)
+    return row, turn
 
 
-def unequal(rows: Sequence[Row]) -> list[Row]:
-    """Those whose loss is so far above the others' that they cannot have done the same work."""
-    known = [row for row in rows if row.loss is not None]
-    usual = statistics.median(row.loss for row in known) if known else 0.0
-    return [row for row in known if row.loss > usual * (1 + TOLERANCE)]
+def outliers(rows: Sequence[Row]) -> list[Row]:
+    """Returns the rows whose loss is so far above the median that they cannot have done the same work."""
+    median = statistics.median(row.loss for row in rows) if rows else 0.0
+    return [row for row in rows if row.loss > median * (1 + TOLERANCE)]
 
 
 def table(rows: Sequence[Row]) -> str:
-    """In Markdown, with ratios to the whole run and to the block alone."""
+    """Returns a Markdown table, with ratios to the whole run and to the compiled block."""
     named = {row.name: row for row in rows}
     bases = [named[name] for name in (RUN, "block") if name in named]
-    head = ["", "us a step", *(f"x {base.name}" for base in bases), "loss", "not training"]
+    head = ["", "us per step", *(f"x {base.name}" for base in bases), "loss", "not training"]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for row in rows:
-        cells = [row.words, f"{row.median:,.0f}", *(f"{row.against(base):.2f}" for base in bases)]
-        cells.append("" if row.loss is None else f"{row.loss:.5f}")
-        cells.append(f"{statistics.median(row.around):.1%}" if row.around else "")
+        cells = [row.words, f"{row.median:,.0f}", *(f"{row.against(base):.2f}" for base in bases), f"{row.loss:.5f}"]
+        cells.append(f"{statistics.median(row.overhead):.1%}" if row.overhead else "")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

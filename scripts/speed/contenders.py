@@ -1,32 +1,33 @@
-"""Who is timed: each in a process of its own, which stays, waits for its turn, and trains when it is asked to."""
+"""The ways to train: each in a process of its own, which trains when it is asked to."""
 
+import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 
+from processes import LAUNCH, ROOT, environment
+
 from speed.workloads import WORKLOADS
 
-CHECKOUT = pathlib.Path(__file__).parents[2]
-OTHERS = CHECKOUT / ".venv-bench" / "bin" / "python"  # has PyTorch and JAX
-
+OTHERS = str(ROOT / ".venv-bench" / "bin" / "python")  # has PyTorch and JAX
 RUN, BLOCK = "launch.py", "block"
+MAX_PRINTED = 3000  # characters of an error
 
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A way of training.
+    """A way to train.
 
     Attributes:
-      words: for people.
-      module: of this package, whose process it is.
-      options: of that module.
-      python: which one runs it.
-      models: that it can train.
+      words: description.
+      module: module of this package that trains.
+      options: its arguments.
+      python: interpreter that runs it.
+      models: networks that it can train.
     """
 
     words: str
@@ -39,45 +40,38 @@ class Kind:
 KINDS = {
     BLOCK: Kind("Hourglass, the compiled block alone", "with_hourglass"),
     "keras": Kind("Keras fit, defaults", "with_keras", ("defaults",)),
-    "keras-best": Kind("Keras fit, an epoch a call, XLA", "with_keras", ("best",)),
-    "tf.function": Kind("tf.function a step, tf.data", "with_keras", ("function",)),
-    "torch": Kind("PyTorch, eager", "with_torch", ("eager",), str(OTHERS)),
-    "torch-compile": Kind("PyTorch, compiled", "with_torch", ("compile",), str(OTHERS)),
-    "jax": Kind("JAX lax.scan, an epoch a call", "with_jax", (), str(OTHERS), ("dense",)),
+    "keras-best": Kind("Keras fit, one call per epoch, XLA", "with_keras", ("best",)),
+    "tf.function": Kind("one tf.function call per step, tf.data", "with_keras", ("function",)),
+    "torch": Kind("PyTorch, eager", "with_torch", ("eager",), OTHERS),
+    "torch-compile": Kind("PyTorch, compiled", "with_torch", ("compile",), OTHERS),
+    "jax": Kind("JAX lax.scan, one call per epoch", "with_jax", (), OTHERS, ("dense",)),
 }
-
-
-def environment() -> dict[str, str]:
-    """Of a process that uses this checkout: it comes first, then whatever else is on the path for modules."""
-    paths = [str(CHECKOUT), str(CHECKOUT / "scripts"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    return {
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(filter(None, paths))),
-        "PYTHONSAFEPATH": "1",  # Whatever has the same names in the working folder does not come before it.
-    }
 
 
 class Process:
     """A contender in its process."""
 
-    def __init__(self, name: str, workload: str, inputs: pathlib.Path, precision: str) -> None:
+    def __init__(self, name: str, workload: str, inputs: str, precision: str) -> None:
         kind = KINDS[name]
         self.name = name
-        command = [kind.python, "-m", f"speed.{kind.module}", workload, str(inputs), precision, *kind.options]
+        command = [kind.python, "-m", f"speed.{kind.module}", workload, inputs, precision, *kind.options]
         self._log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 (closed by `close`)
         self._process = subprocess.Popen(
-            command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+            command,
+            env=environment(TF_CPP_MIN_LOG_LEVEL="3"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
         )
-        self._answer()
 
     def seconds(self, epochs: int) -> float:
-        """That so many passes through the data take."""
-        return self._ask({"ask": "epochs", "epochs": epochs})["seconds"]
+        """Trains for some epochs and returns the seconds."""
+        return self._ask(f"epochs {epochs}")
 
     def loss(self) -> float:
-        """Mean squared error over all training examples."""
-        return self._ask({"ask": "loss"})["loss"]
+        """Returns the mean squared error over all training examples."""
+        return self._ask("loss")
 
     def close(self) -> None:
         """Ends the process."""
@@ -85,54 +79,36 @@ class Process:
         self._process.wait()
         self._log.close()
 
-    def _ask(self, question: dict[str, object]) -> dict[str, float]:
-        self._process.stdin.write(json.dumps(question) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, float]:
+    def _ask(self, question: str) -> float:
+        with contextlib.suppress(BrokenPipeError):  # The missing answer shows that the process ended.
+            print(question, file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
             self._log.seek(0)
-            raise RuntimeError(f"{self.name} has ended:\n{self._log.read()[-3000:]}")
-        return json.loads(line)
+            raise RuntimeError(f"{self.name} ended:\n{self._log.read()[-MAX_PRINTED:]}")
+        return float(line)
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A whole run through `launch.py`, as its checkpoints tell of it.
+def run(workload: str, steps: int, precision: str, flags: Sequence[str]) -> tuple[float, float, float]:
+    """Trains through `launch.py`, with the default of every other flag.
 
-    Attributes:
-      seconds_per_step: of wall time, from one of its checkpoints to the last, with all that comes between.
-      around: the share of that time that was not training.
-      loss: mean squared error over all training examples, at the end.
+    Returns:
+      The seconds per step, from the first stored checkpoint to the last, everything included; the share of that time
+      that was not training; and the mean squared error over all training examples at the end.
     """
-
-    seconds_per_step: float
-    around: float
-    loss: float
-
-
-def run(workload: str, steps: int, precision: str, flags: Sequence[str]) -> Run:
-    """Trains as a user does, with everything at its default."""
-    with tempfile.TemporaryDirectory() as folder:
-        given = [*WORKLOADS[workload].flags(precision), f"--steps={steps}", f"--run_dir={folder}/run", *flags]
-        command = [sys.executable, str(CHECKOUT / "launch.py"), *given]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary) / "run"
+        flags = [*WORKLOADS[workload].flags(precision), f"--steps={steps}", f"--run_dir={folder}", *flags]
+        done = subprocess.run([*LAUNCH, *flags], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{' '.join(command)}:\n{done.stderr[-3000:]}")
-        return _read(pathlib.Path(folder) / "run")
+            raise RuntimeError(f"launch.py {' '.join(flags)}:\n{done.stderr[-MAX_PRINTED:]}")
+        (first, trained, began), *_, (last, trained_last, ended) = checkpoints(folder)
+        seconds = (ended - began) / 1e9
+        loss = json.loads((folder / "result.json").read_text())["train/reconstruction/mse"]
+        return seconds / (last - first), 1 - (trained_last - trained) / seconds, loss
 
 
-def checkpoints(folder: pathlib.Path) -> list[tuple[int, float, int]]:
-    """(step, seconds of training until then, when it was written in ns) of each that a run still has, oldest first."""
-    found = [(json.loads(path.read_text()), path) for path in (folder / "checkpoints").glob("ckpt-*.json")]
-    return sorted((manifest["step"], manifest["seconds"], path.stat().st_mtime_ns) for manifest, path in found)
-
-
-def _read(folder: pathlib.Path) -> Run:
-    found = checkpoints(folder)
-    (first, trained, began), (last, trained_last, ended) = found[0], found[-1]
-    seconds = (ended - began) / 1e9
-    loss = json.loads((folder / "result.json").read_text())["train/reconstruction/mse"]
-    return Run(seconds / (last - first), 1 - (trained_last - trained) / seconds, loss)
+def checkpoints(run: pathlib.Path) -> list[tuple[int, float, int]]:
+    """Returns (step, seconds of training, time of writing in ns) of each stored checkpoint, oldest first."""
+    manifests = [(json.loads(path.read_text()), path) for path in (run / "checkpoints").glob("ckpt-*.json")]
+    return sorted((manifest["step"], manifest["seconds"], path.stat().st_mtime_ns) for manifest, path in manifests)

@@ -1,53 +1,43 @@
-"""Peak memory of a whole run beside that of bare TensorFlow, which holds the same data, network and optimizer."""
+"""The peak memory of a run, compared with that of bare TensorFlow with the same data, network and optimizer."""
 
-import contextlib
+import os
 import pathlib
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 
-from speed.contenders import CHECKOUT
-from speed.workloads import WORKLOADS
+import measure as measuring
+from processes import LAUNCH, environment
+
+from speed import prepare
+from speed.workloads import WORKLOADS, Inputs
 
 STEPS = 200
 
 
 def measure(names: Sequence[str], flags: Sequence[str]) -> None:
-    """Prints both, and the ratio, for each workload."""
+    """Prints both, and their ratio, for each workload."""
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run([sys.executable, "-m", "speed.prepare", name, folder, *flags], cwd=CHECKOUT, check=True)
+            prepare.in_process(name, folder, flags)
             bare = _peak([sys.executable, "-m", "speed.memory", name, folder])
-            given = [*WORKLOADS[name].flags("float32"), *flags, f"--steps={STEPS}", f"--run_dir={folder}/run"]
-            whole = _peak([sys.executable, str(CHECKOUT / "launch.py"), *given])
-        print(f"{name}: {whole / 2**20:,.0f} MiB in a run, {bare / 2**20:,.0f} MiB bare: {whole / bare:.2f} times")
+            run_flags = [*WORKLOADS[name].flags("float32"), *flags, f"--steps={STEPS}", f"--run_dir={folder}/run"]
+            run = _peak([*LAUNCH, *run_flags])
+        print(f"{name}: {run / 2**20:,.0f} MiB in a run, {bare / 2**20:,.0f} MiB bare: {run / bare:.2f} times")
 
 
 def _peak(command: Sequence[str]) -> int:
-    """Bytes of resident memory that a process has had at most, as the kernel counts them; seen shortly before its end.
-
-    Not `ru_maxrss`, which starts with what the process that forked it had.
-    """
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    peak = 0
-    while process.poll() is None:
-        with contextlib.suppress(OSError, StopIteration):
-            lines = pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines()
-            peak = int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) * 1024
-        time.sleep(0.02)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} has ended with {process.returncode}")
-    return peak
+    done = measuring.run(command, folder=os.curdir, environment=environment())
+    if done.code:
+        raise RuntimeError(f"{' '.join(command)} ended with exit code {done.code}:\n{done.err[-3000:]}")
+    return done.peak_bytes
 
 
 def hold(name: str, folder: str) -> None:
-    """Loads the data as they are stored, makes network and optimizer with Keras, and ends."""
+    """Loads the data, and builds the network and the optimizer with Keras."""
     import tensorflow as tf
 
     from speed.with_keras import OPTIMIZERS, convolutional, dense
-    from speed.workloads import Inputs
 
     workload, inputs = WORKLOADS[name], Inputs.read(pathlib.Path(folder))
     images = tf.constant(inputs.images)

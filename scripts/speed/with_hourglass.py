@@ -1,4 +1,4 @@
-"""Hourglass's compiled block alone, fed by its own pipeline: no scalars, evaluation, pictures or checkpoints."""
+"""Hourglass's compiled block with its input pipeline, without scalars, evaluation, images or checkpoints."""
 
 import pathlib
 import sys
@@ -10,18 +10,18 @@ import tensorflow as tf
 from speed.protocol import serve
 from speed.workloads import WORKLOADS, Inputs, Workload
 from trainer import config as configs
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.runs import builder, planning
 from trainer.training import pipeline
 
 
 class Block:
-    """Trains blocks of steps, each a part of an epoch."""
+    """Trains in compiled blocks of steps."""
 
     def __init__(self, workload: Workload, inputs: Inputs, flags: list[str]) -> None:
         self._workload = workload
         config, _ = configs.parse([*flags, "--log_every=0"])
-        data = Data(
+        data = Dataset(
             name=workload.dataset,
             train=Split(inputs.images, np.zeros(len(inputs.images), np.int64)),
             evaluation=Split(inputs.images[:1], np.zeros(1, np.int64)),
@@ -49,20 +49,20 @@ class Block:
         self._data, self._offset = None, self._size
 
     def epochs(self, count: int) -> None:
-        """As many steps as that is."""
-        left = count * self._workload.steps_per_epoch
+        """Implements `protocol.Contender`."""
+        remaining = count * self._workload.steps_per_epoch
         with tf.device(self._device.name):
-            while left:
+            while remaining:
                 if self._offset == self._size:
                     self._data, self._offset = tf.identity(next(self._blocks)), 0
-                steps = min(left, self._size - self._offset)
+                steps = min(remaining, self._size - self._offset)
                 self._block(self._data, self._offset, self._offset + steps).numpy()
-                left, self._offset = left - steps, self._offset + steps
+                remaining, self._offset = remaining - steps, self._offset + steps
 
     def loss(self) -> float:
-        """As `protocol.Contender`."""
+        """Implements `protocol.Contender`."""
         with tf.device(self._device.name):
-            return self._evaluator.measure(self._images).loss
+            return self._evaluator.evaluate(self._images).loss
 
 
 def main(name: str, folder: str, precision: str, *flags: str) -> None:

@@ -1,4 +1,4 @@
-"""JAX: `lax.scan` over an epoch's batches in one compiled call, optimizers as the papers have them; dense only."""
+"""JAX: one compiled `lax.scan` per epoch, optimizers as in the papers; dense networks only."""
 
 import pathlib
 import sys
@@ -16,13 +16,13 @@ Tree = Any
 
 
 def rmsprop(rate: float, weights: Tree, slots: Tree, gradients: Tree, step: jax.Array) -> tuple[Tree, Tree]:
-    """Hinton's lecture 6e, with Keras's constants."""
+    """Applies RMSProp (Hinton, lecture 6e) with Keras's constants."""
     means = jax.tree.map(lambda v, g: 0.9 * v + 0.1 * g * g, slots[0], gradients)
     return jax.tree.map(lambda w, v, g: w - rate * g * jax.lax.rsqrt(v + 1e-7), weights, means, gradients), (means,)
 
 
 def adam(rate: float, weights: Tree, slots: Tree, gradients: Tree, step: jax.Array) -> tuple[Tree, Tree]:
-    """Kingma and Ba 2015, section 2, with Keras's constants."""
+    """Applies Adam (Kingma and Ba 2015, section 2) with Keras's constants."""
     first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, slots[0], gradients)
     second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, slots[1], gradients)
     rate = rate * jnp.sqrt(1 - 0.999**step) / (1 - 0.9**step)
@@ -33,7 +33,7 @@ OPTIMIZERS = {"rmsprop": (rmsprop, 1), "adam": (adam, 2)}
 
 
 class Scan:
-    """One call an epoch; the state is donated, so that it is changed in place."""
+    """Trains an epoch per call; the state is donated, so that it is updated in place."""
 
     def __init__(self, workload: Workload, inputs: Inputs, precision: str) -> None:
         update, num_slots = OPTIMIZERS[workload.optimizer]
@@ -58,13 +58,13 @@ class Scan:
             return (weights, slots, count + 1), value
 
         def epoch(state: Tree, images: jax.Array, order: jax.Array) -> tuple[Tree, jax.Array]:
-            return jax.lax.scan(lambda state, chosen: step(state, images[chosen]), state, order)
+            return jax.lax.scan(lambda state, rows: step(state, images[rows]), state, order)
 
         self._epoch = jax.jit(epoch, donate_argnums=0)
         self._loss = jax.jit(lambda weights, images: loss(weights, images.astype(jnp.float32) / 255))
 
     def epochs(self, count: int) -> None:
-        """As `protocol.Contender`."""
+        """Implements `protocol.Contender`."""
         size, steps = self._workload.batch_size, self._workload.steps_per_epoch
         for _ in range(count):
             order = self._random.permutation(len(self._images))[: steps * size].reshape(steps, size)
@@ -72,7 +72,7 @@ class Scan:
         losses.block_until_ready()
 
     def loss(self) -> float:
-        """As `protocol.Contender`."""
+        """Implements `protocol.Contender`."""
         parts = jnp.split(self._images, 10)
         return float(np.mean([float(self._loss(self._state[0], part)) for part in parts]))
 

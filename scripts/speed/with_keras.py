@@ -1,4 +1,4 @@
-"""Keras's `fit` and a plain `tf.function` a step, as their users write them."""
+"""Keras's `fit`, and a plain `tf.function` per step, as users write them."""
 
 import pathlib
 import sys
@@ -14,7 +14,7 @@ OPTIMIZERS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop
 
 
 def dense(workload: Workload, inputs: Inputs) -> keras.Model:
-    """[N, D] images in [0, 1] -> reconstructions."""
+    """Returns a network from [N, D] images in [0, 1] to reconstructions."""
     network = keras.Sequential([keras.Input((workload.widths[0],)), keras.layers.Rescaling(1.0, -inputs.mean.ravel())])
     for (kernel, bias), activation in zip(layers(inputs.weights), activations(workload), strict=True):
         layer = keras.layers.Dense(kernel.shape[1], activation)
@@ -24,20 +24,20 @@ def dense(workload: Workload, inputs: Inputs) -> keras.Model:
 
 
 class SubPixel(keras.layers.Layer):
-    """Squares of four channels -> squares of four pixels."""
+    """Rearranges groups of four channels to squares of four pixels."""
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """[N, H, W, 4C] -> [N, 2H, 2W, C]."""
+        """Maps [N, H, W, 4C] to [N, 2H, 2W, C]."""
         return tf.nn.depth_to_space(values, 2)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Of the output."""
+        """Returns the shape of the output."""
         count, height, width, channels = shape
         return count, 2 * height, 2 * width, channels // 4
 
 
 def convolutional(workload: Workload, inputs: Inputs) -> keras.Model:
-    """[N, H, W, C] images in [0, 1] -> reconstructions, for two stages of stride 2."""
+    """Returns a network from [N, H, W, C] images in [0, 1] to reconstructions, with two stages of stride 2."""
     first, second, code = workload.hidden
     height, width, channels = workload.shape
     smallest = (height // 4, width // 4, second)
@@ -61,30 +61,30 @@ def convolutional(workload: Workload, inputs: Inputs) -> keras.Model:
     )
     for layer in network.layers:
         part, _, name = layer.name.partition("_")
-        found = [weights.get(f"{part}/{name}/{kind}") for kind in ("kernel", "bias")]
-        if found[0] is not None:
-            layer.set_weights([values for values in found if values is not None])
+        arrays = [weights.get(f"{part}/{name}/{kind}") for kind in ("kernel", "bias")]
+        if arrays[0] is not None:
+            layer.set_weights([array for array in arrays if array is not None])
     return network
 
 
 class Bias(keras.layers.Layer):
-    """Adds a number to each pixel."""
+    """Adds a trainable bias to each pixel."""
 
     def __init__(self, first: np.ndarray) -> None:
         super().__init__()
         self._first = first
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Makes the numbers."""
+        """Creates the biases."""
         self.bias = self.add_weight(shape=self._first.shape, initializer=lambda *_, **__: tf.constant(self._first))
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """The sum."""
+        """Returns the sum."""
         return values + self.bias
 
 
 class _Trained:
-    """What the ways of training share."""
+    """The network, the optimizer and the loss."""
 
     def __init__(self, workload: Workload, inputs: Inputs, precision: str) -> None:
         keras.config.set_dtype_policy(precision)
@@ -96,16 +96,16 @@ class _Trained:
         self.workload = workload
 
     def loss(self) -> float:
-        """As `protocol.Contender`."""
-        found = [
+        """Implements `protocol.Contender`."""
+        losses = [
             np.square(np.asarray(self.network(part), np.float32) - part).mean(dtype=np.float64)
             for part in np.split(self.images, 10)
         ]
-        return float(np.mean(found))
+        return float(np.mean(losses))
 
 
 class Fit(_Trained):
-    """`compile` and `fit`; at its best with as many steps a call as an epoch has, and XLA."""
+    """`compile` and `fit`; `best` sets the steps per call to an epoch, and uses XLA."""
 
     def __init__(self, workload: Workload, inputs: Inputs, precision: str, *, best: bool) -> None:
         super().__init__(workload, inputs, precision)
@@ -113,13 +113,13 @@ class Fit(_Trained):
         self.network.compile(self.optimizer, "mse", **options)
 
     def epochs(self, count: int) -> None:
-        """As `protocol.Contender`."""
-        size, whole = self.workload.batch_size, self.workload.steps_per_epoch * self.workload.batch_size
-        self.network.fit(self.images[:whole], self.images[:whole], batch_size=size, epochs=count, verbose=0)
+        """Implements `protocol.Contender`."""
+        size, images = self.workload.batch_size, self.images[: self.workload.steps_per_epoch * self.workload.batch_size]
+        self.network.fit(images, images, batch_size=size, epochs=count, verbose=0)
 
 
 class Function(_Trained):
-    """A `tf.function` a step, over a `tf.data.Dataset`, as TensorFlow's guides have it."""
+    """A `tf.function` per step over a `tf.data.Dataset`, as in TensorFlow's guides."""
 
     def __init__(self, workload: Workload, inputs: Inputs, precision: str) -> None:
         super().__init__(workload, inputs, precision)
@@ -141,7 +141,7 @@ class Function(_Trained):
         self._step = step
 
     def epochs(self, count: int) -> None:
-        """As `protocol.Contender`."""
+        """Implements `protocol.Contender`."""
         for _ in range(count):
             for images in self._dataset:
                 loss = self._step(images)

@@ -1,4 +1,4 @@
-"""PyTorch, eager or compiled, with the data in one tensor and batches picked from it by a permutation."""
+"""PyTorch, eager or compiled, with the data in one tensor and batches selected by a permutation."""
 
 import contextlib
 import pathlib
@@ -13,33 +13,33 @@ from speed.workloads import WORKLOADS, Inputs, Workload, activations, layers
 ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
-class Centred(nn.Module):
-    """Images less their mean."""
+class Centered(nn.Module):
+    """Subtracts the mean image."""
 
     def __init__(self, mean: torch.Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """The difference."""
+        """Returns the difference."""
         return images - self.mean
 
 
 class Bias(nn.Module):
-    """Adds a number to each pixel."""
+    """Adds a trainable bias to each pixel."""
 
     def __init__(self, first: torch.Tensor) -> None:
         super().__init__()
         self.bias = nn.Parameter(first)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum."""
+        """Returns the sum."""
         return values + self.bias
 
 
 def dense(workload: Workload, inputs: Inputs) -> nn.Module:
-    """[N, D] images in [0, 1] -> reconstructions."""
-    parts: list[nn.Module] = [Centred(torch.tensor(inputs.mean.ravel()))]
+    """Returns a network from [N, D] images in [0, 1] to reconstructions."""
+    parts: list[nn.Module] = [Centered(torch.tensor(inputs.mean.ravel()))]
     for (kernel, bias), activation in zip(layers(inputs.weights), activations(workload), strict=True):
         parts.append(linear(kernel, bias))
         if activation != "linear":
@@ -48,21 +48,21 @@ def dense(workload: Workload, inputs: Inputs) -> nn.Module:
 
 
 def linear(kernel, bias) -> nn.Linear:
-    """A layer with these weights, [in, out] and [out]."""
+    """Returns a layer with these weights, [in, out] and [out]."""
     layer = nn.Linear(*kernel.shape)
     layer.weight.data, layer.bias.data = torch.tensor(kernel.T.copy()), torch.tensor(bias)
     return layer
 
 
 def convolutional(workload: Workload, inputs: Inputs) -> nn.Module:
-    """[N, C, H, W] images in [0, 1] -> reconstructions, for two stages of stride 2; weights of its own."""
+    """Returns a randomly initialized network from [N, C, H, W] images in [0, 1] to reconstructions."""
     first, second, code = workload.hidden
     height, width, channels = workload.shape
     smallest = (second, height // 4, width // 4)
     torch.manual_seed(0)
     numbers = second * (height // 4) * (width // 4)
     network = nn.Sequential(
-        Centred(torch.tensor(inputs.mean).permute(2, 0, 1)),
+        Centered(torch.tensor(inputs.mean).permute(2, 0, 1)),
         nn.Conv2d(channels, first, 3, 2, 1),
         nn.ReLU(),
         nn.Conv2d(first, second, 3, 2, 1),
@@ -88,7 +88,7 @@ def convolutional(workload: Workload, inputs: Inputs) -> nn.Module:
 
 
 class Loop:
-    """A training loop as PyTorch's tutorials have it."""
+    """A training loop as in PyTorch's tutorials."""
 
     def __init__(self, workload: Workload, inputs: Inputs, precision: str, *, compiled: bool) -> None:
         images = torch.tensor(inputs.images).float() / 255
@@ -114,7 +114,7 @@ class Loop:
         return nn.functional.mse_loss(reconstructions.float(), images)
 
     def epochs(self, count: int) -> None:
-        """As `protocol.Contender`."""
+        """Implements `protocol.Contender`."""
         size, steps = self._workload.batch_size, self._workload.steps_per_epoch
         for _ in range(count):
             order = torch.randperm(len(self._images))
@@ -126,7 +126,7 @@ class Loop:
         loss.item()
 
     def loss(self) -> float:
-        """As `protocol.Contender`."""
+        """Implements `protocol.Contender`."""
         with torch.no_grad():
             parts = self._images.split(len(self._images) // 10)
             return float(torch.stack([self._loss(part) for part in parts]).double().mean())

@@ -1,4 +1,4 @@
-"""What is trained to be timed: plain data, and what its data set and first weights are."""
+"""The workloads of the benchmark, with their data and initial weights."""
 
 import dataclasses
 import pathlib
@@ -10,20 +10,15 @@ INPUTS = "inputs.npz"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Workload:
-    """A network, its data and how it is trained; the loss is the mean squared error, the last layer linear.
+    """A network, its data and its training. The loss is the mean squared error, and the last layer is linear.
 
     Attributes:
-      dataset: Hourglass's name of the data.
-      shape: of one example.
-      classes: of them; empty: all.
-      examples: how many there are.
-      batch_size: examples a step.
-      model: dense or conv.
-      hidden: widths, or filters and the code, of the encoder; the decoder mirrors it.
-      activation, code_activation: of hidden layers, of the code.
+      shape: shape of an example.
+      examples: number of training examples.
       optimizer: rmsprop or adam, with Keras's default constants.
-      learning_rate: constant.
-      check_epochs: after so many of them losses are compared.
+      check_epochs: epochs after which the losses are compared.
+
+    All other attributes are values of flags.
     """
 
     dataset: str
@@ -41,17 +36,17 @@ class Workload:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in the data."""
+        """The number of full batches."""
         return self.examples // self.batch_size
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Of a dense network, from an example's numbers to an example's numbers."""
+        """The widths of a dense network, from input to output."""
         pixels = int(np.prod(self.shape))
         return (pixels, *self.hidden, *self.hidden[-2::-1], pixels)
 
     def flags(self, precision: str) -> list[str]:
-        """Hourglass's."""
+        """Returns the flags of Hourglass."""
         return [
             f"--dataset={self.dataset}",
             f"--classes={self.classes}",
@@ -109,7 +104,7 @@ WORKLOADS = {
     ),
     "conv": Workload(
         dataset="cifar10",
-        classes="horse",  # so that an epoch is no longer than a turn
+        classes="horse",  # An epoch must not take longer than a turn.
         shape=(32, 32, 3),
         examples=5_000,
         batch_size=100,
@@ -125,12 +120,12 @@ WORKLOADS = {
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What every contender begins with.
+    """The data and the initial weights of all contenders.
 
     Attributes:
       images: [N, ...] uint8.
-      mean: of the training images in [0, 1], the shape of one.
-      weights: by Hourglass's names, such as encoder/code/kernel; float32.
+      mean: mean of the training images in [0, 1].
+      weights: float32, by Hourglass's names, such as encoder/code/kernel.
     """
 
     images: np.ndarray
@@ -139,18 +134,18 @@ class Inputs:
 
     @classmethod
     def read(cls, folder: pathlib.Path) -> "Inputs":
-        """As `prepare` wrote them."""
+        """Reads what `prepare` wrote."""
         with np.load(folder / INPUTS) as stored:
             arrays = dict(stored)
         return cls(arrays.pop("images"), arrays.pop("mean"), arrays)
 
     def write(self, folder: pathlib.Path) -> None:
-        """For other processes."""
+        """Writes a file for other processes."""
         np.savez(folder / INPUTS, images=self.images, mean=self.mean, **self.weights)
 
 
 def layers(weights: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(kernel, bias) of each dense layer, from the image to the reconstruction; the last bias is flat."""
+    """Returns (kernel, bias) of each dense layer, from input to output; the last bias is flattened."""
     hidden = sum(name.startswith("encoder/hidden") for name in weights) // 2
     names = [*(f"encoder/hidden_{i + 1}" for i in range(hidden)), "encoder/code"]
     names += [f"decoder/hidden_{i + 1}" for i in range(hidden)]
@@ -159,6 +154,6 @@ def layers(weights: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]
 
 
 def activations(workload: Workload) -> list[str]:
-    """Of each dense layer, in the order of `layers`."""
+    """Returns the activation of each dense layer, in the order of `layers`."""
     before = [workload.activation] * (len(workload.hidden) - 1)
     return [*before, workload.code_activation, *before, "linear"]

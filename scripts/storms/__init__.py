@@ -1,1 +1,1 @@
-"""Storms: real runs are killed, stopped and started twice again and again, and what is claimed of them is counted."""
+"""Trials that kill, stop, starve and damage real runs and check the promises about checkpoints."""

@@ -1,167 +1,150 @@
-"""Flipped bits, cut, emptied, deleted and swapped files: each is noticed, and an older checkpoint is taken.
+"""Flips bits, and cuts, zeroes, deletes and swaps files: the damage is detected, and an older checkpoint is restored.
 
-A damage counts as noticed if the checkpoint that it struck does not verify, and as recovered if the one before does
-and is found. A sample is recovered from by training on: the result must be the one of a run that nothing happened to.
+A trial passes if the damaged checkpoint does not verify and the one before it does. A sample of damaged runs is trained
+to the end: the result must be that of an undamaged run.
 """
 
 import contextlib
-import functools
+import itertools
 import os
 import pathlib
 import random
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 
-from claims import Claim, table
+from claims import Claim
+from processes import ForkServer
 
 from storms import digests
-from storms.nursery import Nursery
 from trainer.checkpoints import catalog
 from trainer.checkpoints import manifest as manifests
 
 SECTOR = 512
 SECONDS_TO_FINISH = 300.0
-SMALL = ("--dataset=digits", "--hidden=4", "--steps=30", "--checkpoint_every=10", "--jit=off", "--export=none")
-REAL = ("--dataset=digits", "--hidden=800,64", "--steps=30", "--checkpoint_every=10", "--jit=off", "--export=none")
-
-# What it is, what does it, which files it strikes, and whether it strikes the checkpoint before too.
-Case = tuple[str, Callable[[], object], list[pathlib.Path], bool]
+FLAGS = ("--dataset=digits", "--steps=30", "--checkpoint_every=10", "--jit=off", "--export=none")
+SMALL = (*FLAGS, "--hidden=4")
+REAL = (*FLAGS, "--hidden=800,64")
 
 
 class Victim:
-    """A run whose newest checkpoint is damaged again and again, and mended in between.
+    """A run whose newest checkpoint is damaged and repaired again and again.
 
     Args:
-      run: finished, with three checkpoints or more.
+      run: Finished run with at least three checkpoints.
     """
 
     def __init__(self, run: pathlib.Path) -> None:
         self.run, self.folder = run, run / "checkpoints"
-        shutil.rmtree(self.folder / catalog.BEST, ignore_errors=True)  # Its links would be struck too, or help out.
+        shutil.rmtree(self.folder / catalog.BEST, ignore_errors=True)  # Its hard links would be damaged as well.
         self.oldest, self.older, self.newest = manifests.steps_in(self.folder)[-3:]
-        name = manifests.name_of(self.newest)
+        name = manifests.checkpoint_name(self.newest)
         self.paths = [*manifests.files_of(self.folder, self.newest), self.folder / f"{name}.json"]
         self.bytes = sum(path.stat().st_size for path in self.paths)
 
-    def survives(self, *, struck_both: bool = False) -> bool:
-        """Whether the damage is noticed, and the checkpoint before is found; or the one before that."""
-        found = manifests.newest(self.folder)
-        return found is not None and found.step == (self.oldest if struck_both else self.older)
+    def survives(self, expected: int | None = None) -> bool:
+        """Returns True if the newest checkpoint that verifies is `expected`, by default the one before the newest."""
+        newest = manifests.newest(self.folder)
+        return newest is not None and newest.step == (self.older if expected is None else expected)
 
     def counterpart(self, path: pathlib.Path) -> pathlib.Path:
-        """The file of the checkpoint before."""
+        """Returns the same file of the checkpoint before the newest."""
         return path.with_name(path.name.replace(str(self.newest), str(self.older), 1))
-
-    @contextlib.contextmanager
-    def kept(self, *paths: pathlib.Path) -> Iterator[None]:
-        """Brings the files back as they were."""
-        contents = {path: path.read_bytes() for path in paths}
-        try:
-            yield
-        finally:
-            for path, content in contents.items():
-                path.write_bytes(content)
-
-
-def every_bit(victim: Victim) -> Claim:
-    """Every single bit of a checkpoint, its manifest included."""
-    passed = 0
-    for path in victim.paths:
-        for position in range(path.stat().st_size * 8):
-            with flipped(path, position):
-                passed += victim.survives()
-    size = f"{victim.bytes / 1000:,.1f} kB, manifest included"
-    return Claim(
-        "every single-bit flip of a small checkpoint is noticed and passed over", passed, victim.bytes * 8, size
-    )
-
-
-def random_bits(victim: Victim, count: int, seed: int = 0) -> Claim:
-    """Random bits of a checkpoint of a real size."""
-    draw = random.Random(seed)
-    sizes = [path.stat().st_size for path in victim.paths]
-    passed = 0
-    for path in draw.choices(victim.paths, sizes, k=count):
-        with flipped(path, draw.randrange(path.stat().st_size * 8)):
-            passed += victim.survives()
-    what = "random single-bit flips of a real checkpoint are noticed and passed over"
-    return Claim(what, passed, count, f"{victim.bytes / 1e6:,.2f} MB", random=True)
 
 
 @contextlib.contextmanager
-def flipped(path: pathlib.Path, position: int) -> Iterator[None]:
-    """One bit of a file, the other way round."""
+def _restored(*paths: pathlib.Path) -> Iterator[None]:
+    """Restores the contents of files on exit."""
+    contents = {path: path.read_bytes() for path in paths}
+    try:
+        yield
+    finally:
+        for path, content in contents.items():
+            path.write_bytes(content)
+
+
+@contextlib.contextmanager
+def _flipped(path: pathlib.Path, bit: int) -> Iterator[None]:
+    """Inverts one bit of a file until exit."""
     with open(path, "r+b", buffering=0) as file:
-        byte = os.pread(file.fileno(), 1, position // 8)
-        os.pwrite(file.fileno(), bytes([byte[0] ^ 1 << position % 8]), position // 8)
+        byte = os.pread(file.fileno(), 1, bit // 8)
+        os.pwrite(file.fileno(), bytes([byte[0] ^ 1 << bit % 8]), bit // 8)
         try:
             yield
         finally:
-            os.pwrite(file.fileno(), byte, position // 8)
+            os.pwrite(file.fileno(), byte, bit // 8)
+
+
+def every_bit(victim: Victim) -> Claim:
+    """Flips every single bit of a checkpoint, manifest included."""
+    passed = 0
+    for path in victim.paths:
+        for bit in range(path.stat().st_size * 8):
+            with _flipped(path, bit):
+                passed += victim.survives()
+    size = f"{victim.bytes / 1000:,.1f} kB, manifest included"
+    claim = "every single-bit flip of a small checkpoint is detected, and the one before is used"
+    return Claim(claim, passed, victim.bytes * 8, size)
+
+
+def random_bits(victim: Victim, count: int, seed: int = 0) -> Claim:
+    """Flips `count` random bits of a checkpoint, one at a time."""
+    draw = random.Random(seed)
+    passed = 0
+    for path in draw.choices(victim.paths, [path.stat().st_size for path in victim.paths], k=count):
+        with _flipped(path, draw.randrange(path.stat().st_size * 8)):
+            passed += victim.survives()
+    claim = "random single-bit flips of a checkpoint of usual size are detected, and the one before is used"
+    return Claim(claim, passed, count, f"{victim.bytes / 1e6:,.2f} MB", random=True)
 
 
 def truncations(victim: Victim) -> Claim:
-    """Each file of a checkpoint, cut at every sector."""
+    """Cuts each file of a checkpoint at every sector."""
     passed = tried = 0
     for path in victim.paths:
-        with victim.kept(path):
+        with _restored(path):
             last = (path.stat().st_size - 1) // SECTOR * SECTOR
             for size in range(last, -1, -SECTOR):
                 os.truncate(path, size)
                 passed += victim.survives()
                 tried += 1
-    return Claim(f"each file cut short, at every {SECTOR} bytes: noticed and passed over", passed, tried)
+    return Claim(f"each file cut at every {SECTOR} bytes: detected, and the one before is used", passed, tried)
 
 
 def deletions_and_swaps(victim: Victim) -> Claim:
-    """Every set of files deleted, each file zeroed, each exchanged with its counterpart, and all of them."""
-    cases = [*_deletions(victim), *_zeros(victim), *_swaps(victim)]
-    passed = 0
-    for name, damage, paths, struck_both in cases:
-        with victim.kept(*paths):
+    """Deletes every set of files, zeroes each file, and swaps each file, and all, with the older checkpoint's."""
+    passed = tried = 0
+
+    def attempt(name: str, damage: Callable[[], object], paths: list[pathlib.Path], expected: int) -> None:
+        nonlocal passed, tried
+        with _restored(*paths):
             damage()
-            found = victim.survives(struck_both=struck_both)
-        passed += found
-        if not found:
-            print(f"not noticed: {name}", file=sys.stderr)
-    return Claim("files deleted, zeroed, swapped: noticed and passed over", passed, len(cases))
+            survived = victim.survives(expected)
+        passed, tried = passed + survived, tried + 1
+        if not survived:
+            print(f"not detected: {name} {[path.name for path in paths]}", file=sys.stderr)
 
-
-def _deletions(victim: Victim) -> Iterator[Case]:
-    for chosen in range(1, 1 << len(victim.paths)):
-        paths = [path for number, path in enumerate(victim.paths) if chosen >> number & 1]
-        yield f"deleted {[path.name for path in paths]}", functools.partial(_delete, paths), paths, False
-
-
-def _zeros(victim: Victim) -> Iterator[Case]:
+    for count in range(1, len(victim.paths) + 1):
+        for paths in map(list, itertools.combinations(victim.paths, count)):
+            attempt("deleted", lambda: [path.unlink() for path in paths], paths, victim.older)  # noqa: B023
     for path in victim.paths:
-        yield f"zeroed {path.name}", functools.partial(path.write_bytes, bytes(path.stat().st_size)), [path], False
-
-
-def _swaps(victim: Victim) -> Iterator[Case]:
-    for paths in ([path] for path in victim.paths):
+        attempt("zeroed", lambda: path.write_bytes(bytes(path.stat().st_size)), [path], victim.older)  # noqa: B023
+    for paths in (*([path] for path in victim.paths), victim.paths):
         others = [victim.counterpart(path) for path in paths]
-        yield f"swapped {paths[0].name}", functools.partial(_swap, paths, others), paths + others, True
-    others = [victim.counterpart(path) for path in victim.paths]
-    yield "swapped as a whole", functools.partial(_swap, victim.paths, others), victim.paths + others, True
-
-
-def _delete(paths: list[pathlib.Path]) -> None:
-    for path in paths:
-        path.unlink()
+        # Both checkpoints are damaged.
+        attempt("swapped", lambda: _swap(paths, others), paths + others, victim.oldest)  # noqa: B023
+    return Claim("files deleted, zeroed, swapped: detected, and an older checkpoint is used", passed, tried)
 
 
 def _swap(paths: list[pathlib.Path], others: list[pathlib.Path]) -> None:
     for path, other in zip(paths, others, strict=True):
-        ours, theirs = path.read_bytes(), other.read_bytes()
-        path.write_bytes(theirs)
-        other.write_bytes(ours)
+        content = path.read_bytes()
+        path.write_bytes(other.read_bytes())
+        other.write_bytes(content)
 
 
-def trained_on(victim: Victim, arguments: tuple[str, ...], count: int, nursery: Nursery, seed: int = 0) -> Claim:
-    """A sample of damaged runs, trained on to the end."""
+def resumed(victim: Victim, flags: tuple[str, ...], count: int, server: ForkServer, seed: int = 0) -> Claim:
+    """Flips a bit in copies of a run and trains each to the end."""
     draw, passed, expected = random.Random(seed), 0, digests.read(victim.run)
     for number in range(count):
         run = victim.run.with_name(f"damaged-{number}")
@@ -171,29 +154,25 @@ def trained_on(victim: Victim, arguments: tuple[str, ...], count: int, nursery: 
         content = bytearray(path.read_bytes())
         content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
         path.write_bytes(content)
-        child = nursery.start([*arguments, f"--run_dir={run}"], run.with_suffix(".txt"), folder=run.parent)
-        ended = nursery.wait(child, SECONDS_TO_FINISH)
-        told = "set aside as damaged-" in child.said()
-        passed += ended == 0 and told and not digests.differences(digests.read(run), expected)
-    return Claim("damaged runs trained on: told, and the result is the same to the bit", passed, count, random=True)
+        child = server.start([*flags, f"--run_dir={run}"], run.with_suffix(".txt"))
+        ended = child.wait(SECONDS_TO_FINISH) == 0
+        reported = "set aside as damaged-" in child.printed()
+        passed += ended and reported and not digests.differences(digests.read(run), expected)
+    claim = "damaged runs that are resumed report the damage and end with the bits of an undamaged one"
+    return Claim(claim, passed, count, random=True)
 
 
-def storm(folder: pathlib.Path, *, flips: int = 10_000, trained: int = 10, exhaustive: bool = True) -> list[Claim]:
-    """All of it, on a small checkpoint and on one of a real size."""
-    with Nursery() as nursery:
-        small, real = (_victim(nursery, folder / name, flags) for name, flags in (("small", SMALL), ("real", REAL)))
+def run_trials(folder: pathlib.Path, *, flips: int = 10_000, runs: int = 10, exhaustive: bool = True) -> list[Claim]:
+    """Damages a small checkpoint and one of usual size."""
+    with ForkServer() as server:
+        small, real = (_victim(server, folder / name, flags) for name, flags in (("small", SMALL), ("real", REAL)))
         claims = [every_bit(small)] if exhaustive else []
         claims += [random_bits(real, flips), truncations(real), deletions_and_swaps(real)]
-        return [*claims, trained_on(small, SMALL, trained, nursery)]
+        return [*claims, resumed(small, SMALL, runs, server)]
 
 
-def _victim(nursery: Nursery, run: pathlib.Path, arguments: tuple[str, ...]) -> Victim:
-    child = nursery.start([*arguments, f"--run_dir={run}"], run.with_suffix(".txt"), folder=run.parent)
-    if nursery.wait(child, SECONDS_TO_FINISH) != 0:
-        raise RuntimeError(child.said())
+def _victim(server: ForkServer, run: pathlib.Path, flags: tuple[str, ...]) -> Victim:
+    child = server.start([*flags, f"--run_dir={run}"], run.with_suffix(".txt"))
+    if child.wait(SECONDS_TO_FINISH) != 0:
+        raise RuntimeError(child.printed())
     return Victim(run)
-
-
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as temporary:
-        print(table(storm(pathlib.Path(temporary))))

@@ -1,11 +1,8 @@
-"""Starts the same command twice at the same moment: one trains, the other is told who does, and exits with 5.
+"""Starts the same command twice at the same moment: one process trains, the other names it and exits with 5.
 
-    python -m storms.locks 20
-
-Real processes, not forks of a nursery: how long the second one takes from its start to its exit is part of the claim.
+The processes are not forked: the time from the start of the second one to its exit is part of the claim.
 """
 
-import dataclasses
 import os
 import pathlib
 import re
@@ -13,152 +10,77 @@ import shutil
 import signal
 import socket
 import statistics
-import subprocess
 import sys
 import time
 
-from claims import Claim
+from claims import Claim, failures
+from processes import CPU, LAUNCH, SECONDS_BETWEEN_CHECKS, Child, spawn
 
-from storms.kills import FLAGS, Subject, run_alone
-from storms.nursery import ENVIRONMENT, ROOT
+from storms import training
 
 LOCKED = 5
 SECONDS_TO_REFUSE = 2.0
 SECONDS_TO_WAIT = 120.0
-POLL = 0.002
 STOPPED = 128 + signal.SIGTERM
 
 
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """A process.
-
-    Attributes:
-      process: itself.
-      output: the file with what it writes to stdout and stderr.
-      began: when it was started.
-    """
-
-    process: subprocess.Popen[bytes]
-    output: pathlib.Path
-    began: float
-
-    def said(self) -> str:
-        """What it has written so far."""
-        return self.output.read_text(encoding="utf-8", errors="replace")
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """A double start.
-
-    Attributes:
-      seconds: from the start of the second process to its exit; nan where none was refused.
-      complaints: what was not as claimed.
-    """
-
-    seconds: float
-    complaints: list[str]
-
-
-def storm(count: int, folder: pathlib.Path) -> Claim:
-    """Starts training twice at the same moment, `count` times; exactly one trains, the other names it within 2 s."""
-    trials = []
+def run_trials(count: int, folder: pathlib.Path) -> Claim:
+    """Starts training twice at the same moment, `count` times."""
+    times, failed = [], []
     for number in range(count):
         run = folder / f"run-{number + 1:03}"
-        trials.append(_trial(run))
-        if trials[-1].complaints:
-            print(f"FAILED {run}: {'; '.join(trials[-1].complaints)}", file=sys.stderr, flush=True)
+        seconds, problems = _trial(run)
+        times += [seconds] if seconds is not None else []
+        if problems:
+            failed.append(f"{run.name}: {'; '.join(problems)}")
+            print(f"FAILED {run}: {'; '.join(problems)}", file=sys.stderr, flush=True)
         else:
             shutil.rmtree(run)
-    what = f"started twice at the same moment, one trains and the other exits {LOCKED} within 2 s, naming its owner"
-    return Claim(what, sum(not trial.complaints for trial in trials), count, _detail(trials), random=True)
+    detail = "none was refused"
+    if times:
+        cores = len(os.sched_getaffinity(0))
+        detail = f"start to refusal: median {statistics.median(times):.2f} s, maximum {max(times):.2f} s, {cores} cores"
+    claim = f"started twice at the same moment, one trains and the other exits {LOCKED} within 2 s, naming its owner"
+    return Claim(claim, count - len(failed), count, f"{detail}{failures(failed)}", random=True)
 
 
-def _trial(run: pathlib.Path) -> Trial:
-    """Two processes of one command; whatever comes of it, none is left running."""
-    starts = [_start(run, name) for name in ("first", "second")]
+def _trial(run: pathlib.Path) -> tuple[float | None, list[str]]:
+    """Returns the seconds from the start of the refused process to its exit, and deviations from the claim."""
+    command = [*LAUNCH, *training.command_line(run)]
+    children = [spawn(command, run.with_suffix(f".{n}.out"), {**os.environ, **CPU}) for n in ("first", "second")]
     try:
-        refused = _first_to_end(starts)
-        if refused is None:
-            return Trial(float("nan"), [f"none of them ended within {SECONDS_TO_WAIT:.0f} s"])
-        seconds = time.monotonic() - refused.began
-        owner = next(start for start in starts if start is not refused)
-        return Trial(seconds, [*_of_refused(refused, owner, seconds), *_of_owner(owner)])
+        deadline = time.monotonic() + SECONDS_TO_WAIT
+        while all(child.wait(SECONDS_BETWEEN_CHECKS) is None for child in children):
+            if time.monotonic() > deadline:
+                return None, [f"neither process ended within {SECONDS_TO_WAIT:.0f} s"]
+        now = time.monotonic()
+        refused, owner = sorted(children, key=lambda child: child.code is None)
+        seconds = now - refused.started
+        return seconds, [*_refusal_problems(refused, owner, seconds), *_owner_problems(owner)]
     finally:
-        for start in starts:
-            start.process.kill()
-            start.process.wait()
+        for child in children:
+            child.kill()
 
 
-def _start(run: pathlib.Path, name: str) -> Start:
-    output = run.with_suffix(f".{name}.out")
-    began = time.monotonic()
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "launch.py"), *FLAGS, f"--run_dir={run}"],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            cwd=run.parent,
-            env={**os.environ, **ENVIRONMENT},
-        )
-    return Start(process, output, began)
-
-
-def _first_to_end(starts: list[Start]) -> Start | None:
-    until = time.monotonic() + SECONDS_TO_WAIT
-    while time.monotonic() < until:
-        for start in starts:
-            if start.process.poll() is not None:
-                return start
-        time.sleep(POLL)
-    return None
-
-
-def _of_refused(refused: Start, owner: Start, seconds: float) -> list[str]:
-    """What is wrong with how the second one was refused."""
-    complaints = []
-    if refused.process.returncode != LOCKED:
-        complaints.append(f"one ended with {refused.process.returncode}: {refused.said()[-300:]}")
+def _refusal_problems(refused: Child, owner: Child, seconds: float) -> list[str]:
+    problems = []
+    if refused.code != LOCKED:
+        problems.append(f"one process ended with exit code {refused.code}: {refused.printed()[-300:]}")
     if seconds > SECONDS_TO_REFUSE:
-        complaints.append(f"it took {seconds:.2f} s")
-    named = re.search(r"process (\d+) on (\S+)", refused.said())
-    expected = (str(owner.process.pid), socket.gethostname())
+        problems.append(f"the refusal took {seconds:.2f} s")
+    named = re.search(r"process (\d+) on (\S+)", refused.printed())
+    expected = (str(owner.pid), socket.gethostname())
     if named is None or named.groups() != expected:
-        complaints.append(f"it does not name process {expected[0]} on {expected[1]}: {refused.said()[-300:]}")
-    return complaints
+        problems.append(f"process {expected[0]} on {expected[1]} is not named: {refused.printed()[-300:]}")
+    return problems
 
 
-def _of_owner(owner: Start) -> list[str]:
-    """What is wrong with the one that trains: it must come to train, and stop when it is told to."""
-    until = time.monotonic() + SECONDS_TO_WAIT
-    while not Subject.begun.search(owner.said()):
-        if owner.process.poll() is not None or time.monotonic() > until:
-            return [f"the other does not train either (exit code {owner.process.poll()}): {owner.said()[-300:]}"]
-        time.sleep(POLL)
-    owner.process.send_signal(signal.SIGTERM)
-    try:
-        code = owner.process.wait(SECONDS_TO_WAIT)
-    except subprocess.TimeoutExpired:
+def _owner_problems(owner: Child) -> list[str]:
+    """Returns what is wrong with the other process, which must start training, and stop on SIGTERM."""
+    if not owner.wait_until(lambda: training.has_started(owner, 0), SECONDS_TO_WAIT):
+        return [f"the other does not train either (exit code {owner.code}): {owner.printed()[-300:]}"]
+    owner.signal(signal.SIGTERM)
+    code = owner.wait(SECONDS_TO_WAIT)
+    if code is None:
         return ["the owner does not stop"]
-    return [] if code == STOPPED else [f"the owner ended with {code} after SIGTERM: {owner.said()[-300:]}"]
-
-
-def _detail(trials: list[Trial]) -> str:
-    seconds = [trial.seconds for trial in trials if trial.seconds == trial.seconds]  # not nan
-    failed = [complaint for trial in trials for complaint in trial.complaints]
-    failures = f"; failed: {'; '.join(failed[:3])}" if failed else ""
-    if not seconds:
-        return f"none was refused{failures}"
-    times = f"median {statistics.median(seconds):.2f} s, maximum {max(seconds):.2f} s"
-    return f"start to refusal: {times}, both starting on {len(os.sched_getaffinity(0))} cores{failures}"
-
-
-def main() -> int:
-    """Twenty double starts, or as many as are given."""
-    return run_alone(lambda count, folder: [storm(count, folder)], 20)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return [] if code == STOPPED else [f"the owner ended with exit code {code} after SIGTERM: {owner.printed()[-300:]}"]

@@ -1,56 +1,53 @@
-"""Cuts the power during saves, in thought: whatever POSIX lets a disk forget, an acknowledged checkpoint is recovered.
+"""Simulates a loss of power during saves: an acknowledged checkpoint survives everything that POSIX lets a disk forget.
 
-strace records once in which order saves change files and force them to the disk. From that log come crash states: a
-moment, all that had been forced by then, and any part of the rest. Each is laid out in a folder, which is then
-recovered as the program does it. `python -m storms.powerloss` prints what held.
+strace records once how saves change and flush files. Crash states are computed from that log: a moment, every change
+that was flushed by then, and any part of the others. Each state is written to a folder and recovered by Hourglass.
 
-The model: what is written to a file counts from the file's next fsync on; a name that comes or goes counts from its
-folder's next fsync on; before that, each for itself may be kept or lost, a write also in part. A rename within a folder
-is one change, as every journal has it; a rename from folder to folder is two.
+The model: a write to a file is durable from the next fsync of the file. A new or deleted name is durable from the next
+fsync of its folder. Before that, each change may be kept or lost independently, and a write also in part. A rename
+within a folder is one change, as in every journal; a rename between folders is two.
 """
 
-import argparse
 import collections
 import dataclasses
 import functools
-import logging
 import math
 import os
 import pathlib
 import random
 import re
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from claims import Claim, table
+from claims import Claim
+from processes import ForkServer
 
-from storms.saver import Savers, error
-from storms.syscalls import CHANGES, Strace, best_step, claimed, each, paths, spread, strangers, unhex
+from storms.saver import Saver, error, new_folder
+from storms.syscalls import CHANGES, Strace, best_step, claimed, each, evenly_spaced, leftovers, paths, unhex
 from trainer.checkpoints import catalog, retention
 from trainer.checkpoints import manifest as manifests
 
 LAST_STEP = 6
 ROOT = 0  # the folder of the checkpoints
-ATTEMPTS = 50  # for each state that is wanted; many are drawn twice
+ATTEMPTS = 50  # per state; many states are drawn twice
 
-# What each path of a crash state holds; None for a folder.
+# The content of each path of a crash state; None for a folder.
 Tree = Mapping[str, bytes | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Op:
-    """A change, a sync, or an acknowledgement.
+    """A change, a flush, or the acknowledgement of a save.
 
     Attributes:
       kind: "mkdir" makes the folder `target`; "add", "remove" and "rename" change names in the folder `inode`; "write"
-        and "truncate" change the file `inode`; "sync" forces either to the disk; "saved" acknowledges a save.
-      inode: what it changes or syncs.
-      name: the name that comes, goes, or is changed.
-      new: what a name is changed to.
-      target: what the name is of.
-      number: where a write begins; the length after a truncation; the step that was saved.
-      content: what is written.
+        and "truncate" change the file `inode`; "sync" flushes a file or a folder; "saved" acknowledges a save.
+      inode: the file or folder that is changed or flushed.
+      name: the name that is added, removed or changed.
+      new: the new name of a rename.
+      target: the file or folder that has the name.
+      number: the offset of a write; the length after a truncation; the step that was saved.
+      content: the written bytes.
     """
 
     kind: str
@@ -63,11 +60,11 @@ class Op:
 
 
 class Disk:
-    """Files and folders by number, as far as a log has come.
+    """Files and folders by number.
 
     Attributes:
-      folders: what each holds, by name.
-      files: contents.
+      folders: number of the folder -> name -> number of the file or folder.
+      files: number of the file -> content.
     """
 
     def __init__(self) -> None:
@@ -75,7 +72,7 @@ class Disk:
         self.files: dict[int, bytearray] = collections.defaultdict(bytearray)
 
     def apply(self, op: Op) -> None:
-        """Changes what it can; what presupposes something that was lost is lost with it."""
+        """Applies a change; a change that depends on a lost one is lost too."""
         names = self.folders.get(op.inode, {})
         if op.kind == "mkdir":
             self.folders.setdefault(op.target, {})
@@ -93,18 +90,18 @@ class Disk:
             del self.files[op.inode][op.number :]
 
     def tree(self, folder: int = ROOT, prefix: str = "") -> dict[str, bytes | None]:
-        """All that has a name."""
-        found: dict[str, bytes | None] = {}
+        """Returns the content of every path."""
+        contents: dict[str, bytes | None] = {}
         for name, inode in self.folders[folder].items():
             if inode in self.folders:
-                found |= {prefix + name: None, **self.tree(inode, f"{prefix}{name}/")}
+                contents |= {prefix + name: None, **self.tree(inode, f"{prefix}{name}/")}
             else:
-                found[prefix + name] = bytes(self.files[inode])
-        return found
+                contents[prefix + name] = bytes(self.files[inode])
+        return contents
 
 
 class Recorder:
-    """Makes a log out of strace's lines.
+    """Converts strace's lines to a log.
 
     Attributes:
       ops: the log.
@@ -113,11 +110,11 @@ class Recorder:
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder, self._disk = str(folder), Disk()
         self._next = ROOT + 1
-        self._open: dict[int, list[int]] = {}  # descriptor -> file, place
+        self._open: dict[int, list[int]] = {}  # descriptor -> file, offset
         self.ops: list[Op] = []
 
     def read(self, lines: Sequence[str]) -> None:
-        """Reads all lines. What is not understood and may matter is an error: the log must be whole."""
+        """Reads all lines; raises if one that may matter is not understood, because the log must be complete."""
         for line in _joined(lines):
             match = re.fullmatch(r"\d+ +(\w+)\((.*)\) += (-?\d+)\b.*", line)
             if match is None:
@@ -145,12 +142,12 @@ class Recorder:
         elif kind == "mkdir":
             self._do_mkdir(within[-1])
         elif kind in ("unlink", "rmdir"):
-            self._do(Op("remove", *self._place(within[-1])))
+            self._do(Op("remove", *self._parent(within[-1])))
         elif kind == "rename":
             old, new = within
             self._do_rename(old, new)
         elif kind == "link":
-            self._do(Op("add", *self._place(within[-1]), target=self._inode(within[-2])))
+            self._do(Op("add", *self._parent(within[-1]), target=self._inode(within[-2])))
         elif kind in ("fsync", "fdatasync"):
             self._do(Op("sync", self._inode(within[0])))
         elif kind == "write":
@@ -164,18 +161,18 @@ class Recorder:
 
     def _do_open(self, flags: str, descriptor: int, path: str) -> None:
         if "O_CREAT" in flags and self._find(path) is None:
-            self._do(Op("add", *self._place(path), target=self._new()))
+            self._do(Op("add", *self._parent(path), target=self._new()))
         elif "O_TRUNC" in flags:
             self._do(Op("truncate", self._inode(path)))
         self._open[descriptor] = [self._inode(path), 0]
 
     def _do_mkdir(self, path: str) -> None:
-        made = self._new()
-        self._do(Op("mkdir", made, target=made))
-        self._do(Op("add", *self._place(path), target=made))
+        inode = self._new()
+        self._do(Op("mkdir", inode, target=inode))
+        self._do(Op("add", *self._parent(path), target=inode))
 
     def _do_rename(self, old: str, new: str) -> None:
-        (source, name), (folder, new_name), inode = self._place(old), self._place(new), self._inode(old)
+        (source, name), (folder, new_name), inode = self._parent(old), self._parent(new), self._inode(old)
         if source == folder:
             self._do(Op("rename", folder, name, new_name, inode))
         else:
@@ -183,8 +180,8 @@ class Recorder:
             self._do(Op("remove", source, name))
 
     def _do_write(self, descriptor: int, content: bytes) -> None:
-        inode, place = self._open[descriptor]
-        self._do(Op("write", inode, number=place, content=content))
+        inode, offset = self._open[descriptor]
+        self._do(Op("write", inode, number=offset, content=content))
         self._open[descriptor][1] += len(content)
 
     def _new(self) -> int:
@@ -200,15 +197,15 @@ class Recorder:
     def _inode(self, path: str) -> int:
         inode = self._find(path)
         if inode is None:
-            raise ValueError(f"{path} was there before the log began")
+            raise ValueError(f"{path} existed before the log began")
         return inode
 
-    def _place(self, path: str) -> tuple[int, str]:
+    def _parent(self, path: str) -> tuple[int, str]:
         return self._inode(os.path.dirname(path)), os.path.basename(path)
 
 
 def _joined(lines: Sequence[str]) -> Iterator[str]:
-    """The lines of calls, each where it returned: another thread may have come between."""
+    """Yields the lines of calls; joins a call that another thread interrupted, at the place where it returned."""
     begun: dict[str, str] = {}
     for line in lines:
         thread = line.split(" ", 1)[0]
@@ -220,40 +217,22 @@ def _joined(lines: Sequence[str]) -> Iterator[str]:
             yield line
 
 
-@dataclasses.dataclass(frozen=True)
-class Recording:
-    """Saves, as they were done.
-
-    Attributes:
-      ops: the log.
-      tree: what the folder held when they were done.
-    """
-
-    ops: list[Op]
-    tree: Tree
-
-
-def record(savers: Savers, last: int = LAST_STEP) -> Recording:
-    """Records the saves of steps 1 to `last` in a new folder."""
-    with tempfile.TemporaryDirectory(prefix="storm-") as place:
-        folder = pathlib.Path(place).resolve() / "checkpoints"
-        with savers.start(folder) as saver:
+def record(server: ForkServer, last: int = LAST_STEP) -> tuple[list[Op], Tree]:
+    """Saves the steps 1 to `last` in a new folder; returns the log and the content of the folder."""
+    with new_folder() as folder:
+        with Saver(server, folder) as saver:
             with Strace(saver, [*CHANGES, "close", "sendto"]) as strace:
-                answers = [saver.ask(f"save {step}") for step in range(1, last + 1)]
+                answers = [saver.save(step) for step in range(1, last + 1)]
             if answers != [f"saved {step}" for step in range(1, last + 1)]:
-                raise RuntimeError(f"nothing can be saved even in fair weather: {answers}")
+                raise RuntimeError(f"an undisturbed save fails: {answers}")
         recorder = Recorder(folder)
         recorder.read(strace.lines)
-        return Recording(recorder.ops, tree_of(folder))
-
-
-def tree_of(folder: pathlib.Path) -> Tree:
-    """What a folder holds."""
-    return {str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes() for path in folder.rglob("*")}
+        tree = {str(p.relative_to(folder)): None if p.is_dir() else p.read_bytes() for p in folder.rglob("*")}
+        return recorder.ops, tree
 
 
 def replayed(ops: Sequence[Op]) -> Tree:
-    """What a log leads to when nothing is lost."""
+    """Returns the content of the folder if nothing is lost."""
     disk = Disk()
     for op in ops:
         disk.apply(op)
@@ -262,12 +241,12 @@ def replayed(ops: Sequence[Op]) -> Tree:
 
 @dataclasses.dataclass(frozen=True)
 class Crash:
-    """What a disk may hold when the power comes back.
+    """A possible content of the disk after a loss of power.
 
     Attributes:
-      moment: how many ops had been done.
-      acknowledged: the last step that was said to be saved; 0 before the first.
-      tree: what is there.
+      moment: number of operations before the loss.
+      acknowledged: last step whose save was acknowledged; 0 before the first.
+      tree: the content.
     """
 
     moment: int
@@ -280,56 +259,56 @@ class Crash:
 
 
 def crash(ops: Sequence[Op], moment: int, lose: Callable[[Op], Op | None]) -> Crash:
-    """The state when the power goes after so many ops.
+    """Returns the state after the first `moment` operations.
 
     Args:
-      ops: the log.
-      moment: how many of them were done.
-      lose: what becomes of an op that was not yet forced to the disk: itself, a part of it, or None.
+      ops: The log.
+      moment: Number of operations before the loss of power.
+      lose: Returns the part of an unflushed operation that survives, or None.
     """
     disk, done = Disk(), ops[:moment]
     last_sync = {op.inode: index for index, op in enumerate(done) if op.kind == "sync"}
     for index, op in enumerate(done):
-        forced = op.kind == "mkdir" or index < last_sync.get(op.inode, -1)
-        if kept := op if forced else lose(op):
-            disk.apply(kept)
+        flushed = op.kind == "mkdir" or index < last_sync.get(op.inode, -1)
+        if surviving := op if flushed else lose(op):
+            disk.apply(surviving)
     return Crash(moment, max((op.number for op in done if op.kind == "saved"), default=0), disk.tree())
 
 
-def lost_in_part(op: Op, chance: random.Random, share: float) -> Op | None:
-    """Whether, and how much of, an op is kept: a write may be cut short, or leave zeros where it should have been."""
-    if chance.random() >= share:
+def lost_in_part(op: Op, draw: random.Random, share: float) -> Op | None:
+    """Loses an operation with probability `share`; a write may also be cut short or replaced by zeros."""
+    if draw.random() >= share:
         return op
     if op.kind != "write":
         return None
-    length = chance.randrange(len(op.content) + 1)
-    part = chance.choice([b"", op.content[:length], bytes(len(op.content))])
+    length = draw.randrange(len(op.content) + 1)
+    part = draw.choice([b"", op.content[:length], bytes(len(op.content))])
     return dataclasses.replace(op, content=part)
 
 
 def crashes(ops: Sequence[Op], count: int, seed: int) -> list[Crash]:
-    """Distinct crash states: for each moment that with nothing and that with everything, then random ones."""
-    chance = random.Random(seed)
-    found: dict[object, Crash] = {}
+    """Returns distinct states: for each moment those without and with all unflushed changes, then random ones."""
+    draw = random.Random(seed)
+    states: dict[object, Crash] = {}
 
     def add(state: Crash) -> None:
-        found.setdefault((state.acknowledged, frozenset(state.tree.items())), state)
+        states.setdefault((state.acknowledged, frozenset(state.tree.items())), state)
 
     for moment in range(len(ops) + 1):
         add(crash(ops, moment, lambda op: None))
         add(crash(ops, moment, lambda op: op))
     for _ in range(ATTEMPTS * count):
-        if len(found) >= count:
+        if len(states) >= count:
             break
-        lose = functools.partial(lost_in_part, chance=chance, share=chance.random())
-        add(crash(ops, chance.randrange(len(ops) + 1), lose))
-    return list(found.values())
+        lose = functools.partial(lost_in_part, draw=draw, share=draw.random())
+        add(crash(ops, draw.randrange(len(ops) + 1), lose))
+    return list(states.values())
 
 
 def lay_out(tree: Tree, folder: pathlib.Path) -> None:
-    """Makes a folder of a state."""
+    """Writes a state to a new folder."""
     folder.mkdir()
-    for path, content in tree.items():  # A folder comes before what is in it.
+    for path, content in tree.items():  # A folder comes before its contents.
         if content is None:
             (folder / path).mkdir()
         else:
@@ -337,90 +316,59 @@ def lay_out(tree: Tree, folder: pathlib.Path) -> None:
 
 
 def recovered(state: Crash) -> list[str]:
-    """What is wrong after the program's own recovery, without TensorFlow."""
-    with tempfile.TemporaryDirectory(prefix="storm-") as place:
-        folder = pathlib.Path(place) / "checkpoints"
+    """Returns what is wrong after Hourglass's recovery, without TensorFlow."""
+    with new_folder() as folder:
         lay_out(state.tree, folder)
-        retention.sweep(folder)
-        found = [entry for entry in catalog.entries(folder, rehash=True) if entry.manifest]
+        retention.remove_leftovers(folder)
+        steps = [entry.step for entry in catalog.entries(folder, rehash=True) if entry.manifest]
         best = best_step(folder)
-    newest = found[0].step if found else 0
+    newest = steps[0] if steps else 0
     wrong = [] if newest >= state.acknowledged else [f"step {newest} is the newest that verifies"]
     due = min(map(error, range(1, state.acknowledged + 1)), default=math.inf)
     return wrong + [f"the best that verifies is {best}"] * (due < (error(best) if best else math.inf))
 
 
-def restored(savers: Savers, state: Crash) -> list[str]:
-    """What is wrong when TensorFlow restores the state, compares its values, and saves on."""
-    with tempfile.TemporaryDirectory(prefix="storm-") as place:
-        folder = pathlib.Path(place).resolve() / "checkpoints"
+def restored(server: ForkServer, state: Crash) -> list[str]:
+    """Returns what is wrong when TensorFlow restores the state, compares its values, and saves the next step."""
+    with new_folder() as folder:
         lay_out(state.tree, folder)
-        with savers.start(folder) as saver:
+        with Saver(server, folder) as saver:
             step = saver.restored or 0
             wrong = [] if step >= state.acknowledged else [f"step {step} is restored"]
-            answer = saver.ask(f"save {step + 1}")
+            answer = saver.save(step + 1)
         wrong += [] if answer == f"saved {step + 1}" else [answer]
-        others = [name for name in strangers(folder) if not name.startswith(manifests.DAMAGED)]
+        others = [name for name in leftovers(folder) if not name.startswith(manifests.DAMAGED)]
         return wrong + [f"left over: {others}"] * bool(others)
 
 
-def without_syncs(ops: Sequence[Op], of_folders: Collection[bool] = (True, False)) -> list[Op]:
-    """A log that lacks the syncs of folders, of files, or both, for controls."""
+def without_syncs(ops: Sequence[Op], of_folders: Collection[bool]) -> list[Op]:
+    """Returns the log without the flushes of folders (True), of files (False), or of both."""
     folders = {ROOT, *(op.target for op in ops if op.kind == "mkdir")}
     return [op for op in ops if op.kind != "sync" or (op.inode in folders) not in of_folders]
 
 
-def survive(ops: Sequence[Op], count: int, seed: int) -> tuple[list[Crash], list[list[str] | Exception]]:
-    """Crash states, and what was wrong after the recovery from each."""
-    states = crashes(ops, count, seed)
-    return states, each(recovered, states)
-
-
-def control(ops: Sequence[Op], what: str, of_folders: Collection[bool], count: int, seed: int) -> Claim:
-    """That the model can fail: a log without these syncs must lose acknowledged checkpoints."""
-    states, wrong = survive(without_syncs(ops, of_folders), count // 4, seed)
-    lost = sum(bool(found) for found in wrong)
-    claim = f"control: with {what} never forced to the disk, the same saves do lose checkpoints"
+def _control(ops: Sequence[Op], what: str, of_folders: Collection[bool], count: int, seed: int) -> Claim:
+    """Checks that the model can fail: without these flushes, acknowledged checkpoints must be lost."""
+    states = crashes(without_syncs(ops, of_folders), count // 4, seed)
+    lost = sum(bool(wrong) for wrong in each(recovered, states))
+    claim = f"control: if {what} are never flushed, the same saves lose checkpoints"
     return Claim(claim, int(lost > 0), 1, f"in {lost:,} of {len(states):,} states")
 
 
-def power_losses(savers: Savers, count: int = 2_000, restores: int = 20, seed: int = 0) -> list[Claim]:
-    """Whatever POSIX lets a disk forget when the power goes, what was acknowledged is recovered.
-
-    Args:
-      savers: where processes come from.
-      count: of distinct crash states.
-      restores: how many of them TensorFlow restores as well.
-      seed: of the random states.
-    """
-    recording = record(savers)
-    ops, began = recording.ops, time.monotonic()
-    same = replayed(ops) == recording.tree
+def run_trials(server: ForkServer, count: int = 2_000, restores: int = 20, seed: int = 0) -> list[Claim]:
+    """Recovers from `count` distinct crash states, `restores` of them with TensorFlow as well."""
+    ops, tree = record(server)
+    started, states = time.monotonic(), crashes(ops, count, seed)
+    wrong = each(recovered, states)
+    seconds = f"{LAST_STEP} saves, {len(ops)} operations, {time.monotonic() - started:.1f} s"
     kinds = ", ".join(f"{kind} {number}" for kind, number in collections.Counter(op.kind for op in ops).items())
-    states, wrong = survive(ops, count, seed)
-    seconds = f"{LAST_STEP} saves, {len(ops)} ops, {time.monotonic() - began:.1f} s"
-    sample = spread(states, restores)
-    lost = "the power lost at any moment: the last checkpoint that was acknowledged, or a later one, "
+    sample = evenly_spaced(states, restores)
+    lost = "power lost at any moment: the last acknowledged checkpoint, or a later one, "
     return [
-        Claim("the log of file operations, replayed in full, is the folder byte for byte", int(same), 1, kinds),
+        Claim("the log of file operations, replayed, gives the folder byte for byte", replayed(ops) == tree, 1, kinds),
         claimed(f"{lost}verifies, and the best", states, wrong, seconds),
-        claimed(f"{lost}is restored by value", sample, each(functools.partial(restored, savers), sample)),
-        control(ops, "files and names", (True, False), count, seed),
-        control(ops, "names", (True,), count, seed),
-        control(ops, "files", (False,), count, seed),
+        claimed(f"{lost}is restored by value", sample, each(functools.partial(restored, server), sample)),
+        _control(ops, "files and names", (True, False), count, seed),
+        _control(ops, "names", (True,), count, seed),
+        _control(ops, "files", (False,), count, seed),
     ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--states", type=int, default=2_000)
-    parser.add_argument("--restores", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    logging.basicConfig(format="%(message)s")
-    with Savers() as savers:
-        print(table(power_losses(savers, arguments.states, arguments.restores, arguments.seed)))
-
-
-if __name__ == "__main__":
-    main()

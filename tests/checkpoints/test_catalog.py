@@ -25,7 +25,7 @@ def steps(folder):
 def save(folder, errors, keep_every=0):
     for step, error in errors.items():
         commit(folder, step, error=error)
-        retention.fill(folder, keep_every)
+        retention.retain(folder, keep_every)
 
 
 def test_the_lowest_evaluation_error_stays_and_of_equals_the_older(folder):
@@ -40,7 +40,7 @@ def test_what_a_kill_or_a_full_disk_kept_from_its_shelf_comes_there_with_the_nex
         commit(folder, step, error=error)
     retention.rotate(folder, keep=1, keep_every=2)
     assert manifests.steps_in(folder) == [2, 3]
-    retention.fill(folder, keep_every=2)
+    retention.retain(folder, keep_every=2)
     retention.rotate(folder, keep=1, keep_every=2)
     assert steps(folder) == [(3, ""), (2, "kept"), (2, "best")]
 
@@ -48,20 +48,20 @@ def test_what_a_kill_or_a_full_disk_kept_from_its_shelf_comes_there_with_the_nex
 def test_weights_that_were_not_evaluated_are_never_the_best(folder):
     commit(folder, 1)
     commit(folder, 2, error=0.1, evaluated=1)
-    retention.fill(folder, 0)
+    retention.retain(folder, 0)
     assert manifests.steps_in(folder / "best") == [1]
 
 
 def test_a_shelf_costs_nothing_where_there_are_links_and_holds_copies_elsewhere(folder, monkeypatch):
     commit(folder, 1)
-    retention.put(folder, 1, folder / "kept")
+    retention.link_into(folder, 1, folder / "kept")
     assert (folder / "kept" / "ckpt-1.index").samefile(folder / "ckpt-1.index")
 
     def no_links(*arguments):
         raise OSError(errno.EPERM, "no links here")
 
     monkeypatch.setattr(os, "link", no_links)
-    retention.put(folder, 1, folder / "best")
+    retention.link_into(folder, 1, folder / "best")
     assert not (folder / "best" / "ckpt-1.index").samefile(folder / "ckpt-1.index")
     manifests.delete(folder, 1)
     for shelf in ("kept", "best"):
@@ -70,10 +70,10 @@ def test_a_shelf_costs_nothing_where_there_are_links_and_holds_copies_elsewhere(
 
 def test_what_is_on_a_shelf_counts_once_its_manifest_stands(folder):
     commit(folder, 1)
-    retention.put(folder, 1, folder / "best")
+    retention.link_into(folder, 1, folder / "best")
     (folder / "best" / "ckpt-1.json").unlink()
     (folder / "best" / ".ckpt-1.index.tmp").write_text("")
-    retention.sweep(folder)
+    retention.remove_leftovers(folder)
     assert steps(folder) == [(1, "")]
     assert not (folder / "best").exists()
 
@@ -81,8 +81,8 @@ def test_what_is_on_a_shelf_counts_once_its_manifest_stands(folder):
 def test_a_kill_between_two_bests_leaves_the_better_one(folder):
     for step, error in ((1, 0.5), (2, 0.4)):
         commit(folder, step, error=error)
-        retention.put(folder, step, folder / "best")
-    retention.sweep(folder)
+        retention.link_into(folder, step, folder / "best")
+    retention.remove_leftovers(folder)
     assert manifests.steps_in(folder / "best") == [2]
 
 
@@ -175,7 +175,7 @@ def test_a_checkpoint_that_cannot_be_read_is_listed_and_not_taken_for_damaged(fo
 
     monkeypatch.setattr(manifests, "read", failing)
     with pytest.raises(OSError, match="Input/output"):
-        catalog.look(folder, 2, rehash=True)
+        catalog.verify(folder, 2, rehash=True)
     unreadable, sound = catalog.entries(folder, rehash=True)
     assert unreadable.reason == "ckpt-2 cannot be used: Input/output error"
     assert sound.manifest
@@ -189,23 +189,23 @@ def test_a_rotten_best_is_set_aside_and_hides_no_other(folder):
     (folder / "best" / "ckpt-1.index").write_text("INDEX 1")
     assert catalog.best(folder).step == 2
     assert "best/damaged-1" in retention.check_best(folder)[0]
-    retention.fill(folder, 0)
+    retention.retain(folder, 0)
     assert steps(folder) == [(2, ""), (2, "best")]
 
 
 def test_what_cannot_be_shelved_is_spared_by_rotation_and_the_shelves_do_not_wait_for_each_other(folder, monkeypatch):
-    put = retention.put
+    link_into = retention.link_into
 
     def full(place, step, target):
         if target.name == "kept":
             raise OSError(errno.ENOSPC, "No space left on device")
-        put(place, step, target)
+        link_into(place, step, target)
 
-    monkeypatch.setattr(retention, "put", full)
+    monkeypatch.setattr(retention, "link_into", full)
     for step in range(1, 8):
         commit(folder, step, error=1 / step)
         with contextlib.suppress(OSError):
-            retention.fill(folder, keep_every=3)
+            retention.retain(folder, keep_every=3)
         retention.rotate(folder, keep=1, keep_every=3)
     assert manifests.steps_in(folder) == [3, 6, 7]
     assert manifests.steps_in(folder / "best") == [7]

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from trainer.checkpoints import catalog, retention
 from trainer.checkpoints import manifest as manifests
-from trainer.checkpoints.manager import Store
+from trainer.checkpoints.manager import CheckpointManager
 from trainer.errors import CheckpointError, StorageError
 
 
@@ -20,15 +20,17 @@ class Run:
     def __init__(self, folder, keep=3, keep_every=0):
         self.vector = tf.Variable(tf.zeros([8]))
         self.folder = folder
-        self.store = Store(folder, tf.train.Checkpoint(vector=self.vector), keep=keep, keep_every=keep_every)
+        self.store = CheckpointManager(
+            folder, tf.train.Checkpoint(vector=self.vector), keep=keep, keep_every=keep_every
+        )
 
     def save(self, *steps):
         for step in steps:
             self.vector.assign(tf.fill([8], float(step)))
             self.store.save(manifest(step))
 
-    def restore(self, accept=lambda manifest: None):
-        found = self.store.restore_newest(accept)
+    def restore(self, check=lambda manifest: None):
+        found = self.store.restore_newest(check)
         if found:
             assert self.vector.numpy().tolist() == [float(found.manifest.step)] * 8
         return found and found.manifest.step
@@ -275,7 +277,7 @@ def test_a_shelf_that_cannot_be_written_does_not_undo_a_commit_and_is_filled_lat
     folder = tmp_path / "c"
     run = Run(folder, keep=1, keep_every=1)
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.checkpoints.retention.put", full)
+        patch.setattr("trainer.checkpoints.retention.link_into", full)
         run.save(1)
     assert manifests.steps_in(folder) == [1]
     run.save(2)
@@ -285,7 +287,7 @@ def test_a_shelf_that_cannot_be_written_does_not_undo_a_commit_and_is_filled_lat
 def test_the_best_is_not_lost_while_its_shelf_cannot_be_written(tmp_path, monkeypatch):
     folder = tmp_path / "c"
     run = Run(folder, keep=2)
-    monkeypatch.setattr("trainer.checkpoints.retention.put", full)
+    monkeypatch.setattr("trainer.checkpoints.retention.link_into", full)
     for step in range(1, 9):
         run.vector.assign(tf.fill([8], float(step)))
         error = {manifests.ERROR: 0.1 if step == 2 else 1.0}
@@ -304,7 +306,7 @@ def test_what_a_failed_save_leaves_behind_is_removed_by_the_next(tmp_path):
     (folder / "best" / "ckpt-2.index").write_text("x")
     run.save(3)
     assert manifests.steps_in(folder) == [1, 3]
-    assert not retention.is_littered(folder)
+    assert not retention.has_leftovers(folder)
     assert not list(folder.rglob("*-2*"))
 
 
@@ -345,6 +347,8 @@ def names_of(step):
 def test_another_structure_is_not_restored_in_part(tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1)
-    other = Store(folder, tf.train.Checkpoint(vector=tf.Variable(tf.zeros([8])), more=tf.Variable(0.0)), keep=3)
+    other = CheckpointManager(
+        folder, tf.train.Checkpoint(vector=tf.Variable(tf.zeros([8])), more=tf.Variable(0.0)), keep=3
+    )
     with pytest.raises(CheckpointError, match="does not restore"):
         other.restore_newest(lambda manifest: None)

@@ -73,13 +73,13 @@ def test_encode_writes_the_codes_and_labels_of_both_splits(use, runs):
 
 
 def test_what_tensorflow_says_while_a_network_is_used_goes_to_the_log(use, runs, monkeypatch):
-    assess = trained.Trained.assess
+    assess = trained.TrainedModel.assess
 
     def noisy(network, data):
         os.write(2, b"I0000 a greeting\n")
         return assess(network, data)
 
-    monkeypatch.setattr(trained.Trained, "assess", noisy)
+    monkeypatch.setattr(trained.TrainedModel, "evaluate", noisy)
 
     assert "a greeting" not in use("iris", "evaluate")
     assert "I0000 a greeting\n" in (runs / "iris" / "run.log").read_text()
@@ -259,7 +259,7 @@ def test_codes_of_many_examples_are_those_of_each(runs):
     from trainer.checkpoints import catalog
 
     given = config.from_flagfile((runs / "iris" / "flags.txt").read_text())
-    network = trained.Trained.load(given, catalog.find(runs / "iris"))
+    network = trained.TrainedModel.load(given, catalog.find(runs / "iris"))
     rows = np.random.default_rng(0).normal(5, 1, (2_345, 4)).astype(np.float32)
     np.testing.assert_allclose(network.encode(rows)["codes"], network.model.encode(rows), rtol=1e-5)
     codes = network.encode(rows)["codes"]

@@ -9,7 +9,7 @@ from trainer import config
 from trainer.compute import devices
 from trainer.compute.options import ComputeOptions
 from trainer.data import datasets
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.data.sources import Sources
 from trainer.runs import builder, description, planning
 
@@ -83,7 +83,7 @@ def test_the_header_tells_what_float32_means(kind, flags, words):
 def test_long_runs_that_see_little_data_evaluate_less_often(flags, evaluations):
     given, _ = config.parse(["--dataset=mnist", *flags])
     split = Split(np.zeros((10_000, 28, 28, 1), np.uint8), np.zeros(10_000, np.int64))
-    data = Data(name="x", train=split, evaluation=split, label_names=("x",), scale=255.0, source="")
+    data = Dataset(name="x", train=split, evaluation=split, label_names=("x",), scale=255.0, source="")
     plan = planning.plan(given, data)
     due = [step for step in range(1, plan.total_steps + 1) if step % plan.eval_every == 0 or step == plan.total_steps]
     assert len(due) == evaluations
@@ -106,7 +106,7 @@ def test_the_last_look_at_training_examples_is_a_small_part_of_a_long_run(flags,
     train, evaluation = (
         Split(np.broadcast_to(np.uint8(0), (count, 28, 28, 1)), np.zeros(count, np.int64)) for count in (60_000, 10_000)
     )
-    data = Data(name="x", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="")
-    rows = planning.last_look(given, data, given.training.steps)
+    data = Dataset(name="x", train=train, evaluation=evaluation, label_names=("x",), scale=255.0, source="")
+    rows = planning.final_train_rows(given, data, given.training.steps)
     assert len(set(rows)) == len(rows) == looked_at
     assert (rows[0], rows[-1]) == (0, 59_999)

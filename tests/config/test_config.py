@@ -6,6 +6,7 @@ from trainer import config
 from trainer.commands import MODES
 from trainer.compute import devices
 from trainer.compute.options import PRECISIONS
+from trainer.config import options as run_options
 from trainer.config.flags import define
 from trainer.config.options import RunOptions
 from trainer.data import options as data_options
@@ -43,7 +44,7 @@ def test_the_choices_of_options_are_the_registries():
     assert set(training_options.LIKELIHOODS) < set(LOSSES)
     assert set(training_options.SHARES) < set(NOISES)
     assert {precision for _, precision in devices.XLA_PAYS} == set(PRECISIONS)
-    assert {*config.USING, "checkpoints", "train"} <= set(MODES)
+    assert set(run_options.MODES) == set(MODES)
     assert {*data_options.OWN} <= set(LOADERS)
 
 
@@ -52,7 +53,7 @@ def test_help_lists_every_flag_with_its_default_by_theme_the_common_ones_first()
     for name, declared in config.OPTIONS.items():
         assert text.count(f"  --{name} ") + text.count(f"  --[no]{name} ") + text.count(f"  --{name}\n") == 1, name
         assert f"\n{declared.theme}:\n" in text or declared.is_common
-    assert "default digits" in text
+    assert "Default: digits" in text
     common = [name for name, declared in config.OPTIONS.items() if declared.is_common]
     assert max(text.index(f"{name} ") for name in common) < text.index("--data_url")
     assert "--preset=NAME" in text

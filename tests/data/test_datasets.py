@@ -21,7 +21,7 @@ from formats import (
 from trainer.data import datasets
 from trainer.data.builtin import cifar, mnist, safe_pickle
 from trainer.data.builtin.archives import Archive
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
@@ -123,7 +123,7 @@ def test_horses_are_grey_and_only_horses(small, tmp_path):
 
 def test_grey_rounds_to_the_nearest():
     pictures = np.uint8([[0, 0, 1], [0, 1, 1], [255, 255, 255], [1, 2, 3]]).reshape(1, 2, 2, 3)
-    assert cifar.grey_pictures(pictures).ravel().tolist() == [0, 1, 255, 2]
+    assert cifar.gray_images(pictures).ravel().tolist() == [0, 1, 255, 2]
 
 
 def damage(path, how):
@@ -362,7 +362,7 @@ def test_a_number_that_is_not_finite_is_named_by_row_and_column():
     rows[2, 1] = np.nan
     split = Split(rows, np.zeros(4, np.int64))
     with pytest.raises(DataError, match="row 2, column 1"):
-        Data(name="t", train=split, evaluation=split, label_names=("a",), scale=1.0, source="here")
+        Dataset(name="t", train=split, evaluation=split, label_names=("a",), scale=1.0, source="here")
 
 
 def test_the_fingerprint_changes_with_a_single_pixel():
@@ -384,7 +384,7 @@ def test_a_damaged_archive_may_raise_anything(tmp_path, monkeypatch):
 
 def test_a_pickle_is_given_no_room_for_bytes_that_are_not_there():
     content = b"\x96" + (1 << 33).to_bytes(8, "little") + b"x."
-    with pytest.raises(safe_pickle.Refused, match="KeyError"):
+    with pytest.raises(safe_pickle.RejectedPickle, match="KeyError"):
         safe_pickle.load(content)
 
 

@@ -18,18 +18,18 @@ ARCHIVE = Archive("data.tar.gz", hashlib.sha256(CONTENT).hexdigest(), len(CONTEN
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        behaviour = self.server.behaviours.get(self.path, "sound")
+        behavior = self.server.behaviors.get(self.path, "sound")
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         self.server.requests.append((self.path, start))
         content = CONTENT
-        if behaviour == "absent":
+        if behavior == "absent":
             self.send_error(404)
             return
-        if behaviour == "a page":
+        if behavior == "a page":
             content, start = b"<html>Please log in</html>", 0
-        if behaviour.startswith("another"):
+        if behavior.startswith("another"):
             content = bytes(len(CONTENT))
-        if behaviour in ("ignores ranges", "another, whole"):
+        if behavior in ("ignores ranges", "another, whole"):
             start = 0
         if start >= len(content):
             self.send_error(416)
@@ -38,7 +38,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         body = content[start:]
-        self.wfile.write(body[:300_000] if behaviour == "breaks" else body)
+        self.wfile.write(body[:300_000] if behavior == "breaks" else body)
 
     def log_message(self, *arguments):
         pass
@@ -47,7 +47,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.behaviours, server.requests = {}, []
+    server.behaviors, server.requests = {}, []
     threading.Thread(target=server.serve_forever, daemon=True).start()
     server.url = f"http://127.0.0.1:{server.server_port}"
     yield server
@@ -59,10 +59,10 @@ def server():
 def fetch(server, tmp_path):
     """Downloads from mirrors that behave in the ways given, in this order."""
 
-    def run(*behaviours, archives=(ARCHIVE,), said=lambda line: None):
+    def run(*behaviors, archives=(ARCHIVE,), said=lambda line: None):
         mirrors = []
-        for number, behaviour in enumerate(behaviours):
-            server.behaviours[f"/{number}/data.tar.gz"] = behaviour
+        for number, behavior in enumerate(behaviors):
+            server.behaviors[f"/{number}/data.tar.gz"] = behavior
             mirrors.append(Mirror(f"{server.url}/{number}/data.tar.gz", archives))
         return Sources(DataOptions(data_dir=str(tmp_path)), say=said).download(mirrors)
 
@@ -101,10 +101,10 @@ def test_an_interrupted_download_goes_on_where_it_was(fetch, server, tmp_path):
     assert server.requests == [("/0/data.tar.gz", 700_000)]
 
 
-@pytest.mark.parametrize("behaviour", ["sound", "ignores ranges"])
-def test_what_was_left_of_something_else_is_thrown_away(behaviour, fetch, tmp_path):
+@pytest.mark.parametrize("behavior", ["sound", "ignores ranges"])
+def test_what_was_left_of_something_else_is_thrown_away(behavior, fetch, tmp_path):
     (tmp_path / "data.tar.gz.part").write_bytes(b"x" * 700_000)
-    assert fetch(behaviour).read_bytes() == CONTENT
+    assert fetch(behavior).read_bytes() == CONTENT
 
 
 def test_a_login_page_does_not_cost_what_has_arrived(fetch, tmp_path):

@@ -10,7 +10,7 @@ from given import COLOUR, GREY, PIXELS, RANDOM, refused, save
 from PIL import Image
 
 from trainer.data.formats import image_files
-from trainer.data.inputs import reader
+from trainer.data.inputs import images, reader
 from trainer.errors import DataError, UsageError
 
 
@@ -72,12 +72,13 @@ def test_a_folder_without_pictures_is_a_data_error(tmp_path):
     assert "other files: a.npy" in refused(DataError, tmp_path, GREY)
 
 
-def test_a_folder_of_too_many_pictures_is_a_usage_error(tmp_path):
+def test_a_folder_of_too_many_pictures_is_a_usage_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MAX_PICTURES", 2)
     for name in "abc":
         save(tmp_path / f"{name}.png", PIXELS)
         if name == "b":
-            assert len(reader.read(str(tmp_path), COLOUR, max_pictures=2).examples) == 2
-    assert "holds 3 pictures" in refused(UsageError, tmp_path, COLOUR, max_pictures=2)
+            assert len(reader.read(str(tmp_path), COLOUR).examples) == 2
+    assert "holds 3 pictures" in refused(UsageError, tmp_path, COLOUR)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.gif", "a.tif", "a.webp"])

@@ -34,7 +34,7 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
 
 def test_a_grey_run_takes_a_colour_picture_as_the_grey_data_were_made(tmp_path):
     found = reader.read(save(tmp_path / "a.png", PIXELS), GREY)
-    np.testing.assert_array_equal(found.examples, cifar.grey_pictures(PIXELS[np.newaxis]))
+    np.testing.assert_array_equal(found.examples, cifar.gray_images(PIXELS[np.newaxis]))
     assert found.notes == ("a.png was made grey",)
 
 
@@ -164,7 +164,7 @@ def test_a_larger_picture_is_cropped_to_its_middle_and_resized_by_lanczos(tmp_pa
     large = RANDOM.integers(0, 256, (48, 64, 3), np.uint8)
     found = reader.read(save(tmp_path / "photo.png", large), (32, 32, 1))
     middle = Image.fromarray(large[:, 8:56]).resize((32, 32), Image.Resampling.LANCZOS)
-    np.testing.assert_array_equal(found.examples, cifar.grey_pictures(np.asarray(middle)[np.newaxis]))
+    np.testing.assert_array_equal(found.examples, cifar.gray_images(np.asarray(middle)[np.newaxis]))
     assert found.notes == ("photo.png was cropped to its middle, resized from 64x48 to 32x32 and made grey",)
 
 

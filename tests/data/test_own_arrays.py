@@ -189,7 +189,7 @@ def test_damage_of_any_kind_in_an_archive_is_told(tmp_path):
 
 def test_pictures_of_zeros_and_ones_are_told(tmp_path):
     np.save(tmp_path / "a.npy", PIXELS % 2)
-    assert any("all but black" in line for line in describe.lines(load(tmp_path, "array", tmp_path / "a.npy")))
+    assert any("all but black" in line for line in describe.summary_lines(load(tmp_path, "array", tmp_path / "a.npy")))
 
 
 def test_labels_that_are_no_text_are_told(tmp_path):

@@ -33,7 +33,7 @@ def test_data_that_do_not_fit_into_memory_are_told(tmp_path, monkeypatch):
 
 
 def test_what_was_found_is_told(folder, tmp_path):
-    lines = describe.lines(load(tmp_path, "images", folder))
+    lines = describe.summary_lines(load(tmp_path, "images", folder))
     assert any("32x32x3 pictures, uint8, from 10 to 200" in line for line in lines)
     assert any(line.startswith("train") and "cat " in line and "dog " in line for line in lines)
     assert any("pictures of 8x6 (40) were made 32x32, rgb, crop" in line for line in lines)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from trainer.data import datasets, splits
 from trainer.data.custom import cache, decode_pool
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.data.formats import image_files
 from trainer.data.limits import Limits
 from trainer.data.options import DataOptions
@@ -42,9 +42,9 @@ def test_only_the_classes_that_are_wanted_are_decoded(folder, tmp_path):
 
 def test_a_split_of_its_own_is_taken(tmp_path):
     for split, count in (("train", 3), ("test", 2)):
-        for label, colour in COLOURS.items():
+        for label, color in COLOURS.items():
             for number in range(count):
-                save(tmp_path / "p" / split / label / f"{number}.png", colour)
+                save(tmp_path / "p" / split / label / f"{number}.png", color)
     data = load(tmp_path, "images", tmp_path / "p")
     assert (len(data.train.examples), len(data.evaluation.examples)) == (6, 4)
     assert seen(data) == COLOURS
@@ -161,7 +161,7 @@ def test_decoded_pictures_are_taken_from_the_cache(folder, tmp_path, monkeypatch
 
 def test_what_is_kept_is_known_as_arrays_are(folder, tmp_path):
     data = load(tmp_path, "images", folder)
-    of_arrays = Data(
+    of_arrays = Dataset(
         name="x",
         train=Split(np.array(data.train.examples), data.train.labels),
         evaluation=Split(np.array(data.evaluation.examples), data.evaluation.labels),

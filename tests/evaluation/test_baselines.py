@@ -66,9 +66,9 @@ def test_of_very_many_examples_the_components_are_of_some():
 
 def test_nothing_is_computed_before_it_is_told_to_start(tmp_path, monkeypatch):
     rows, calls = np.random.default_rng(0).random((9, 3)), []
-    found = baselines.Floors(mean=(1.0, 1.0), pca=(0.5, 0.5))
+    found = baselines.Baselines(mean=(1.0, 1.0), pca=(0.5, 0.5))
     monkeypatch.setattr(baselines, "compute", lambda *arguments: calls.append(1) or found)
-    background = baselines.Background(
+    background = baselines.BackgroundBaselines(
         rows, rows, code_size=1, scale=1.0, fingerprint="a", cache=tmp_path / "floors.json"
     )
     assert not calls
@@ -89,14 +89,14 @@ def test_the_cache_counts_for_the_same_data_and_code_only(tmp_path):
             "fingerprint": fingerprint,
             "cache": tmp_path / "floors.json",
         }
-        background = baselines.Background(rows, rows, **arguments)
+        background = baselines.BackgroundBaselines(rows, rows, **arguments)
         background.wait()
         return background.take()
 
     first = found("a")
     stored = json.loads((tmp_path / "floors.json").read_text())
     (tmp_path / "floors.json").write_text(json.dumps({**stored, "mean": [8.0, 9.0]}))
-    assert found("a") == baselines.Floors(mean=(8.0, 9.0), pca=first.pca)
+    assert found("a") == baselines.Baselines(mean=(8.0, 9.0), pca=first.pca)
     assert found("a", code_size=2).mean == first.mean
     assert found("a", some=np.arange(9)) == first
     assert found("a", some=np.arange(4)).mean[0] != first.mean[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.data.rows import spread
+from trainer.data.rows import evenly_spaced
 from trainer.evaluation import statistics
 from trainer.evaluation.probes import MAX_POINTS
 from trainer.summaries import images as pictures
@@ -89,9 +89,9 @@ def test_a_histogram_stands_numbers_of_any_range(values):
 
 
 def test_a_few_are_spread_over_all_from_the_first_to_the_last():
-    assert spread(10, 4).tolist() == [0, 3, 6, 9]
-    assert spread(3, 4).tolist() == [0, 1, 2]
-    assert spread(1, 4).tolist() == [0]
+    assert evenly_spaced(10, 4).tolist() == [0, 3, 6, 9]
+    assert evenly_spaced(3, 4).tolist() == [0, 1, 2]
+    assert evenly_spaced(1, 4).tolist() == [0]
 
 
 def test_the_worst_and_the_best_are_in_order():
@@ -107,8 +107,8 @@ def test_weights_are_shown_around_grey_each_unit_by_its_own_largest():
     kernel[:, 1] = [-0.01, 0, 0, 0]
     shown = pictures.first_layer(kernel, (2, 2, 1))
     assert shown.shape == (2 * 34 + 2, 2 * 34 + 2, 1)  # Four places for three units.
-    centres = [(top + 8, left + 8) for top in (2, 18) for left in (2, 18)]
-    assert [int(shown[place][0]) for place in centres] == [255, 0, 128, 191]
+    centers = [(top + 8, left + 8) for top in (2, 18) for left in (2, 18)]
+    assert [int(shown[place][0]) for place in centers] == [255, 0, 128, 191]
     assert int(shown[10, 44, 0]) == 0
     assert int(shown[60, 20, 0]) == 128  # A unit whose weights are all 0.
     assert int(shown[60, 60, 0]) == 255  # No unit.
@@ -133,8 +133,8 @@ def test_a_traversal_varies_one_unit_a_row_the_most_active_first():
     assert pictures.traversal(np.zeros((27, 64, 64, 3))).shape == (3 * 66 + 2, 9 * 66 + 2, 3)
 
 
-def rgb(colour: str) -> list[int]:
-    return [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+def rgb(color: str) -> list[int]:
+    return [int(color[place : place + 2], 16) for place in (1, 3, 5)]
 
 
 def test_points_are_where_their_codes_are_in_the_colours_of_their_classes():

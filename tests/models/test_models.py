@@ -59,7 +59,7 @@ def test_every_data_set_keeps_the_contract(name, everything):
         assert split.examples.shape[1:] == data.shape
         assert split.labels.dtype == np.int64
         assert set(split.labels) <= set(range(len(data.label_names)))
-        if data.is_pictures:
+        if data.is_image:
             assert split.examples.dtype == np.uint8
             assert split.examples.max() <= data.scale
         else:
@@ -81,7 +81,7 @@ def test_every_network_takes_every_data_set_or_says_why_not(
     dataset, model, precision, activation, variational, everything
 ):
     data = datasets.load(dataset, everything(dataset))
-    if not data.is_pictures and model in networks.FOR_PICTURES:
+    if not data.is_image and model in networks.FOR_IMAGES:
         with pytest.raises(UsageError, match="pictures are expected"):
             networks.check_fits(model, data.shape)
         return

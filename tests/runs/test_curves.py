@@ -100,9 +100,9 @@ def test_what_only_tensorboard_shows_may_fail(launch, monkeypatch):
     def fail(*arguments, **options):
         raise ValueError("it fails")
 
-    for module, name in ((projector, "write"), (hparams, "start"), (hparams, "end"), (gallery, "draw")):
+    for module, name in ((projector, "write"), (hparams, "start"), (hparams, "end"), (gallery, "render")):
         monkeypatch.setattr(module, name, fail)
-    monkeypatch.setattr(description, "pages", fail)
+    monkeypatch.setattr(description, "text_pages", fail)
     monkeypatch.setattr(statistics, "latent_health", fail)
     monkeypatch.setattr(writer, "histogram", fail)
     code, output, _ = launch(*SHORT, "--jit=off", "--export=none", "--run_dir=run")

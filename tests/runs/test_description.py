@@ -23,7 +23,7 @@ def made(*arguments: str) -> dict[str, str]:
     provenance = Provenance(
         run_id="0123", flags={}, data=data.fingerprint, where="here", numerics=numerics, repeatable=True
     )
-    return description.pages(
+    return description.text_pages(
         *(config, data, provenance, WEIGHTS, WORDS),
         run=pathlib.Path("/runs/my run"),
         arguments=configs.given_again(config, given),

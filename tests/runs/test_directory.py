@@ -6,7 +6,7 @@ from trainer import config
 from trainer.errors import LockedError, StorageError, UsageError
 from trainer.runs import directory as rundir
 from trainer.runs.directory import RunDirectory
-from trainer.runs.naming import name_of
+from trainer.runs.naming import checkpoint_name
 
 
 def parse(*arguments):
@@ -14,26 +14,26 @@ def parse(*arguments):
 
 
 def test_the_name_says_dataset_model_and_widths():
-    assert name_of(parse("--dataset=cifar_horse", "--hidden=100")) == "cifar_horse-dense-100"
-    assert name_of(parse("--dataset=mnist", "--hidden=256,128,32")) == "mnist-dense-256-128-32"
+    assert checkpoint_name(parse("--dataset=cifar_horse", "--hidden=100")) == "cifar_horse-dense-100"
+    assert checkpoint_name(parse("--dataset=mnist", "--hidden=256,128,32")) == "mnist-dense-256-128-32"
 
 
 def test_other_mathematical_flags_add_eight_hex_digits():
-    plain, hashed = name_of(parse()), name_of(parse("--loss=sse"))
+    plain, hashed = checkpoint_name(parse()), checkpoint_name(parse("--loss=sse"))
     assert hashed.startswith(plain + "-")
     assert len(hashed) == len(plain) + 9
-    assert hashed != name_of(parse("--loss=rmse"))
+    assert hashed != checkpoint_name(parse("--loss=rmse"))
 
 
 @pytest.mark.parametrize(
     "argument", ["--steps=5", "--precision=mixed_bfloat16", "--log_every=3", "--port=9", "--keep=1"]
 )
 def test_what_may_change_does_not_change_the_name(argument):
-    assert name_of(parse(argument)) == name_of(parse())
+    assert checkpoint_name(parse(argument)) == checkpoint_name(parse())
 
 
 def test_a_very_deep_network_still_has_a_name_that_fits():
-    assert len(name_of(parse("--hidden=" + ",".join(["1000"] * 100)))) < 120
+    assert len(checkpoint_name(parse("--hidden=" + ",".join(["1000"] * 100)))) < 120
 
 
 def test_a_second_process_is_refused_and_told_by_whom(tmp_path):
@@ -74,9 +74,9 @@ def test_a_folder_with_somebodys_files_is_refused_and_left_as_it_is(tmp_path):
         (tmp_path / name).mkdir()
     directory = RunDirectory(parse(f"--run_dir={tmp_path}"))
     with pytest.raises(UsageError, match=r"holds train, checkpoints, export, and no flags\.txt"):
-        directory.check_ours()
+        directory.check_is_run()
     (tmp_path / "flags.txt").write_text("")
-    directory.check_ours()
+    directory.check_is_run()
 
 
 @pytest.mark.parametrize("path", ["file/run", "/dev/null/run", "/proc/run", "a" * 300])
@@ -108,10 +108,10 @@ def test_a_lock_that_its_last_owner_removed_is_no_lock(tmp_path):
 def test_restart_keeps_the_stored_flags_and_lets_any_change(tmp_path):
     (tmp_path / "flags.txt").write_text("--dataset=iris\n--hidden=2\n--learning_rate=0.5\n")
     given, names = config.parse([f"--run_dir={tmp_path}", "--restart", "--learning_rate=0.1"])
-    adopted = RunDirectory(given).adopt_flags(given, names)
+    adopted = RunDirectory(given).resolve_config(given, names)
     assert (adopted.data.dataset, adopted.model.hidden, adopted.training.learning_rate) == ("iris", (2,), 0.1)
     (tmp_path / "flags.txt").write_text("--nonsense")
-    assert RunDirectory(given).adopt_flags(given, names) == given
+    assert RunDirectory(given).resolve_config(given, names) == given
 
 
 def test_setting_aside_keeps_every_run_and_touches_nothing_else(tmp_path):
@@ -131,4 +131,4 @@ def test_setting_aside_keeps_every_run_and_touches_nothing_else(tmp_path):
 def test_a_damaged_flags_txt_is_told(tmp_path, content):
     (tmp_path / "flags.txt").write_bytes(content)
     with pytest.raises(UsageError, match=r"flags\.txt"):
-        RunDirectory(parse(f"--run_dir={tmp_path}")).adopt_flags(parse(), frozenset())
+        RunDirectory(parse(f"--run_dir={tmp_path}")).resolve_config(parse(), frozenset())

@@ -78,7 +78,7 @@ def test_without_xla_no_sum_depends_on_which_thread_is_first(more):
     context.enable_run_metadata()
     try:
         block(tf.constant(data.train.examples[np.newaxis, :8]), 0, 1)
-        evaluator.measure(data.evaluation.examples)
+        evaluator.evaluate(data.evaluation.examples)
         evaluator.gradients(data.train.examples[:8])
         graphs = [graph.post_optimization_graph for graph in context.export_run_metadata().function_graphs]
     finally:

@@ -24,7 +24,7 @@ def run(tmp_path):
     (folder / "checkpoints" / "notes.txt").write_text("mine")
     for step in (1, 2):
         commit(folder / "checkpoints", step, error=1.0 / step)
-    retention.fill(folder / "checkpoints", 0)
+    retention.retain(folder / "checkpoints", 0)
     (tmp_path / "bucket").mkdir()
     return folder
 

@@ -123,7 +123,7 @@ def test_a_run_that_diverges_again_and_again_stops(launch):
 def test_the_best_checkpoint_is_kept_and_exported(launch, monkeypatch):
     import tensorflow as tf
 
-    from trainer.evaluation.metrics import Assessment
+    from trainer.evaluation.metrics import Metrics
     from trainer.summaries.recorder import Recorder
 
     evaluate = Recorder.evaluate
@@ -133,11 +133,11 @@ def test_the_best_checkpoint_is_kept_and_exported(launch, monkeypatch):
         seen.append(step)
         return evaluate(self, step)
 
-    measure = Assessment.essentials
+    measure = Metrics.reconstruction_metrics
     monkeypatch.setattr(Recorder, "evaluate", worse_after_20)
     monkeypatch.setattr(
-        Assessment,
-        "essentials",
+        Metrics,
+        "reconstruction_metrics",
         lambda self, found: {**measure(self, found), "reconstruction/mse": 1.0 + abs(seen[-1] - 20)},
     )
     code, output, _ = launch(*RUN, "--export=best", "--keep=1", "--keep_every=30")

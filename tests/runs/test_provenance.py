@@ -16,7 +16,7 @@ def of(tmp_path, *arguments, kind="cpu", threads=2, total_steps=100):
     parsed = config.parse([f"--run_dir={tmp_path}", *arguments])[0]
     data = datasets.load("iris", Sources())
     device = Device(kind=kind, name="/CPU:0", jit=True, threads=threads, description=f"{kind}, {threads} threads")
-    return Provenance.of(parsed, data, device, total_steps, RunDirectory(parsed))
+    return Provenance.collect(parsed, data, device, total_steps, RunDirectory(parsed))
 
 
 def manifest(provenance, **changes):
@@ -37,8 +37,8 @@ def manifest(provenance, **changes):
 
 def test_the_same_computation_is_accepted_and_claimed_to_the_bit(tmp_path):
     provenance = of(tmp_path)
-    provenance.accept(manifest(provenance))
-    assert provenance.claim(manifest(provenance)).endswith("to the bit")
+    provenance.check_compatible(manifest(provenance))
+    assert provenance.reproducibility_statement(manifest(provenance)).endswith("to the bit")
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_a_constant_schedule_does_not_depend_on_the_runs_length(tmp_path):
 
 def test_a_claim_that_was_lost_once_stays_lost(tmp_path):
     first, other = of(tmp_path), of(tmp_path, threads=4)
-    changes = other.changes(manifest(first))
+    changes = other.differences(manifest(first))
     assert changes
     resumed = manifest(other, changes=changes)
     assert "not claimed" in other.claim(resumed)
-    assert other.changes(resumed) == changes
+    assert other.differences(resumed) == changes
 
 
 def test_a_gpu_needs_deterministic_kernels(tmp_path):
@@ -85,14 +85,14 @@ def test_another_runs_checkpoint_other_flags_and_other_data_are_refused(tmp_path
         ({"data": "0" * 64}, DataError),
     ):
         with pytest.raises(error):
-            provenance.accept(manifest(provenance, **changes))
+            provenance.check_compatible(manifest(provenance, **changes))
 
 
 def test_a_flag_that_is_younger_than_the_checkpoint_had_its_default(tmp_path):
     provenance = of(tmp_path)
     older = {name: value for name, value in provenance.flags.items() if name != "activation"}
-    provenance.accept(manifest(provenance, flags=older))
+    provenance.check_compatible(manifest(provenance, flags=older))
     with pytest.raises(UsageError, match="activation: swish -> relu"):
-        dataclasses.replace(provenance, flags={**provenance.flags, "activation": "relu"}).accept(
+        dataclasses.replace(provenance, flags={**provenance.flags, "activation": "relu"}).check_compatible(
             manifest(provenance, flags=older)
         )

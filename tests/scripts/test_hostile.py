@@ -1,4 +1,4 @@
-"""The short form of scripts/fuzz; and that what watches it can fail."""
+"""The short form of scripts/fuzz, and its workers and checks."""
 
 import os
 import sys
@@ -10,54 +10,52 @@ from hostile.workers import Outcome
 import launch
 
 
-def failures(tally):
-    return tally.wrong if tally.num_wrong else []
-
-
-def test_broken_files_are_read_or_refused_in_three_lines():
+def test_broken_files_are_read_or_rejected_in_three_lines():
     tally = workers.run(mutants.make, 500, processes=1)
-    assert failures(tally) == []
+    assert tally.problems == []
     assert {kind.rpartition(":")[0] for kind in tally.kinds} == set(mutants.kinds())
     assert sum(number for kind, number in tally.kinds.items() if kind.endswith("exit 0")) > 50
 
 
-def strange(number):
-    def trial(seed):
-        if seed == 3:
+def abnormal():
+    def trial(number):
+        if number == 3:
             os.abort()
-        while seed == 5:
+        while number == 5:
             pass
-        return Outcome("odd" if seed % 2 else "even", "seven" if seed == 7 else "")
+        return Outcome("odd" if number % 2 else "even", "seven" if number == 7 else "")
 
     return trial
 
 
-def test_a_trial_that_ends_the_process_or_stands_still_costs_only_itself():
-    tally = workers.run(strange, 10, processes=1, seconds=1.0)
+def test_only_the_trial_fails_that_ends_or_blocks_its_process():
+    tally = workers.run(abnormal, 10, processes=1, seconds=1.0)
     assert tally.tried == 10
-    assert sorted(failures(tally)) == [(3, "the process ended with -6"), (5, "no answer within 1 s"), (7, "seven")]
-    assert tally.kinds == {"odd": 3, "even": 5, "the process ended with -6": 1, "no answer within 1 s": 1}
+    ended, blocked = "the process ended with exit code -6", "no answer within 1 s"
+    assert sorted(tally.problems) == [(3, ended), (5, blocked), (7, "seven")]
+    assert tally.failed == 3
+    assert tally.kinds == {"odd": 3, "even": 5, ended: 1, blocked: 1}
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "wrong"),
+    ("printed", "code", "problem"),
     [
         ("error: a\nremedy: b\n", 2, ""),
         ("error: a\nremedy: b\n", 70, "exit 70"),
         ("error: a\nremedy: b\n", 99, "exit 99"),
-        ("error: a\nb\nc\nremedy: d\n", 2, "no error of two or three lines"),
+        ("error: a\nb\nc\nremedy: d\n", 2, "no error message of two or three lines"),
         ("error: a\x1b[2J\nremedy: b\n", 2, "a control character"),
         ("Traceback (most recent call last):\n", 1, "a traceback"),
-        ("warning\n", 0, "said to stderr"),
+        ("warning\n", 0, "printed to stderr"),
     ],
 )
-def test_what_an_error_must_not_be_is_told(said, code, wrong, monkeypatch):
+def test_wrong_error_messages_and_exit_codes_are_detected(printed, code, problem, monkeypatch):
     def main(arguments):
-        print(said, end="", file=sys.stderr)
+        print(printed, end="", file=sys.stderr)
         return code
 
     monkeypatch.setattr(launch, "main", main)
     outcome = launched.outcome(["--x"])
     assert outcome.kind == f"exit {code}"
-    assert wrong in outcome.wrong
-    assert bool(wrong) == bool(outcome.wrong)
+    assert problem in outcome.problem
+    assert bool(problem) == bool(outcome.problem)

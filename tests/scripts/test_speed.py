@@ -1,4 +1,4 @@
-"""The benchmark: what it compares is the same network, and what it prints is what was measured."""
+"""The benchmark: all contenders train the same network, and the printed values are the measured ones."""
 
 import json
 import os
@@ -8,16 +8,16 @@ import sys
 
 import numpy as np
 import pytest
-from checkout import ROOT
+from processes import ROOT as CHECKOUT
+from processes import environment
 from speed import __main__ as command
-from speed import compare, contenders, data, floors, gpu_check, protocol
+from speed import compare, data, gpu_check
 from speed.workloads import WORKLOADS, Inputs, Workload, activations, layers
 
 from trainer import config
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.runs import builder
 
-CHECKOUT = ROOT
 SMALL = Workload(
     dataset="x",
     shape=(4, 4, 1),
@@ -38,11 +38,11 @@ FUNCTIONS = {
 
 
 def images(shape, count=20):
-    return data.pictures(count, shape, seed=1)
+    return data.images(count, shape, seed=1)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
-def test_the_flags_of_a_workload_are_hourglasss(name):
+def test_workload_flags_are_parsed_as_intended(name):
     workload = WORKLOADS[name]
     for precision in ("float32", "mixed_bfloat16"):
         given, _ = config.parse(workload.flags(precision))
@@ -58,10 +58,10 @@ def test_the_flags_of_a_workload_are_hourglasss(name):
         )
 
 
-def test_the_others_layers_are_hourglasss_network(tmp_path):
+def test_the_contenders_layers_are_hourglasss_network(tmp_path):
     pictures = images(SMALL.shape)
     split = Split(pictures, np.zeros(len(pictures), np.int64))
-    made = Data(name="x", train=split, evaluation=split, label_names=("x",), scale=255.0, source="")
+    made = Dataset(name="x", train=split, evaluation=split, label_names=("x",), scale=255.0, source="")
     given, _ = config.parse([flag for flag in SMALL.flags("float32") if "dataset" not in flag])
     model = builder.network(given, made, "float32")
     weights = {v.path.removeprefix("autoencoder/"): v.numpy() for v in model.trainable_variables}
@@ -75,19 +75,19 @@ def test_the_others_layers_are_hourglasss_network(tmp_path):
     np.testing.assert_allclose(values, expected, atol=1e-5)
 
 
-def test_ratios_are_the_median_of_rounds_and_a_contender_that_learnt_less_is_named():
+def test_ratios_are_medians_of_rounds_and_a_contender_that_learned_less_is_an_outlier():
     fast = compare.Row("launch.py", "fast", [10.0, 20.0, 90.0], 0.50, [0.01, 0.03, 0.02])
     slow = compare.Row("keras", "slow", [30.0, 40.0, 90.0], 0.51)
     lazy = compare.Row("lazy", "lazy", [1.0, 1.0, 1.0], 0.60)
     assert slow.against(fast) == 2.0
-    assert compare.unequal([fast, slow, lazy]) == [lazy]
+    assert compare.outliers([fast, slow, lazy]) == [lazy]
     lines = compare.table([fast, slow]).splitlines()
-    assert lines[0] == "|  | us a step | x launch.py | loss | not training |"
+    assert lines[0] == "|  | us per step | x launch.py | loss | not training |"
     assert lines[2] == "| fast | 20 | 1.00 | 0.50000 | 2.0% |"
     assert lines[3] == "| slow | 40 | 2.00 | 0.51000 |  |"
 
 
-def test_a_contender_answers_what_it_is_asked_and_nothing_that_libraries_print():
+def test_a_contender_prints_only_answers():
     script = (
         "from speed.protocol import serve\n"
         "class Loud:\n"
@@ -96,45 +96,34 @@ def test_a_contender_answers_what_it_is_asked_and_nothing_that_libraries_print()
         "    def loss(self): return 1 / self.done\n"
         "serve(Loud)\n"
     )
-    asked = [{"ask": "epochs", "epochs": 4}, {"ask": "loss"}]
     done = subprocess.run(
         [sys.executable, "-c", script],
-        input="".join(json.dumps(question) + "\n" for question in asked),
+        input="epochs 4\nloss\n",
         capture_output=True,
         text=True,
         check=True,
         env={"PYTHONPATH": str(CHECKOUT / "scripts")},
     )
-    ready, trained, loss = map(json.loads, done.stdout.splitlines())
-    assert ready == {"ready": True}
-    assert trained["seconds"] > 0
-    assert loss == {"loss": 0.25}
-    assert protocol.Contender
+    seconds, loss = map(float, done.stdout.splitlines())
+    assert seconds > 0
+    assert loss == 0.25
 
 
-def test_the_floors_are_of_the_work_of_a_step():
-    names = [name for name, _, _ in floors.floors(SMALL, "float32")]
-    assert names == ["products", "optimizer", "bytes"]
-    weights = 16 * 6 + 6 + 6 * 3 + 3 + 3 * 6 + 6 + 6 * 16 + 16
-    assert floors.bytes_moved(SMALL) == 2 * 4 * 3 * weights + 5 * 16
-    assert not floors.floors(SMALL, "mixed_bfloat16")
-
-
-def test_an_unknown_workload_or_contender_names_the_known_ones(capsys):
+def test_the_error_for_an_unknown_workload_or_contender_lists_the_known_ones(capsys):
     for arguments in (["bok"], ["--only=kears"]):
         with pytest.raises(SystemExit):
             command.parse(arguments)
-    assert "there are book, ibm" in capsys.readouterr().err
+    assert "choose from book, ibm" in capsys.readouterr().err
 
 
 class Trainings:
-    """Stands for `subprocess.run`: trains nothing, takes its time by a clock of its own, and leaves a good result.
+    """A replacement of `subprocess.run` that trains nothing, advances its own clock, and writes a good result.
 
     Attributes:
-      taken: seconds each.
-      error: what each prints to stderr, and ends with 1; empty: none.
-      clock: seconds until now.
-      names: of the runs.
+      taken: seconds per training.
+      error: printed to stderr, with exit code 1; empty for success.
+      clock: seconds so far.
+      names: names of the runs.
     """
 
     def __init__(self, taken=1, error=""):
@@ -157,7 +146,7 @@ class Trainings:
 
 @pytest.fixture
 def gpu_checked(monkeypatch, capsys):
-    """Checks with trainings that are none: gpu_checked(trainings, flag, ...) -> (exit code, lines)."""
+    """Runs the checks with fake trainings: gpu_checked(trainings, flag, ...) -> (exit code, lines)."""
 
     def run(trainings, *flags):
         monkeypatch.setattr(gpu_check.subprocess, "run", trainings)
@@ -168,14 +157,14 @@ def gpu_checked(monkeypatch, capsys):
     return run
 
 
-def test_an_unknown_row_of_the_gpu_check_names_the_known_ones(capsys):
+def test_the_error_for_an_unknown_check_lists_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         gpu_check.parse(["--only=float32,flaot16"])
-    said = capsys.readouterr().err
-    assert "unknown: flaot16; there are gpu, float32, bfloat16, float16, handover, export" in said
+    printed = capsys.readouterr().err
+    assert "unknown: flaot16; choose from gpu, float32, bfloat16, float16, handover, export" in printed
 
 
-def test_rows_of_the_gpu_check_that_the_time_does_not_reach_are_skipped_and_it_fails(gpu_checked):
+def test_checks_beyond_the_time_limit_are_skipped_and_the_gpu_check_fails(gpu_checked):
     trainings = Trainings(taken=60)
     code, lines = gpu_checked(trainings, "--seconds=100", "--only=float16,float32,bfloat16,conv")
     assert [line.split()[:2] for line in lines[:4]] == [
@@ -186,46 +175,44 @@ def test_rows_of_the_gpu_check_that_the_time_does_not_reach_are_skipped_and_it_f
     ]
     assert "not reached within the 100 s of --seconds" in lines[2]
     assert (code, lines[4]) == (1, "1 of 4 passed")
-    assert trainings.clock < 100  # Something is left for the end.
+    assert trainings.clock < 100  # Time remains for the end.
 
 
-def test_the_gpu_check_ends_well_where_all_that_was_wanted_passed_and_keeps_runs_where_it_is_told_to(
-    gpu_checked, tmp_path
-):
+def test_the_gpu_check_passes_if_all_chosen_checks_pass_and_keeps_runs_on_request(gpu_checked, tmp_path):
     trainings = Trainings()
     code, lines = gpu_checked(trainings, "--only=float32,conv", f"--keep={tmp_path / 'kept'}")
     assert (code, lines[2]) == (0, "2 of 2 passed")
     assert trainings.names == ["float32", "conv"]
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {"float32", "conv", "output.log"}
-    with pytest.raises(SystemExit):  # A run that is there would go on.
+    with pytest.raises(SystemExit):  # Runs in it would be resumed.
         gpu_check.parse([f"--keep={tmp_path / 'kept'}"])
 
 
-def test_the_gpu_check_shows_the_first_line_of_an_error_and_does_not_train_in_vain_again(gpu_checked):
+def test_the_gpu_check_shows_the_first_line_of_an_error_and_does_not_repeat_a_failed_run(gpu_checked):
     said = "noise\nerror: --device=gpu: TensorFlow finds no GPU\nno driver\nremedy: check nvidia-smi\n"
     _, lines = gpu_checked(Trainings(error=said), "--only=float32,export")
     assert lines[0].endswith("  exit 1: error: --device=gpu: TensorFlow finds no GPU")
     assert lines[1].endswith("  it needs the run of float32, which has failed")
 
 
-def test_the_gpu_check_shows_what_has_ended_a_script(gpu_checked):
+def test_the_gpu_check_shows_the_exception_that_ended_a_script(gpu_checked):
     said = 'Traceback (most recent call last):\n  File "x.py", line 1\n    f()\nValueError: no cuDNN\n\ndetails: none\n'
     _, lines = gpu_checked(Trainings(error=said), "--only=float32")
     assert lines[0].endswith("  exit 1: ValueError: no cuDNN")
 
 
-def test_processes_of_the_gpu_check_see_what_is_on_the_path_for_modules(tmp_path, monkeypatch):
+def test_processes_of_the_gpu_check_use_pythonpath(tmp_path, monkeypatch):
     (tmp_path / "shelf").mkdir()
-    (tmp_path / "shelf" / "found_there.py").write_text("ANSWER = 42\n")
+    (tmp_path / "shelf" / "on_the_shelf.py").write_text("ANSWER = 42\n")
     (tmp_path / "speed.py").write_text("raise ImportError('of the working folder')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "shelf"))
     checks = gpu_check.Checks(tmp_path, tmp_path, "cpu")
-    assert checks.python("import found_there, speed.data; print(found_there.ANSWER)") == "42"
-    paths = contenders.environment()["PYTHONPATH"].split(os.pathsep)
+    assert checks.python("import on_the_shelf, speed.data; print(on_the_shelf.ANSWER)") == "42"
+    paths = environment()["PYTHONPATH"].split(os.pathsep)
     assert paths == [str(CHECKOUT), str(CHECKOUT / "scripts"), str(tmp_path / "shelf")]
 
 
-def test_the_gpu_check_takes_the_interpreter_and_the_path_that_it_is_given(tmp_path):
+def test_the_gpu_check_uses_the_given_interpreter_and_path(tmp_path):
     interpreter = tmp_path / "interpreter"
     interpreter.write_text('#!/bin/sh\necho "$PYTHONPATH"\necho "$@"\n')
     interpreter.chmod(0o755)

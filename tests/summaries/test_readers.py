@@ -182,9 +182,9 @@ def test_without_the_mending_readers_see_steps_twice_and_disagree(live_a_second,
 
 
 def test_without_being_told_a_tensorboard_that_was_open_sees_steps_twice(live_a_second, tmp_path, monkeypatch):
-    def mend(folder, next_step, make_filter):
+    def mend(folder, next_step, keep):
         for path in folder.glob(event_files.PATTERN):
-            event_files._mend(path, next_step, make_filter(), set())
+            event_files._mend(path, next_step, keep, set())
 
     monkeypatch.setattr(event_files, "continue_at", mend)
     live_a_second(0, 9)

@@ -131,12 +131,12 @@ def test_the_start_is_told_to_readers_that_have_the_files_open(tmp_path):
     assert started == [0, 3]
 
 
-def test_every_tag_says_what_it_is_and_a_networks_own_tags_what_their_kind_is():
-    assert all(len(tag.text) > 20 and tag.text.endswith((".", "?")) for tag in tags.TAGS.values())
-    assert tags.of("weights/encoder/code/kernel") is tags.TAGS["weights"]
-    assert tags.of("weights/first_layer") is tags.TAGS["weights/first_layer"]
+def test_every_tag_has_a_description_and_layers_share_one():
+    assert all(len(text) > 20 and text.endswith((".", "?")) for text in tags.TAGS.values())
+    assert tags.description("weights/encoder/code/kernel") == tags.TAGS["weights"]
+    assert tags.description("weights/first_layer") == tags.TAGS["weights/first_layer"]
     with pytest.raises(KeyError):
-        tags.of("unheard/of")
+        tags.description("unheard/of")
 
 
 def descriptions(folder):
@@ -158,27 +158,16 @@ def test_whatever_is_written_is_described_and_scalars_only_once_a_file(tmp_path)
     writer.text(0, "run/flags", "some")
     writer.close()
     assert descriptions(tmp_path) == {
-        **{tag: tags.TAGS[tag].text for tag in ("loss", "weight_norm", "codes", "latent/manifold", "run/flags")},
-        "weights/any": tags.TAGS["weights"].text,
+        **{tag: tags.TAGS[tag] for tag in ("loss", "weight_norm", "codes", "latent/manifold", "run/flags")},
+        "weights/any": tags.TAGS["weights"],
     }
     (path,) = [path for path in tmp_path.glob(event_files.PATTERN) if path.name.endswith(".v2")]
-    assert path.read_bytes().count(tags.TAGS["loss"].text.encode()) == 1
+    assert path.read_bytes().count(tags.TAGS["loss"].encode()) == 1
 
 
-def test_a_tag_that_means_something_else_now_keeps_none_of_its_old_points(tmp_path, monkeypatch):
-    write(tmp_path, range(5), learning_rate=3.0)
-    monkeypatch.setitem(tags.TAGS, "loss", tags.Tag("Another loss.", meaning=2))
-    write(tmp_path, [5, 6], next_step=5)
-    assert set(scalars(tmp_path)["loss"]) == {5, 6}
-    assert set(scalars(tmp_path)["learning_rate"]) == set(range(5))
-    assert descriptions(tmp_path)["loss"] == "Another loss. [meaning 2]"
-    write(tmp_path, [7], next_step=7)
-    assert set(scalars(tmp_path)["loss"]) == {5, 6, 7}
-
-
-def test_a_better_wording_keeps_the_points(tmp_path, monkeypatch):
+def test_a_changed_description_keeps_the_points(tmp_path, monkeypatch):
     write(tmp_path, range(5))
-    monkeypatch.setitem(tags.TAGS, "loss", tags.Tag("The same loss, said better."))
+    monkeypatch.setitem(tags.TAGS, "loss", "The same loss in other words.")
     write(tmp_path, [5], next_step=5)
     assert set(scalars(tmp_path)["loss"]) == set(range(6))
 

@@ -73,21 +73,21 @@ def test_an_aligned_interval_divides_the_other_or_is_its_multiple():
     ],
 )
 def test_pictures_are_dense_at_first_and_always_of_the_first_and_the_last_step(total, every, expected):
-    assert intervals.picture_steps(total, every, 1_000) == expected
+    assert intervals.image_steps(total, every, 1_000) == expected
 
 
 @pytest.mark.parametrize("total", [1, 7, 998, 999, 1_000, 1_001, 5_000, 123_456_789])
 def test_there_are_never_more_pictures_than_tensorboard_keeps(total):
     for every in (1, 2, 3, 500):
-        steps = intervals.picture_steps(total, every, 1_000)
+        steps = intervals.image_steps(total, every, 1_000)
         assert len(steps) <= 1_000
         assert steps == sorted(set(steps))
         assert all(step % every == 0 for step in steps[:-1])
         assert (steps[0], steps[-1]) == (0, total)
-    assert len(intervals.picture_steps(total, None, 1_000)) <= 10
+    assert len(intervals.image_steps(total, None, 1_000)) <= 10
 
 
 @pytest.mark.parametrize("total", [7, 100, 2_500, 60_000])
 def test_a_longer_run_has_the_late_pictures_of_a_shorter_one(total):
-    shorter, longer = (set(intervals.picture_steps(steps, None, 1_000)) for steps in (total, 2 * total))
+    shorter, longer = (set(intervals.image_steps(steps, None, 1_000)) for steps in (total, 2 * total))
     assert shorter - longer - {total} <= set(range(total // 100 + 2))

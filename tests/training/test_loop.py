@@ -20,7 +20,7 @@ class Fakes:
 
     def __init__(self, losses=None, on_step=None, ruined_at=(), scales=None, full_at=(), parts=None):
         self.seconds = 0.0
-        self.events, self.logged, self.saved, self.profiled, self.begun = [], {}, {}, [], []
+        self.events, self.logged, self.saved, self.profiled, self.on_first_block = [], {}, {}, [], []
         self.losses, self.on_step = losses or {}, on_step or (lambda step: None)
         self.step = 0
         self.ruined_at, self.scales, self.full_at = ruined_at, scales or {}, full_at
@@ -39,16 +39,16 @@ class Fakes:
     def run(self, start=None, pending=(0.0, 0), steps_per_block=8, **plan):
         self.step = start or 0
         plan = {"log_every": 0, "eval_every": 0, "checkpoint_every": 0, **plan}
-        plan["pictures"] = intervals.picture_steps(plan["total_steps"], plan.pop("image_every", 0), 1_000)
+        plan["pictures"] = intervals.image_steps(plan["total_steps"], plan.pop("image_every", 0), 1_000)
         actions = loop.Actions(
-            begun=lambda: self.begun.append(self.step),
+            on_first_block=lambda: self.on_first_block.append(self.step),
             log=lambda step, values: self.logged.update({step: dict(values)}),
             evaluate=self.evaluate,
-            picture=lambda step: self.events.append(("picture", step)),
+            write_images=lambda step: self.events.append(("picture", step)),
             profile=lambda step: self.profiled.append(step),
-            is_sound=lambda: self.step not in self.ruined_at,
+            weights_are_finite=lambda: self.step not in self.ruined_at,
             save=self.save,
-            batch=lambda step: f"batch {step}",
+            describe_batch=lambda step: f"batch {step}",
         )
         blocks = itertools.repeat(np.zeros((steps_per_block, 1)))
         with signals.Stop() as stop:
@@ -58,7 +58,7 @@ class Fakes:
                 Plan(steps_per_block=steps_per_block, **plan),
                 actions,
                 start_step=start,
-                pending=loop.Pending(pending),
+                pending=loop.LossAccumulator(pending),
                 words="",
                 clock=progress.Clock(),
                 bar=progress.Bar(10),
@@ -93,7 +93,7 @@ def test_what_can_wait_comes_once_after_the_first_call_whenever_a_run_begins():
     for start, first in ((None, 1), (10, 11)):
         fakes = Fakes()
         fakes.run(start=start, total_steps=25, log_every=1, eval_every=5)
-        assert fakes.begun == [first]
+        assert fakes.on_first_block == [first]
 
 
 def test_an_interval_of_zero_leaves_the_ends():

@@ -13,7 +13,7 @@ LOW, HIGH = np.zeros((), np.float32), np.ones((), np.float32)
 
 
 def key(step, seed=3):
-    return randomness.of_step(seed, step)
+    return randomness.step_key(seed, step)
 
 
 def corrupted(name, level, step=5, at=None):
@@ -106,13 +106,13 @@ def test_all_shifts_are_equally_likely():
 
 def test_binary_pixels_are_drawn_by_their_values():
     pixels = tf.constant(np.repeat(np.float32([[0.0], [0.2], [0.7], [1.0]]), 4_000, axis=1))
-    found = augmentation.binarise(pixels, key(4)).numpy()
+    found = augmentation.binarize(pixels, key(4)).numpy()
     assert set(np.unique(found)) == {0.0, 1.0}
     np.testing.assert_allclose(found.mean(axis=1), [0, 0.2, 0.7, 1], atol=0.03)
 
 
 def test_each_purpose_and_each_evaluation_has_numbers_of_its_own():
-    keys = [randomness.for_purpose(key(7), purpose) for purpose in range(5)]
-    keys += [randomness.for_purpose(randomness.of_evaluation(3, tf.constant(7)), purpose) for purpose in range(5)]
+    keys = [randomness.purpose_key(key(7), purpose) for purpose in range(5)]
+    keys += [randomness.purpose_key(randomness.evaluation_key(3, tf.constant(7)), purpose) for purpose in range(5)]
     drawn = {randomness.uniform(one, [8]).numpy().tobytes() for one in keys}
     assert len(drawn) == 10

@@ -17,7 +17,7 @@ IMAGES = np.random.default_rng(0).random((6, 4, 4, 1)).astype(np.float32)
 
 
 def key():
-    return randomness.of_step(1, tf.constant(9, tf.int64))
+    return randomness.step_key(1, tf.constant(9, tf.int64))
 
 
 def network(**changes):
@@ -29,8 +29,8 @@ def make(loss="mse", **changes):
     return Objective(loss=losses.LOSSES[loss], num_pixels=16, **changes)
 
 
-def of_batch(wanted, model):
-    value, parts = wanted.of_batch(model, tf.constant(IMAGES), key())
+def batch_loss(wanted, model):
+    value, parts = wanted.batch_loss(model, tf.constant(IMAGES), key())
     return float(value), [float(part) for part in parts]
 
 
@@ -38,37 +38,37 @@ def test_a_variational_objective_is_the_negative_evidence_lower_bound():
     model = network(variational=True, output_activation="sigmoid")
     mean, log_variance = (np.asarray(values, np.float64) for values in model.posterior(IMAGES))
     assert np.abs(log_variance).max() > 0.1
-    noise = randomness.normal(randomness.for_purpose(key(), randomness.SAMPLE), [6, 3]).numpy()
+    noise = randomness.normal(randomness.purpose_key(key(), randomness.SAMPLE), [6, 3]).numpy()
     logits = np.asarray(model.logits(np.float32(mean + np.exp(log_variance / 2) * noise)), np.float64)
     p = 1 / (1 + np.exp(-logits))
     log_likelihood = (IMAGES * np.log(p) + (1 - IMAGES) * np.log(1 - p)).sum(axis=(1, 2, 3)).mean()
     kl = 0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1).sum(axis=1).mean()
     for beta in (1.0, 4.0):
-        value, parts = of_batch(make("bernoulli", beta=beta), model)
+        value, parts = batch_loss(make("bernoulli", beta=beta), model)
         assert value == pytest.approx(-log_likelihood + beta * kl, rel=1e-5)
         assert parts == pytest.approx([log_likelihood, kl], rel=1e-5)
-    assert objective.part_tags(variational=True, sparsity=0) == ("elbo/reconstruction", "elbo/kl")
+    assert objective.loss_term_tags(variational=True, sparsity=0) == ("elbo/reconstruction", "elbo/kl")
 
 
 def test_a_denoising_objective_compares_with_the_clean_image():
     model, noise = network(), Noise("masking", 0.5, np.float32(0), np.float32(1))
     seen = noise(tf.constant(IMAGES), key())
     expected = np.square(np.asarray(model(seen)) - IMAGES).mean()
-    assert of_batch(make(noise=noise), model)[0] == pytest.approx(expected, rel=1e-5)
+    assert batch_loss(make(noise=noise), model)[0] == pytest.approx(expected, rel=1e-5)
     assert not np.array_equal(seen, IMAGES)
 
 
 def test_a_sparse_objective_adds_the_codes_absolute_values():
     model = network()
-    plain, size = of_batch(make(), model)[0], np.abs(np.asarray(model.encode(IMAGES))).sum(axis=1).mean()
-    assert of_batch(make(sparsity=0.3), model) == (pytest.approx(plain + 0.3 * size), [pytest.approx(size)])
+    plain, size = batch_loss(make(), model)[0], np.abs(np.asarray(model.encode(IMAGES))).sum(axis=1).mean()
+    assert batch_loss(make(sparsity=0.3), model) == (pytest.approx(plain + 0.3 * size), [pytest.approx(size)])
 
 
 def test_shifts_and_binary_pixels_are_of_input_and_target_alike():
     wanted, model = make(binarise=True, shift=1), network()
-    drawn = wanted.drawn(tf.constant(IMAGES), key()).numpy()
+    drawn = wanted.augment(tf.constant(IMAGES), key()).numpy()
     assert set(np.unique(drawn)) == {0.0, 1.0}
-    value, _ = wanted.of_step(model, tf.constant(IMAGES), tf.constant(9), seed=1)
+    value, _ = wanted.step_loss(model, tf.constant(IMAGES), tf.constant(9), seed=1)
     assert float(value) == pytest.approx(np.square(np.asarray(model(drawn)) - drawn).mean(), rel=1e-5)
 
 
@@ -85,7 +85,7 @@ def test_a_plain_objective_is_reconstruction_and_nothing_else(changes, variation
 
 def staged(stage, loss="mse", **changes):
     model = network(hidden=(6, 5, 3))
-    return model, pretraining.make_loss(model, make(loss, **changes), stage, seed=1, num_parts=0)
+    return model, pretraining.make_loss(model, make(loss, **changes), stage, seed=1, num_loss_terms=0)
 
 
 def test_a_stage_trains_one_layer_and_its_mirror():
@@ -118,9 +118,9 @@ def test_with_noise_each_layers_own_input_is_corrupted_and_its_clean_one_is_the_
     noise = Noise("salt_and_pepper", 0.5, np.float32(0), np.float32(1))
     model, loss = staged(1, noise=noise)
     first, second, mirror = (model.encoder.layers[0], model.encoder.layers[1], model.decoder.layers[1])
-    features = np.asarray(first(tf.reshape(model.centred(IMAGES), [6, 16])))
+    features = np.asarray(first(tf.reshape(model.centered(IMAGES), [6, 16])))
     extremes = features.min(axis=0), features.max(axis=0)
-    seen = Noise("salt_and_pepper", 0.5, *extremes)(tf.constant(features), randomness.of_step(1, tf.constant(3)))
+    seen = Noise("salt_and_pepper", 0.5, *extremes)(tf.constant(features), randomness.step_key(1, tf.constant(3)))
     assert (np.asarray(seen) == extremes[1]).sum() > 6  # Each has its own largest, and the noise more.
     expected = np.square(np.asarray(mirror(second(seen))) - features).mean()
     assert float(loss(tf.constant(IMAGES), tf.constant(3))[0]) == pytest.approx(expected, rel=1e-5)
@@ -133,12 +133,12 @@ def test_stages_follow_each_other_and_each_begins_with_an_optimizer_that_knows_n
     def step_of(stage):
         trained = pretraining.variables(model, stage) if stage < 3 else None
         wanted = make()
-        every = lambda images, step: wanted.of_batch(model, images, key())  # noqa: E731
-        loss = pretraining.make_loss(model, wanted, stage, seed=1, num_parts=0) if stage < 3 else every
+        every = lambda images, step: wanted.batch_loss(model, images, key())  # noqa: E731
+        loss = pretraining.make_loss(model, wanted, stage, seed=1, num_loss_terms=0) if stage < 3 else every
         schedule = steps.make_schedule("constant", 1e-3, 9)
         return steps.make_step(state, loss, schedule, scale=1.0, is_logged=None, variables=trained)
 
-    block = steps.in_stages([steps.make_block(step_of(n), jit=False) for n in range(4)], (2, 4, 6), state)
+    block = steps.switch_by_stage([steps.make_block(step_of(n), jit=False) for n in range(4)], (2, 4, 6), state)
     data, moved = tf.constant(np.repeat(IMAGES[np.newaxis], 2, axis=0)), []
     for stage in range(4):
         before = [np.asarray(v).copy() for v in model.trainable_variables]

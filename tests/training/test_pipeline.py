@@ -26,10 +26,10 @@ def test_a_thousand_epochs_are_distinct_and_uncorrelated():
     size = 200
     epochs = np.reshape(stream(1000 * size, num_examples=size), (1000, size)).astype(float)
     assert len(np.unique(epochs, axis=0)) == 1000
-    neighbours = [np.corrcoef(epochs[e], epochs[e + 1])[0, 1] for e in range(999)]
+    neighbors = [np.corrcoef(epochs[e], epochs[e + 1])[0, 1] for e in range(999)]
     # Under independence a correlation has a standard deviation of 1 / sqrt(199) = 0.071, and their mean one of 0.0022.
-    assert abs(np.mean(neighbours)) < 5 * 0.0022
-    assert max(map(abs, neighbours)) < 6 * 0.071
+    assert abs(np.mean(neighbors)) < 5 * 0.0022
+    assert max(map(abs, neighbors)) < 6 * 0.071
     # Every example comes at every place equally often: a mean place of 99.5, with a standard deviation of 1.83.
     assert np.abs(epochs.mean(axis=0) - 99.5).max() < 6 * 1.83
 

@@ -23,7 +23,7 @@ def wanted(loss):
 
 
 def batch_loss(model, loss):
-    return lambda images, step: wanted(loss).of_batch(model, images, randomness.of_step(0, step))
+    return lambda images, step: wanted(loss).batch_loss(model, images, randomness.step_key(0, step))
 
 
 def build(
@@ -35,7 +35,7 @@ def build(
     schedule="constant",
     jit=True,
     hidden=(5, 3),
-    by_kernels=False,
+    use_fused_kernels=False,
     skinny=False,
 ):
     output = "sigmoid" if loss == "bernoulli" else "linear"
@@ -48,7 +48,7 @@ def build(
         steps.make_schedule(schedule, rate, STEPS),
         scale=1.0,
         is_logged=lambda step: step % 4 == 0,
-        by_kernels=by_kernels,
+        use_fused_kernels=use_fused_kernels,
     )
     return state, steps.make_block(small_batch_matmul.with_skinny_products(step) if skinny else step, jit=jit)
 
@@ -95,8 +95,8 @@ def test_one_trace_serves_every_length(jit):
     [
         ({}, {"skinny": True}, "float32"),
         ({}, {"skinny": True}, "mixed_float16"),
-        ({"jit": False}, {"jit": False, "by_kernels": True}, "float32"),
-        ({"jit": False}, {"jit": False, "by_kernels": True}, "mixed_bfloat16"),
+        ({"jit": False}, {"jit": False, "use_fused_kernels": True}, "float32"),
+        ({"jit": False}, {"jit": False, "use_fused_kernels": True}, "mixed_bfloat16"),
     ],
 )
 def test_faster_forms_of_a_step_compute_the_same_but_for_rounding(usual, other, precision):
@@ -119,7 +119,7 @@ def test_compiling_ahead_runs_no_step_and_traces_once(jit):
     state.model.decode = lambda codes: traced.append(1) or original(codes)
     before = contents(state)
     examples = data()
-    ahead = steps.compiled_ahead(block, tf.TensorSpec(examples.shape, examples.dtype), "/CPU:0")
+    ahead = steps.compile_in_background(block, tf.TensorSpec(examples.shape, examples.dtype), "/CPU:0")
     with tf.device("/CPU:0"):
         ahead(examples, 0, 0)
         assert contents(state) == before
@@ -135,7 +135,7 @@ def test_what_is_compiled_ahead_can_be_waited_for_where_no_step_is_left():
         compiling.wait()
         finished.append((first, last))
 
-    ahead = steps.compiled_ahead(block, tf.TensorSpec([1, 1, 2], tf.float32), "/CPU:0")
+    ahead = steps.compile_in_background(block, tf.TensorSpec([1, 1, 2], tf.float32), "/CPU:0")
     assert not finished
     compiling.set()
     ahead.wait()
@@ -149,15 +149,15 @@ def test_a_step_of_sgd_is_the_gradient_computed_by_hand():
         np.asarray(x, np.float64) for x in (encoder.kernel, encoder.bias, decoder.pixels.kernel, decoder.bias)
     )
     x = data().numpy()[0].astype(np.float64)
-    centred = x - np.asarray(state.model.mean)
-    codes = centred @ w + b
+    centered = x - np.asarray(state.model.mean)
+    codes = centered @ w + b
     error = codes @ v + c - x
     slope = 2 * error / error.size  # of the mean squared error
     report = block(data(), 0, 1).numpy()[0]
     assert report[steps.LOSS] == pytest.approx(np.square(error).mean(), rel=1e-5)
     np.testing.assert_allclose(decoder.pixels.kernel, v - 0.5 * codes.T @ slope, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(decoder.bias, c - 0.5 * slope.sum(axis=0), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(encoder.kernel, w - 0.5 * centred.T @ (slope @ v.T), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(encoder.kernel, w - 0.5 * centered.T @ (slope @ v.T), rtol=1e-4, atol=1e-6)
 
 
 def test_the_gradients_norm_is_reported_where_it_is_logged_and_only_there():
@@ -262,7 +262,7 @@ def evaluator(state, loss="mse", batch_size=16):
 @pytest.mark.parametrize("loss", losses.LOSSES)
 def test_evaluation_of_any_number_of_examples_is_exact(loss):
     state, _ = build(loss=loss)
-    found = evaluator(state, loss).measure(ROWS, np.array([0, 15, 16, 39]))
+    found = evaluator(state, loss).evaluate(ROWS, np.array([0, 15, 16, 39]))
     outputs = state.model(ROWS).numpy()
     np.testing.assert_allclose(found.squared_errors, np.square(ROWS - outputs).sum(axis=1), rtol=1e-5)
     np.testing.assert_allclose(found.codes, state.model.encode(ROWS).numpy()[[0, 15, 16, 39]], rtol=1e-4, atol=1e-6)
@@ -280,11 +280,11 @@ def test_evaluation_draws_for_each_batch_what_it_always_draws_and_does_not_count
     shares = []
     for first in (0, 16, 32):  # The noise of a batch is that of a whole one.
         batch = np.concatenate([ROWS[first : first + 16], np.zeros((max(0, first + 16 - 40), 6), np.float32)])
-        corrupted = noisy.noise(tf.constant(batch), randomness.of_evaluation(4, tf.constant(first)))
+        corrupted = noisy.noise(tf.constant(batch), randomness.evaluation_key(4, tf.constant(first)))
         shares += list(np.square(np.asarray(model(corrupted)) - batch).mean(axis=1))[: 40 - first]
-    assert seen.measure(ROWS).loss == pytest.approx(np.mean(shares), rel=1e-5)
-    assert seen.measure(ROWS).loss == seen.measure(ROWS).loss
-    restored, corrupted = seen.restored(ROWS, 0.3)
+    assert seen.evaluate(ROWS).loss == pytest.approx(np.mean(shares), rel=1e-5)
+    assert seen.evaluate(ROWS).loss == seen.evaluate(ROWS).loss
+    restored, corrupted = seen.denoising_errors(ROWS, 0.3)
     assert restored.mean() / 6 == pytest.approx(np.mean(shares), rel=1e-5)
     assert corrupted.mean() / 6 == pytest.approx(0.09, rel=0.3)
 
@@ -334,7 +334,7 @@ def test_the_graph_of_a_step_names_its_parts_and_trains_nothing():
     step = steps.make_step(
         state, batch_loss(state.model, "mse"), steps.make_schedule("cosine", 0.1, 9), scale=1.0, is_logged=None
     )
-    graph = steps.graph_of(step, tf.TensorSpec([BATCH, 6], tf.float32), state.model)
+    graph = steps.step_graph(step, tf.TensorSpec([BATCH, 6], tf.float32), state.model)
     scopes = {node.name.split("/")[0] for node in graph.node}
     assert {"input", "encoder", "decoder", "loss", "optimizer", "schedule", "norms"} <= scopes
     assert {"encoder/hidden_1/MatMul", "gradient_tape/decoder/pixels/MatMul/MatMul"} <= {n.name for n in graph.node}

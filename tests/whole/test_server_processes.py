@@ -1,13 +1,11 @@
-"""A real TensorBoard: what it serves, and what nobody gets from it."""
+"""A real TensorBoard process: the files that it serves, and the files that it must not serve."""
 
 import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -15,26 +13,13 @@ import urllib.request
 
 import numpy as np
 import pytest
+from browser import wait_until_served
 from checkout import ROOT
+from servers import start, unused_port
 
 from trainer import config as configs
 from trainer.runs.directory import RunDirectory
-from trainer.serving import running, server
 from trainer.summaries import writer as board
-
-LOCAL = "127.0.0.1"
-pytestmark = pytest.mark.usefixtures("registry")
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOCAL, 0))
-        return probe.getsockname()[1]
-
-
-def start(root, host=LOCAL, port=None):
-    return server.start_server(root, host, port or unused_port())
-
 
 SECRET = "SECRET"
 
@@ -146,21 +131,27 @@ def test_no_path_leads_to_a_file(path, up, served, run):
             assert status == 404
 
 
-def test_it_is_found_by_what_it_registers_and_by_its_claim(served, run, told, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(run.parent))
-    assert running.find(run, "localhost") == served
-    assert start(run, "localhost") is None
-    monkeypatch.setattr(running, "find", lambda root, host: None)
-    assert start(run, "localhost") is None
-    assert told == [f"TensorBoard {served} (running already)"] * 2
+def test_a_second_server_uses_another_port_and_both_serve(run, told):
+    with contextlib.ExitStack() as stack:
+        servers, port = [], unused_port()
+        for _ in range(2):
+            servers.append(start(run, "localhost", port))
+            stack.callback(servers[-1].stop)
+            wait_until_served(servers[-1].url)
+        urls = [server.url for server in servers]
+        assert urls[0] == f"http://localhost:{port}/" != urls[1]
+        assert told == [f"TensorBoard {url}" for url in urls]
+        assert [json.loads(fetched(f"{url}data/runs")[1]) for url in urls] == [["eval"], ["eval"]]
 
 
-def test_serving_needs_no_tensorflow(python, run, served):
+def test_serving_needs_no_tensorflow(python, run):
     code = """
-import sys, tempfile, launch
-tempfile.tempdir = sys.argv[1]
-assert launch.main(["--mode=serve", f"--run_dir={sys.argv[2]}"]) == 0
+import sys, launch
+from trainer.serving.server import Server
+Server.wait = Server.stop
+assert launch.main(["--mode=serve", f"--run_dir={sys.argv[1]}", f"--port={sys.argv[2]}"]) == 0
 print({"tensorflow", "keras", "tensorboard"} & set(sys.modules))
 """
-    result = python(code, str(run.parent), str(run))
-    assert result.stdout == f"TensorBoard {served} (running already)\nset()\n", result.stderr
+    port = unused_port()
+    result = python(code, str(run), str(port))
+    assert result.stdout == f"TensorBoard http://localhost:{port}/\nset()\n", result.stderr

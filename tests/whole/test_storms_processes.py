@@ -1,4 +1,4 @@
-"""The short form of scripts/torture in processes of their own: a few trials of every storm."""
+"""The short form of scripts/torture in separate processes: a few trials of each storm."""
 
 import contextlib
 import shutil
@@ -6,16 +6,16 @@ import subprocess
 
 import pytest
 from claims import Claim
-from storms import kills, locks, powerloss, signals, syscalls, verify
-from storms.saver import Savers
+from processes import ForkServer
+from storms import interrupts, locks, powerloss, syscalls, training, verify
 
 
-def broken(found: list[Claim]) -> list[str]:
-    return [claim.what for claim in found if not claim.holds and not claim.control]
+def failed(claims: list[Claim]) -> list[str]:
+    return [claim.what for claim in claims if not claim.holds]
 
 
 def can_trace() -> bool:
-    """Whether strace is there, and may look at processes."""
+    """Returns True if strace is installed and may trace processes."""
     return (
         bool(shutil.which("strace"))
         and subprocess.run(["strace", "-o", "/dev/null", "true"], check=False).returncode == 0
@@ -26,66 +26,63 @@ needs_strace = pytest.mark.skipif(not can_trace(), reason="strace is not install
 
 
 @pytest.fixture(scope="module")
-def savers():
-    with Savers() as opened:
+def server():
+    with ForkServer() as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def short_runs(tmp_path_factory):
-    """A third of the steps, one nursery, one reference: so they end in the time that a test has."""
-    with kills.Nursery() as nursery, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kills, "FLAGS", (*kills.FLAGS, "--steps=300"))
-        for module in (kills, signals):
-            patch.setattr(module, "STEPS", 300)
-        expected = kills.reference(nursery, kills.Subject(), tmp_path_factory.mktemp("reference"))
-        for module in (kills, signals):
-            patch.setattr(module, "Nursery", lambda: contextlib.nullcontext(nursery))
-            patch.setattr(module, "reference", lambda *arguments: expected)
+def short_runs(server, tmp_path_factory):
+    """A third of the steps, one fork server and one reference, to save time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "STEPS", 300)
+        expected = training.reference(server, tmp_path_factory.mktemp("reference"))
+        patch.setattr(training, "reference", lambda *arguments: expected)
+        patch.setattr(interrupts, "ForkServer", lambda: contextlib.nullcontext(server))
         yield
 
 
-def test_killed_runs_end_with_the_bits_of_one_never_killed(tmp_path, short_runs):
-    assert broken([kills.storm(1, tmp_path)]) == []
+def test_killed_runs_end_with_the_bits_of_an_uninterrupted_one(tmp_path, short_runs):
+    assert failed([interrupts.kills(1, tmp_path)]) == []
 
 
 def test_no_step_is_lost_to_sigterm(tmp_path, short_runs, monkeypatch):
-    monkeypatch.setattr(kills, "SECONDS_AFTER_TRAINING", 0.0)  # Late ones are for the full form.
-    assert broken([signals.storm(1, tmp_path)]) == []
+    monkeypatch.setattr(training, "SECONDS_AFTER_TRAINING", 0.0)  # Late signals are left to the full form.
+    assert failed([interrupts.signals(1, tmp_path)]) == []
 
 
-def test_of_two_that_start_at_once_one_trains_and_the_other_names_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "SECONDS_TO_REFUSE", 60.0)  # How fast is for the full form.
-    found = locks.storm(1, tmp_path)
-    assert found.holds, found.detail
-
-
-@needs_strace
-def test_a_save_survives_kills_and_errors_at_any_of_its_file_calls(savers):
-    assert broken([*syscalls.kills(savers, limit=4), *syscalls.errors(savers, limit=2)]) == []
+def test_of_two_simultaneous_starts_one_trains_and_the_other_names_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "SECONDS_TO_REFUSE", 60.0)  # Times are checked by the full form.
+    claim = locks.run_trials(1, tmp_path)
+    assert claim.holds, claim.detail
 
 
 @needs_strace
-def test_what_was_acknowledged_survives_a_loss_of_power_and_would_not_without_fsync(savers):
-    found = powerloss.power_losses(savers, 60, restores=2)
-    assert broken(found) == []
-    assert sum(claim.what.startswith("control") and claim.holds for claim in found) == 3
+def test_a_save_survives_kills_and_errors_at_any_of_its_file_calls(server):
+    assert failed([*syscalls.kills(server, limit=4), *syscalls.errors(server, limit=2)]) == []
 
 
-@pytest.mark.parametrize(("struck", "other", "code"), [(2, "", 0), (2, "--seed=1", 1), (0, "", 1)])
-def test_resuming_is_proved_only_by_kills_that_struck_and_bits_that_are_the_same(
-    struck, other, code, launch, monkeypatch, capfd
+@needs_strace
+def test_acknowledged_saves_survive_a_loss_of_power_and_would_not_without_fsync(server):
+    claims = powerloss.run_trials(server, 60, restores=2)
+    assert failed(claims) == []
+    assert sum(claim.what.startswith("control") and claim.holds for claim in claims) == 3
+
+
+@pytest.mark.parametrize(("kills", "other", "code"), [(2, "", 0), (2, "--seed=1", 1), (0, "", 1)])
+def test_verify_resume_passes_only_with_kills_that_struck_and_equal_bits(
+    kills, other, code, launch, monkeypatch, capfd
 ):
-    def finish(run, flags):
+    def train(run, flags):
         assert launch(*flags, f"--run_dir={run}")[0] == 0
         return 1.0
 
-    def killed(run, flags, seconds):
-        finish(run, [*flags, *filter(None, [other])])
-        return struck
+    def train_with_kills(run, flags, seconds):
+        train(run, [*flags, *filter(None, [other])])
+        return kills
 
-    monkeypatch.setattr(verify, "_finish", finish)
-    monkeypatch.setattr(verify, "_killed_now_and_then", killed)
+    monkeypatch.setattr(verify, "_train", train)
+    monkeypatch.setattr(verify, "_train_with_kills", train_with_kills)
     flags = ["--dataset=iris", "--hidden=1", "--steps=3", "--jit=off", "--export=none"]
     assert verify.main(flags) == code
     assert ("the same to the bit" in capfd.readouterr().out) == (not other)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.manifest import Manifest
-from trainer.errors import CheckpointError, UsageError, option, said
+from trainer.errors import CheckpointError, UsageError, error_text, option
 
 BEST, KEPT = "best", "kept"
 ROLLED_BACK = "rolled_back"
@@ -35,18 +35,18 @@ class Entry:
     reason: str = ""
 
 
-def places(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
+def folders(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
     """The rotation's folder and the shelves that exist."""
     return tuple(place for place in (folder, folder / KEPT, folder / BEST) if place.is_dir())
 
 
 def committed(folder: pathlib.Path) -> list[tuple[int, pathlib.Path]]:
     """(step, place) of all that have a manifest, newest first; of one step, the rotation's first."""
-    found = [(step, place) for place in places(folder) for step in manifests.steps_in(place)]
+    found = [(step, place) for place in folders(folder) for step in manifests.steps_in(place)]
     return sorted(found, key=lambda item: -item[0])
 
 
-def look(place: pathlib.Path, step: int, *, rehash: bool) -> Entry:
+def verify(place: pathlib.Path, step: int, *, rehash: bool) -> Entry:
     """What is known of a checkpoint.
 
     Raises:
@@ -66,11 +66,11 @@ def entries(folder: pathlib.Path, *, rehash: bool) -> list[Entry]:
     found = []
     for step, place in committed(folder):
         try:
-            entry = look(place, step, rehash=rehash)
+            entry = verify(place, step, rehash=rehash)
         except (OSError, CheckpointError) as error:
-            entry = Entry(step, place, None, f"{manifests.name_of(step)} cannot be used: {said(error)}")
+            entry = Entry(step, place, None, f"{manifests.checkpoint_name(step)} cannot be used: {error_text(error)}")
         # A run that goes on meanwhile may have removed it.
-        if entry.manifest or (place / f"{manifests.name_of(step)}.json").exists():
+        if entry.manifest or (place / f"{manifests.checkpoint_name(step)}.json").exists():
             found.append(entry)
     return found
 
@@ -82,22 +82,22 @@ def newest(folder: pathlib.Path) -> Manifest | None:
       NewerError: as `look`.
     """
     for step, place in committed(folder):
-        if manifest := look(place, step, rehash=False).manifest:
+        if manifest := verify(place, step, rehash=False).manifest:
             return manifest
     return None
 
 
 def best(folder: pathlib.Path) -> Entry | None:
     """The checkpoint with the lowest evaluation error that verifies, wherever it is; of equals the older."""
-    for entry in by_error(folder, places(folder)):
-        if look(entry.folder, entry.step, rehash=True).manifest:
+    for entry in by_error(folder, folders(folder)):
+        if verify(entry.folder, entry.step, rehash=True).manifest:
             return entry
     return None
 
 
 def by_error(folder: pathlib.Path, among: Iterable[pathlib.Path]) -> list[Entry]:
     """Those that are complete and know their error, the lowest first."""
-    entries = (look(place, step, rehash=False) for place in among for step in manifests.steps_in(place))
+    entries = (verify(place, step, rehash=False) for place in among for step in manifests.steps_in(place))
     known = [entry for entry in entries if math.isfinite(error_of(entry))]
     # Of the same checkpoint in several places, its own shelf's.
     return sorted(known, key=lambda entry: (error_of(entry), entry.step, entry.folder != folder / BEST))
@@ -121,9 +121,9 @@ def find(path: pathlib.Path, passed_over: list[str] | None = None) -> Entry:
     damaged: list[str] = []
     for step, place in there:
         try:
-            entry = look(place, step, rehash=True)
+            entry = verify(place, step, rehash=True)
         except OSError as error:
-            entry = Entry(step, place, None, f"{manifests.name_of(step)} cannot be used: {said(error)}")
+            entry = Entry(step, place, None, f"{manifests.checkpoint_name(step)} cannot be used: {error_text(error)}")
         if entry.manifest:
             if passed_over is not None:
                 passed_over += damaged
@@ -136,7 +136,7 @@ def find(path: pathlib.Path, passed_over: list[str] | None = None) -> Entry:
     )
 
 
-def of_step(folder: pathlib.Path, step: int) -> Entry:
+def committed_entry(folder: pathlib.Path, step: int) -> Entry:
     """The checkpoint of one step that verifies, wherever it is.
 
     Raises:
@@ -152,7 +152,7 @@ def of_step(folder: pathlib.Path, step: int) -> Entry:
             found=f"there are: {known}",
             remedy=f"give one of these; {option('mode', 'checkpoints')} lists them",
         )
-    found = [look(place, step, rehash=True) for place in here]
+    found = [verify(place, step, rehash=True) for place in here]
     for entry in found:
         if entry.manifest:
             return entry

@@ -13,7 +13,7 @@ import tensorflow as tf
 from trainer.checkpoints import catalog, retention
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.manifest import Manifest
-from trainer.errors import CheckpointError, StorageError, UsageError, option, said
+from trainer.errors import CheckpointError, StorageError, UsageError, error_text, option
 from trainer.system import files
 from trainer.system.logs import log
 
@@ -37,7 +37,7 @@ class Restored:
     passed_over: tuple[str, ...]
 
 
-class Store:
+class CheckpointManager:
     """The checkpoints of one run. To be used under the run's lock.
 
     Args:
@@ -54,11 +54,11 @@ class Store:
         self._folder, self._checkpoint, self._keep, self._keep_every = folder, checkpoint, keep, keep_every
         self._cleanup = contextlib.ExitStack()
         self._tf_folder = self._cleanup.enter_context(without_globs(folder))
-        for moved in retention.sweep(folder):
+        for moved in retention.remove_leftovers(folder):
             log.warning(f"a checkpoint that was never committed is set aside as {moved.name}")
         self._manager: tf.train.CheckpointManager | None = None
 
-    def restore_newest(self, accept: Callable[[Manifest], None]) -> Restored | None:
+    def restore_newest(self, check_compatible: Callable[[Manifest], None]) -> Restored | None:
         """Restores the newest checkpoint that verifies, wherever it is; newer ones, being damaged, are set aside.
 
         Args:
@@ -76,12 +76,12 @@ class Store:
             if entry.manifest is None:
                 damaged.append(entry)
                 continue
-            accept(entry.manifest)
+            check_compatible(entry.manifest)
             self.restore(entry)
             words = [retention.set_aside(self._folder, bad) for bad in damaged]
             words += retention.check_best(self._folder)
-            retention.put(place, step, self._folder)
-            retention.fill(self._folder, self._keep_every)
+            retention.link_into(place, step, self._folder)
+            retention.retain(self._folder, self._keep_every)
             manifests.write_state_file(self._folder)
             self._manager = None
             return Restored(entry.manifest, tuple(words))
@@ -95,11 +95,11 @@ class Store:
 
     def _look(self, place: pathlib.Path, step: int) -> catalog.Entry:
         try:
-            return catalog.look(place, step, rehash=True)
+            return catalog.verify(place, step, rehash=True)
         except OSError as error:  # A cable may be loose: it is not passed over, nor called damaged.
             raise StorageError(
-                f"checkpoint {manifests.name_of(step)} in {place} cannot be read",
-                found=said(error),
+                f"checkpoint {manifests.checkpoint_name(step)} in {place} cannot be read",
+                found=error_text(error),
                 remedy=f"mend the disk; or take an older one: {option('mode', 'checkpoints')} lists them,"
                 f" {option('rollback', 'STEP')} chooses",
             ) from error
@@ -110,18 +110,20 @@ class Store:
         Raises:
           CheckpointError: it has another structure.
         """
-        path = os.path.join(self._tf_folder, entry.folder.relative_to(self._folder), manifests.name_of(entry.step))
+        path = os.path.join(
+            self._tf_folder, entry.folder.relative_to(self._folder), manifests.checkpoint_name(entry.step)
+        )
         try:
             self._checkpoint.restore(path).assert_consumed()
         except MISFITS as error:  # Its files are sound, so an older one would not fit either.
             raise CheckpointError(
-                f"{manifests.name_of(entry.step)} does not restore into this network",
+                f"{manifests.checkpoint_name(entry.step)} does not restore into this network",
                 found=str(error).split("\n")[0],
                 remedy="go on with the versions of Hourglass and TensorFlow that wrote it, or "
                 + option("restart", True),
             ) from error
 
-    def borrow(self, source: pathlib.Path, model: tf.Module) -> str:
+    def load_weights_from(self, source: pathlib.Path, model: tf.Module) -> str:
         """Takes the weights, and nothing else, of a checkpoint of any run with the same network.
 
         Args:
@@ -137,7 +139,7 @@ class Store:
         """
         entry = catalog.find(source)
         restore_weights(entry, model)
-        return str(entry.folder / manifests.name_of(entry.step))
+        return str(entry.folder / manifests.checkpoint_name(entry.step))
 
     def save(self, manifest: Manifest) -> None:
         """Saves, reads back, commits, and only then removes the oldest. A step that is committed is not saved twice.
@@ -158,10 +160,10 @@ class Store:
             self._manager = None
             with contextlib.suppress(OSError):
                 manifests.delete(self._folder, step)
-                manifests.sweep(self._folder)
+                manifests.remove_leftovers(self._folder)
             raise StorageError(
                 f"the checkpoint of step {step:,} could not be saved in {self._folder}",
-                found=said(error),
+                found=error_text(error),
                 remedy="make room or mend the disk, then type the same command to go on from the last checkpoint",
             ) from error
         self._tidy(step)
@@ -169,17 +171,17 @@ class Store:
     def _tidy(self, step: int) -> None:
         """What follows a commit: the shelves, the oldest, and what failed saves have left. The next one mends it."""
         try:
-            retention.fill(self._folder, self._keep_every)
+            retention.retain(self._folder, self._keep_every)
         except OSError as error:
-            log.warning(f"checkpoint {step:,} is saved, but best/ and kept/ cannot be written: {said(error)}")
+            log.warning(f"checkpoint {step:,} is saved, but best/ and kept/ cannot be written: {error_text(error)}")
         try:
             retention.rotate(self._folder, self._keep, self._keep_every)
             if len(manifests.steps_in(self._folder)) > self._keep:
                 self._manager = None  # It would remove what is spared.
-            if retention.is_littered(self._folder):
-                retention.sweep(self._folder)
+            if retention.has_leftovers(self._folder):
+                retention.remove_leftovers(self._folder)
         except OSError as error:
-            log.warning(f"checkpoint {step:,} is saved, but older files cannot be removed: {said(error)}")
+            log.warning(f"checkpoint {step:,} is saved, but older files cannot be removed: {error_text(error)}")
 
     def _write(self, step: int) -> None:
         if self._manager is None:
@@ -198,7 +200,7 @@ class Store:
             reader.get_tensor(name)
 
     def _path(self, step: int) -> str:
-        return os.path.join(self._tf_folder, manifests.name_of(step))
+        return os.path.join(self._tf_folder, manifests.checkpoint_name(step))
 
     def close(self) -> None:
         """Removes what helped with odd paths."""
@@ -215,7 +217,7 @@ def restore_weights(entry: catalog.Entry, model: tf.Module) -> None:
     Raises:
       UsageError: its arrays have other shapes.
     """
-    name = manifests.name_of(entry.step)
+    name = manifests.checkpoint_name(entry.step)
     # Of a network, TensorFlow does not see layers in lists: of all trained weights it knows through the optimizer.
     weights = tf.Module()
     weights._trainable_variables = list(model.trainable_variables)
@@ -238,7 +240,7 @@ def training_mean(entry: catalog.Entry) -> tuple[np.ndarray, np.ndarray | None]:
       The training mean, the shape of one example; the unit of a standardised table, [D], or None.
     """
     with without_globs(entry.folder) as folder:
-        reader = tf.train.load_checkpoint(os.path.join(folder, manifests.name_of(entry.step)))
+        reader = tf.train.load_checkpoint(os.path.join(folder, manifests.checkpoint_name(entry.step)))
         return reader.get_tensor(MEAN), reader.get_tensor(UNIT) if reader.has_tensor(UNIT) else None
 
 

@@ -79,7 +79,7 @@ class Manifest:
         return sum(entry["size"] for entry in self.files.values())
 
 
-def name_of(step: int) -> str:
+def checkpoint_name(step: int) -> str:
     """A checkpoint's name, without folder and ending."""
     return f"{PREFIX}-{step}"
 
@@ -94,7 +94,7 @@ def steps_in(folder: pathlib.Path) -> list[int]:
 
 def write(folder: pathlib.Path, manifest: Manifest) -> None:
     """Commits a checkpoint whose files are on the disk."""
-    files.write(folder / f"{name_of(manifest.step)}.json", _seal(dataclasses.asdict(manifest)))
+    files.write(folder / f"{checkpoint_name(manifest.step)}.json", _seal(dataclasses.asdict(manifest)))
 
 
 def _seal(content: dict[str, Any]) -> str:
@@ -119,7 +119,7 @@ def read(folder: pathlib.Path, step: int, *, rehash: bool = True) -> Manifest:
       NewerError: it is sound, and was written by a later version of Hourglass.
       CheckpointError: anything about it is not as it was when it was committed.
     """
-    path = folder / f"{name_of(step)}.json"
+    path = folder / f"{checkpoint_name(step)}.json"
     try:
         manifest = _parse(path.read_text(encoding="utf-8"))
         if manifest.step != step:
@@ -207,7 +207,7 @@ def files_of(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
 
 def delete(folder: pathlib.Path, step: int) -> None:
     """Removes a checkpoint: first what makes it count, so that a kill in between leaves an orphan, not a ruin."""
-    manifest = folder / f"{name_of(step)}.json"
+    manifest = folder / f"{checkpoint_name(step)}.json"
     if manifest.exists():
         manifest.unlink()
         with contextlib.suppress(OSError):  # So that a loss of power leaves no ruin either.
@@ -218,15 +218,15 @@ def delete(folder: pathlib.Path, step: int) -> None:
 
 def set_aside(folder: pathlib.Path, step: int, why: str = DAMAGED) -> pathlib.Path:
     """Moves a checkpoint out of the way, to `folder`/<why>-<step>, for people to look at."""
-    target = files.unused(folder / f"{why}-{step}")
+    target = files.unused_path(folder / f"{why}-{step}")
     target.mkdir()
-    for path in (*files_of(folder, step), folder / f"{name_of(step)}.json"):
+    for path in (*files_of(folder, step), folder / f"{checkpoint_name(step)}.json"):
         if path.exists():
             path.rename(target / path.name)
     return target
 
 
-def sweep(folder: pathlib.Path, *, only_ours: bool = False) -> list[pathlib.Path]:
+def remove_leftovers(folder: pathlib.Path, *, only_ours: bool = False) -> list[pathlib.Path]:
     """Removes what killed saves left behind: temporary files, and checkpoints that were never committed.
 
     Where not a single one is committed, these may be somebody's own, or a copy that lost its manifests: they are
@@ -235,13 +235,13 @@ def sweep(folder: pathlib.Path, *, only_ours: bool = False) -> list[pathlib.Path
     Returns:
       Where they were moved to.
     """
-    temporary, uncommitted = litter(folder)
+    temporary, uncommitted = find_leftovers(folder)
     for path in temporary:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     is_run = only_ours or bool(steps_in(folder))
     moved = []
     for step in uncommitted:
-        usable = (folder / f"{name_of(step)}.index").exists()
+        usable = (folder / f"{checkpoint_name(step)}.index").exists()
         if is_run or not usable:
             delete(folder, step)
         else:
@@ -250,7 +250,7 @@ def sweep(folder: pathlib.Path, *, only_ours: bool = False) -> list[pathlib.Path
     return moved
 
 
-def litter(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[int]]:
+def find_leftovers(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[int]]:
     """Temporary files, and the numbers of checkpoints that were never committed."""
     paths = list(folder.iterdir())
     temporary = [path for path in paths if re.fullmatch(TEMPORARY, path.name)]
@@ -264,6 +264,6 @@ def write_state_file(folder: pathlib.Path) -> None:
     if not steps:
         (folder / STATE_FILE).unlink(missing_ok=True)
         return
-    lines = [f'model_checkpoint_path: "{name_of(steps[-1])}"']
-    lines += [f'all_model_checkpoint_paths: "{name_of(step)}"' for step in steps]
+    lines = [f'model_checkpoint_path: "{checkpoint_name(steps[-1])}"']
+    lines += [f'all_model_checkpoint_paths: "{checkpoint_name(step)}"' for step in steps]
     files.write(folder / STATE_FILE, "\n".join(lines) + "\n", durably=False)  # It is never trusted.

@@ -1,4 +1,4 @@
-"""The options of checkpoints: how often they are saved, and which stay. No TensorFlow."""
+"""Checkpoint options: intervals and retention. No TensorFlow."""
 
 import dataclasses
 
@@ -9,22 +9,23 @@ CHECKPOINTS = "Checkpoints"  # theme
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckpointOptions(Options):
-    """How often checkpoints are saved, and which stay."""
+    """Options for saving and keeping checkpoints."""
 
     checkpoint_every: int | None = declare(
         None,
         PRESENTATION,
         CHECKPOINTS,
-        "steps between checkpoints (default: about 5 a run; besides, every 5 minutes); 0: only at the ends",
+        "Save a checkpoint every N steps. 0: only at the start and the end. Default: about 5 per run. A checkpoint is also"
+        " saved every 5 minutes",
         low=0,
         high=MAX_INTERVAL,
     )
-    keep: int = declare(5, PRESENTATION, CHECKPOINTS, "checkpoints to keep", low=1, high=10**6)
+    keep: int = declare(5, PRESENTATION, CHECKPOINTS, "Keep the newest N checkpoints", low=1, high=10**6)
     keep_every: int = declare(
         0,
         PRESENTATION,
         CHECKPOINTS,
-        "steps between checkpoints that are kept for good, in checkpoints/kept; 0: none",
+        "Also keep one checkpoint every N steps for good, in checkpoints/kept. 0: none",
         low=0,
         high=MAX_INTERVAL,
     )

@@ -13,15 +13,15 @@ from trainer.checkpoints.catalog import (
     Entry,
     by_error,
     committed,
+    committed_entry,
     error_of,
-    look,
-    of_step,
-    places,
+    folders,
+    verify,
 )
 from trainer.system import files, intervals
 
 
-def fill(folder: pathlib.Path, keep_every: int) -> None:
+def retain(folder: pathlib.Path, keep_every: int) -> None:
     """Puts on the shelves what deserves it of the rotation; whatever an earlier try has missed, too.
 
     Args:
@@ -34,13 +34,13 @@ def fill(folder: pathlib.Path, keep_every: int) -> None:
     failed = None
     for step in _due(folder, keep_every):
         try:
-            put(folder, step, folder / KEPT)
+            link_into(folder, step, folder / KEPT)
             manifests.write_state_file(folder / KEPT)
         except OSError as error:
             failed = error
     for entry in by_error(folder, (folder, folder / BEST))[:1]:
         if entry.folder != folder / BEST:
-            put(entry.folder, entry.step, folder / BEST)
+            link_into(entry.folder, entry.step, folder / BEST)
             _prune_best(folder / BEST)
     if failed:
         raise failed
@@ -63,7 +63,7 @@ def rotate(folder: pathlib.Path, keep: int, keep_every: int) -> None:
 def check_best(folder: pathlib.Path) -> list[str]:
     """Sets a damaged best aside, so that it stands in no other's way; says so in words."""
     shelf = folder / BEST
-    found = [look(shelf, step, rehash=True) for step in manifests.steps_in(shelf)]
+    found = [verify(shelf, step, rehash=True) for step in manifests.steps_in(shelf)]
     return [set_aside(folder, entry) for entry in found if not entry.manifest]
 
 
@@ -73,14 +73,14 @@ def set_aside(folder: pathlib.Path, entry: Entry) -> str:
     return f"checkpoint {entry.reason}; set aside as {aside.relative_to(folder)}"
 
 
-def is_littered(folder: pathlib.Path) -> bool:
+def has_leftovers(folder: pathlib.Path) -> bool:
     """Whether something is there that only a save under way would have."""
-    return any(any(manifests.litter(place)) for place in places(folder))
+    return any(any(manifests.find_leftovers(place)) for place in folders(folder))
 
 
 def _prune_best(shelf: pathlib.Path) -> None:
     """Leaves the lowest error only; of equals the oldest."""
-    there = sorted((look(shelf, step, rehash=False) for step in manifests.steps_in(shelf)), key=error_of)
+    there = sorted((verify(shelf, step, rehash=False) for step in manifests.steps_in(shelf)), key=error_of)
     for entry in there[1:]:
         if entry.manifest:
             manifests.delete(shelf, entry.step)
@@ -89,10 +89,10 @@ def _prune_best(shelf: pathlib.Path) -> None:
     manifests.write_state_file(shelf)
 
 
-def put(place: pathlib.Path, step: int, target: pathlib.Path) -> None:
+def link_into(place: pathlib.Path, step: int, target: pathlib.Path) -> None:
     """The same checkpoint in another place: linked, or copied where links are not to be had; its manifest last."""
     files.make_folder(target)
-    name = f"{manifests.name_of(step)}.json"
+    name = f"{manifests.checkpoint_name(step)}.json"
     if (target / name).exists():
         return
     for path in manifests.files_of(place, step):
@@ -120,25 +120,25 @@ def roll_back(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
       CheckpointError: it is damaged.
     """
     everything = committed(folder)
-    put(of_step(folder, step).folder, step, folder)
+    link_into(committed_entry(folder, step).folder, step, folder)
     moved = [manifests.set_aside(place, number, ROLLED_BACK) for number, place in everything if number > step]
-    for place in places(folder):
+    for place in folders(folder):
         manifests.write_state_file(place)
-    fill(folder, 0)
+    retain(folder, 0)
     return moved
 
 
 def was_rolled_back(folder: pathlib.Path, step: int) -> bool:
     """Whether a checkpoint of this step is where `roll_back` puts them."""
     pattern = re.compile(rf"{ROLLED_BACK}-{step}(-\d+)?")
-    return any(pattern.fullmatch(path.name) for place in places(folder) for path in place.iterdir())
+    return any(pattern.fullmatch(path.name) for place in folders(folder) for path in place.iterdir())
 
 
-def sweep(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Removes what killed saves left in the rotation and on the shelves; see `manifest.sweep`."""
-    moved = manifests.sweep(folder)
-    for shelf in places(folder)[1:]:
-        manifests.sweep(shelf, only_ours=True)
+def remove_leftovers(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Removes what killed saves left in the rotation and on the shelves; see `manifest.remove_leftovers`."""
+    moved = manifests.remove_leftovers(folder)
+    for shelf in folders(folder)[1:]:
+        manifests.remove_leftovers(shelf, only_ours=True)
         with contextlib.suppress(OSError):
             shelf.rmdir()  # if nothing is there
     if (folder / BEST).is_dir():

@@ -22,7 +22,7 @@ def checkpoints(config: Config, given: frozenset[str]) -> int:
             moved = retention.roll_back(folder, config.command.rollback)
             where = ", ".join(str(path.relative_to(directory.path)) for path in moved)
             words = f"rolled back by hand; {f'set aside: {where}' if moved else 'nothing was newer'}"
-            directory.remember(config.command.rollback, words)
+            directory.append_history(config.command.rollback, words)
             log.info(f"step {config.command.rollback:,} is the newest now; {words}")
     entries = catalog.entries(folder, rehash=config.command.verify)
     for line in report.checkpoints(entries, folder, rehashed=config.command.verify):

@@ -15,7 +15,7 @@ def evaluate(config: Config, given: frozenset[str]) -> int:
     output = Output(run)
     data = run.data()
     with run.network() as trained:
-        values = trained.assess(data)
+        values = trained.evaluate(data)
     values |= baselines.stored_errors(run.directory.baselines)
     for name, value in values.items():
         log.info(f"{name:32} {value:.6g}")

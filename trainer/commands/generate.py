@@ -24,8 +24,8 @@ def generate(config: Config, given: frozenset[str]) -> int:
     if decoded.ndim == 4:
         from trainer.summaries import images
 
-        output.write_pictures([str(number) for number in range(len(decoded))], decoded)
-        output.write_picture(COMPARISON, images.grid(decoded[np.newaxis, :MOST_IN_PICTURE]))
+        output.write_images([str(number) for number in range(len(decoded))], decoded)
+        output.write_image(COMPARISON, images.grid(decoded[np.newaxis, :MOST_IN_PICTURE]))
     return DONE
 
 

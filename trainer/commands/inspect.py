@@ -13,6 +13,6 @@ def inspect(config: Config, given: frozenset[str]) -> int:
     """Loads the data as training would, and tells what was found."""
     check_name(config.data.dataset)
     configs.check_idle(config)
-    for line in describe.lines(load(config)):
+    for line in describe.summary_lines(load(config)):
         log.info(line)
     return DONE

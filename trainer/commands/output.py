@@ -60,11 +60,11 @@ class Output:
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         self.write(name, buffer.getvalue())
 
-    def write_picture(self, name: str, picture: np.ndarray) -> None:
+    def write_image(self, name: str, picture: np.ndarray) -> None:
         """Writes [H, W, C] uint8 as PNG, C being 1 or 3."""
         self.write(name, _png(picture))
 
-    def write_pictures(self, names: Sequence[str], pictures: np.ndarray) -> None:
+    def write_images(self, names: Sequence[str], pictures: np.ndarray) -> None:
         """Writes the first of [N, H, W, C] pictures in [0, 1] as PNG files, in a folder of their own."""
         folder = self.folder / PICTURES
         if self._is_runs_own:  # In the run's own place nothing is anybody else's.

@@ -39,7 +39,7 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
     if originals.ndim == 4:
         from trainer.summaries import images
 
-        output.write_pictures(read.names, reconstructions)
+        output.write_images(read.names, reconstructions)
         some = slice(MOST_IN_PICTURE)
-        output.write_picture(COMPARISON, images.reconstruction_grid(originals[some], reconstructions[some]))
+        output.write_image(COMPARISON, images.reconstruction_grid(originals[some], reconstructions[some]))
     return DONE

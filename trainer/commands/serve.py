@@ -8,17 +8,25 @@ from trainer.serving.server import command
 
 
 def serve(config: Config, given: frozenset[str]) -> int:
-    """Serves TensorBoard alone, until a signal. It takes no lock and writes nothing: runs may go on meanwhile."""
+    """Serves TensorBoard until SIGINT or SIGTERM.
+
+    Acquires no lock and writes no file, so that runs in the same folder can train at the same time.
+
+    Raises:
+      UsageError: the folder does not exist, or no socket can be bound to --host.
+      ServerError: TensorBoard has ended by itself.
+    """
     root = RunDirectory(config).root
     if not root.is_dir():
         raise UsageError(
-            f"there is no folder {root}", remedy=f"train first, or give the {option('run_dir')} of runs to look at"
+            f"the folder {root} does not exist",
+            remedy=f"train a run first, or set {option('run_dir')} to an existing run",
         )
     server = servers.serve(root, config.serving.host, config.serving.port)
-    if server is not None and (how := server.wait()) is not None:
+    if (how := server.wait()) is not None:
         raise ServerError(
             "TensorBoard has ended by itself",
             found=how,
-            remedy=f"see what it says: {command(root)}",
+            remedy=f"run this command to see its messages: {command(root)}",
         )
     return DONE

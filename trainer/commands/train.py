@@ -3,7 +3,7 @@
 from trainer import config as configs
 from trainer.config import Config
 from trainer.data import describe
-from trainer.data.dataset import Data
+from trainer.data.dataset import Dataset
 from trainer.data.options import OWN
 from trainer.errors import DONE
 from trainer.runs import lifecycle
@@ -21,10 +21,10 @@ def train(config: Config, given: frozenset[str]) -> int:
     return DONE
 
 
-def _describe(config: Config, data: Data) -> None:
+def _describe(config: Config, data: Dataset) -> None:
     """Says what a person's own data hold, before they are trained on."""
     if config.data.loader in OWN:
-        for line in describe.lines(data):
+        for line in describe.summary_lines(data):
             log.info(line)
 
 

@@ -92,9 +92,9 @@ def prepare(options: ComputeOptions, *, model: str) -> Device:
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
     if gpus and options.deterministic:
-        _tell_xla(DETERMINISTIC_XLA)
+        _set_xla_threads(DETERMINISTIC_XLA)
     if not gpus:
-        _tell_xla(CPU_XLA.get(".".join(tf.__version__.split(".")[:2]), ""))
+        _set_xla_threads(CPU_XLA.get(".".join(tf.__version__.split(".")[:2]), ""))
     kind = "gpu" if gpus else "cpu"
     return Device(
         kind=kind,
@@ -115,7 +115,7 @@ def uses_jit(jit: str, *, kind: str, precision: str, model: str) -> bool:
     return XLA_PAYS[kind, precision]
 
 
-def _tell_xla(flags: str) -> None:
+def _set_xla_threads(flags: str) -> None:
     """XLA reads it when it compiles for the first time; what the user has set comes last, and wins."""
     known = os.environ.get("XLA_FLAGS", "")
     if flags not in known:

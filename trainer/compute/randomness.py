@@ -14,17 +14,17 @@ ORDER, SHIFT, BINARISE, NOISE, SAMPLE = range(5)  # purposes; the first is the p
 _SEED_BITS, _PURPOSE_BITS = 31, 8  # of the first number
 
 
-def of_step(seed: int, step: tf.Tensor) -> tf.Tensor:
+def step_key(seed: int, step: tf.Tensor) -> tf.Tensor:
     """The key of a training step; `step` counts the steps done before it."""
     return tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
 
 
-def of_evaluation(seed: int, first: tf.Tensor) -> tf.Tensor:
+def evaluation_key(seed: int, first: tf.Tensor) -> tf.Tensor:
     """The key of the evaluation examples from number `first` on: the same at every evaluation."""
     return tf.stack([tf.constant(seed + (1 << _SEED_BITS + _PURPOSE_BITS), tf.int64), tf.cast(first, tf.int64)])
 
 
-def for_purpose(key: tf.Tensor, purpose: int) -> tf.Tensor:
+def purpose_key(key: tf.Tensor, purpose: int) -> tf.Tensor:
     """A key of its own for each purpose."""
     return key + tf.constant([purpose << _SEED_BITS, 0], tf.int64)
 
@@ -43,5 +43,5 @@ def normal(key: tf.Tensor, shape: Any) -> tf.Tensor:
 
 def _bits(key: tf.Tensor, shape: Any, count: int) -> tf.Tensor:
     """Whole numbers: of floats, TensorFlow draws others with XLA than without, of these the same."""
-    drawn = tf.random.stateless_uniform(shape, key, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
-    return tf.bitwise.right_shift(drawn, tf.constant(32 - count, tf.uint32))
+    bits = tf.random.stateless_uniform(shape, key, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+    return tf.bitwise.right_shift(bits, tf.constant(32 - count, tf.uint32))

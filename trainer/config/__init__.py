@@ -1,22 +1,22 @@
-"""The options of all packages, composed to one `Config`: parsed from flags, checked, stored, compared.
+"""Parses, checks, compares and stores the options of all packages, which are combined into one `Config`.
 
-It imports the packages' `options`, `models.networks`, `data`, `system`, `errors` and absl. Neither TensorFlow nor,
-before data are there, NumPy is imported.
+May import the packages' `options`, `models.networks`, `data`, `system`, `errors` and absl. No TensorFlow; only
+`fits` imports NumPy.
 """
 
 from trainer.config.config import (
     OPTIONS,
     Config,
-    adopt,
-    check_idle,
-    columns,
-    completed,
+    check_unused,
     defaults,
-    given_again,
-    guarded,
-    names,
-    network,
-    row,
+    mathematical_options,
+    merge,
+    network_options,
+    option_names,
+    table_columns,
+    table_row,
+    to_arguments,
+    with_defaults,
 )
 from trainer.config.flagfile import presets, to_flagfile
 from trainer.config.flags import from_flagfile, help_text, parse
@@ -26,19 +26,19 @@ __all__ = [
     "OPTIONS",
     "USING",
     "Config",
-    "adopt",
-    "check_idle",
-    "columns",
-    "completed",
+    "check_unused",
     "defaults",
     "from_flagfile",
-    "given_again",
-    "guarded",
     "help_text",
-    "names",
-    "network",
+    "mathematical_options",
+    "merge",
+    "network_options",
+    "option_names",
     "parse",
     "presets",
-    "row",
+    "table_columns",
+    "table_row",
+    "to_arguments",
     "to_flagfile",
+    "with_defaults",
 ]

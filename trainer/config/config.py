@@ -1,4 +1,4 @@
-"""The frozen `Config`: the options of every package, composed; and what becomes of them in an existing run."""
+"""The frozen `Config`: the options of all packages; and functions that compare and merge configs."""
 
 import dataclasses
 import functools
@@ -21,10 +21,10 @@ from trainer.training.options import DEFAULT_STEPS, LIKELIHOODS, TrainingOptions
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """One run, fully described: a field for the options of each package.
+    """All options of a run, with one field for the options of each package.
 
     Raises:
-      UsageError: options that contradict each other.
+      UsageError: options contradict each other.
     """
 
     data: DataOptions = dataclasses.field(default_factory=DataOptions)
@@ -45,42 +45,42 @@ class Config:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """From values by option; those that are not given have their defaults.
+        """Returns the config with these values by option name, and defaults for the other options.
 
         Raises:
-          UsageError: a value that cannot be meant, or values that contradict each other.
+          UsageError: a value is invalid, or values contradict each other.
         """
-        given = {
+        values_by_group = {
             group: {name: values[name] for name in values if GROUPS[name] == group}
             for group in dict.fromkeys(GROUPS[name] for name in values)
         }
-        packages: dict[str, Any] = {group: PACKAGES[group](**some) for group, some in given.items()}
+        packages: dict[str, Any] = {group: PACKAGES[group](**options) for group, options in values_by_group.items()}
         return cls(**packages)
 
     def __getitem__(self, name: str) -> Any:
         return getattr(getattr(self, GROUPS[name]), name)
 
     def values(self) -> dict[str, Any]:
-        """Every value by option."""
+        """Returns all values by option name."""
         return {name: self[name] for name in OPTIONS}
 
     def text(self, name: str) -> str:
-        """One value as it is typed; empty where it is left to a default that depends on other things."""
+        """Returns an option's value as command-line text; empty for None."""
         return OPTIONS[name].as_text(self[name])
 
     @property
     def stage_ends(self) -> tuple[int, ...]:
-        """The steps after which single layers' training ends, one layer after the other; none without pretraining."""
+        """The last step of each layer's pretraining stage; empty without pretraining."""
         stages = len(self.model.hidden) if self.training.pretrain == "layerwise" else 0
         return tuple(self.training.pretrain_steps * (stage + 1) for stage in range(stages))
 
     @property
     def output_activation(self) -> str:
-        """That of the reconstruction, `auto` being resolved."""
-        return network(guarded(self))["output_activation"]
+        """The activation of the output layer, with `auto` resolved."""
+        return network_options(mathematical_options(self))["output_activation"]
 
     def total_steps(self, num_train: int) -> int:
-        """Steps of the whole run for `num_train` training examples."""
+        """Returns the number of steps of the whole run with `num_train` training examples."""
         if self.training.epochs is not None:
             return math.ceil(self.training.epochs * num_train / self.training.batch_size)
         return DEFAULT_STEPS if self.training.steps is None else self.training.steps
@@ -93,121 +93,119 @@ PACKAGES: dict[str, type[Options]] = {
 GROUPS: dict[str, str] = {
     declared.name: group for group, package in PACKAGES.items() for declared in options_of(package)
 }
-# As they are declared; and by kind, as they are stored and shown: first what decides what is computed.
+# DECLARED is in the order of declaration; OPTIONS is sorted by kind, for flags.txt and the tables.
 DECLARED = [declared for package in PACKAGES.values() for declared in options_of(package)]
 OPTIONS: dict[str, Option] = {
     declared.name: declared for declared in sorted(DECLARED, key=lambda declared: KINDS.index(declared.kind))
 }
 
 
-def names(*kinds: str) -> tuple[str, ...]:
-    """The names of the options of these kinds; of all, where none is given."""
+def option_names(*kinds: str) -> tuple[str, ...]:
+    """Returns the names of the options of these kinds, or of all options if no kind is passed."""
     return tuple(name for name, declared in OPTIONS.items() if not kinds or declared.kind in kinds)
 
 
 @functools.cache
 def defaults() -> Config:
-    """What a command line without flags means."""
+    """Returns the config of a command line without flags."""
     return Config()
 
 
-def check_idle(config: Config) -> None:
-    """Refuses options that do nothing; see `validation.check_idle`."""
-    validation.check_idle(config.values(), defaults().values(), config.data.loader)
+def check_unused(config: Config) -> None:
+    """Rejects options that have no effect; see `validation.check_unused`."""
+    validation.check_unused(config.values(), defaults().values(), config.data.loader)
 
 
 def default_loss(*, variational: bool) -> str:
-    """A likelihood, where one is needed."""
+    """Returns the default loss; variational networks need a likelihood."""
     return "gaussian" if variational else "mse"
 
 
-# What becomes of options in an existing run.
-
-
-def adopt(stored: Config, given: Config, given_names: Iterable[str], *, guard: bool = True) -> Config:
-    """The stored config of an existing run, with the options that were given now on top.
+def merge(stored: Config, given: Config, given_names: Iterable[str], *, guard: bool = True) -> Config:
+    """Returns the stored config of an existing run, updated with the options that the user passed now.
 
     Args:
-      stored: the run's; given: as given now; given_names: the names of those that were given.
-      guard: refuse other mathematical options.
+      stored: the config of the run.
+      given: the config of the current command.
+      given_names: the names of the options that the user passed.
+      guard: reject changes of mathematical options.
 
     Raises:
-      UsageError: a mathematical option was given a different value; all such options are named.
+      UsageError: mathematical options differ from the stored ones; the message lists all of them.
     """
     given_names = set(given_names)
-    changed = [name for name in names(MATHEMATICS) if name in given_names and given[name] != stored[name]]
+    changed = [name for name in option_names(MATHEMATICS) if name in given_names and given[name] != stored[name]]
     if changed and guard:
         table = "; ".join(f"{option(name)}: {stored.text(name)} -> {given.text(name)}" for name in changed)
         raise UsageError(
             f"this run was started with other flags: {table} (stored -> given)",
-            found="these decide what is computed, so they may not change within a run",
-            remedy=f"leave it out to go on, give another {option('run_dir')}, or {option('restart', True)}"
-            " to begin again",
+            found="these flags change the mathematics of training, so they are fixed for the whole run",
+            remedy=f"remove them to resume the run, pass another {option('run_dir')} for a new run,"
+            f" or pass {option('restart', True)} to start again at step 0",
         )
-    taken = given_names | set(names(PLACE))
-    values = {name: (given if name in taken else stored)[name] for name in OPTIONS}
-    # The two say the same thing: the one given now replaces the one stored.
-    for one, other in (("steps", "epochs"), ("epochs", "steps")):
-        if one in given_names:
-            values[other] = given[other]
+    updated = given_names | set(option_names(PLACE))
+    values = {name: (given if name in updated else stored)[name] for name in OPTIONS}
+    # `steps` and `epochs` both set the length of the run, so a new value of one clears the stored value of the other.
+    for name, alternative in (("steps", "epochs"), ("epochs", "steps")):
+        if name in given_names:
+            values[alternative] = given[alternative]
     if values["variational"] != stored.model.variational and "loss" not in given_names:
-        # It begins again as another kind, whose default is another one; what was chosen stays, if it can.
+        # The default loss depends on `variational`. A stored loss that is not the default stays, if it is allowed.
         loss = stored.training.loss
-        fits = loss in LIKELIHOODS or not values["variational"]
-        was_chosen = loss != default_loss(variational=stored.model.variational)
-        values["loss"] = loss if fits and was_chosen else given.training.loss
+        is_allowed = loss in LIKELIHOODS or not values["variational"]
+        is_default = loss == default_loss(variational=stored.model.variational)
+        values["loss"] = loss if is_allowed and not is_default else given.training.loss
     return Config.of(values)
 
 
-def guarded(config: Config) -> dict[str, Any]:
-    """The options that decide what is computed, as JSON has them."""
-    values = ((name, config[name]) for name in names(MATHEMATICS))
+def mathematical_options(config: Config) -> dict[str, Any]:
+    """Returns the mathematical options by name, as JSON values: tuples become lists."""
+    values = ((name, config[name]) for name in option_names(MATHEMATICS))
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
 
-def completed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Guarded options as a checkpoint knows them, those that are younger than it being at their defaults."""
-    return guarded(defaults()) | dict(options)
+def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the mathematical options of a checkpoint, with defaults for options that were added after it."""
+    return mathematical_options(defaults()) | dict(options)
 
 
-def network(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Of guarded options as a checkpoint knows them: what its weights are for."""
-    known = completed(options)
-    found = {declared.name: known[declared.name] for declared in options_of(ModelOptions)}
-    if found["output_activation"] == "auto":
-        found["output_activation"] = "sigmoid" if known["loss"] == "bernoulli" else "linear"
-    return found
+def network_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options that define the network, given the mathematical options of a checkpoint."""
+    values = with_defaults(options)
+    result = {declared.name: values[declared.name] for declared in options_of(ModelOptions)}
+    if result["output_activation"] == "auto":
+        result["output_activation"] = "sigmoid" if values["loss"] == "bernoulli" else "linear"
+    return result
 
 
-def given_again(config: Config, given: Iterable[str]) -> list[str]:
-    """The options that were given, as flags."""
+def to_arguments(config: Config, given: Iterable[str]) -> list[str]:
+    """Returns the options named in `given` as command-line arguments."""
     return [f"--{name}={config.text(name)}" for name in OPTIONS if name in set(given)]
 
 
-# A table of runs.
-
-
-def columns() -> dict[str, type]:
-    """The options that are a column of their own in a table of runs, with their types: str, or float for numbers."""
+def table_columns() -> dict[str, type]:
+    """Returns the options with a column in the HParams table: name to type, which is float or str."""
     return {
         declared.name: float if declared.type in (int, float) else str for declared in DECLARED if declared.is_column
     }
 
 
-def row(config: Config, total_steps: int) -> dict[str, str | float]:
-    """A run in a table of runs: numbers as numbers; of the options without a column those that differ from defaults.
+def table_row(config: Config, total_steps: int) -> dict[str, str | float]:
+    """Returns a run's row in the HParams table: numbers as numbers, other values as text.
+
+    Options without a column are included if they differ from their defaults.
 
     Args:
-      config: of the run.
-      total_steps: what its length amounts to.
+      config: the config of the run.
+      total_steps: the number of steps of the whole run.
     """
     default = defaults()
-    kept = [
+    names = [
         name
         for name, declared in OPTIONS.items()
         if declared.is_stored and declared.kind != DURATION and (declared.is_column or config[name] != default[name])
     ]
-    values = {name: config[name] for name in kept}
+    values = {name: config[name] for name in names}
     numbers = {name: value for name, value in values.items() if type(value) in (int, float)}
     texts = {name: config.text(name) for name in values if name not in numbers and values[name] is not None}
     return {**texts, **numbers, "steps": total_steps}

@@ -1,4 +1,4 @@
-"""Flagfiles: a run's stored options, and the presets that come with Hourglass."""
+"""Flagfiles: the stored options of a run, and the presets that are part of Hourglass."""
 
 import pathlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ SUFFIX = ".flags"
 
 
 def to_flagfile(config: Config) -> str:
-    """The stored options as an absl flagfile that repeats the run."""
+    """Returns the stored options as the text of an absl flagfile."""
     lines = ["# The flags of this run: python launch.py --flagfile=THIS_FILE repeats it."]
     for name, declared in OPTIONS.items():
         if declared.is_stored and config[name] is not None:
@@ -20,33 +20,33 @@ def to_flagfile(config: Config) -> str:
 
 
 def presets() -> dict[str, pathlib.Path]:
-    """The flagfiles that come with Hourglass, by name: in a checkout in `flags/`, in an installed package inside it."""
+    """Returns the presets by name: files in `flags/` in a checkout, in `trainer/presets/` in an installed package."""
     package = pathlib.Path(trainer.__file__).resolve().parent
-    folder = next((place for place in (package / "presets", package.parent / "flags") if place.is_dir()), None)
+    folder = next((path for path in (package / "presets", package.parent / "flags") if path.is_dir()), None)
     return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))} if folder else {}
 
 
-def with_presets(arguments: Sequence[str]) -> list[str]:
-    """Arguments with each `--preset=NAME` or `--preset NAME` replaced by the flagfile of that name.
+def expand_presets(arguments: Sequence[str]) -> list[str]:
+    """Replaces each `--preset=NAME` or `--preset NAME` by the `--flagfile` argument of that preset.
 
     Raises:
-      UsageError: there is no such preset.
+      UsageError: a preset does not exist.
     """
-    left, replaced = list(arguments), []
-    while left:
-        argument = left.pop(0)
-        dashed, _, name = argument.partition("=")
-        if dashed in ("--preset", "-preset"):
-            replaced.append(_flagfile(name if name or not left else left.pop(0)))
+    remaining, expanded = list(arguments), []
+    while remaining:
+        argument = remaining.pop(0)
+        flag, _, name = argument.partition("=")
+        if flag in ("--preset", "-preset"):
+            expanded.append(_flagfile(name if name or not remaining else remaining.pop(0)))
         else:
-            replaced.append(argument)
-    return replaced
+            expanded.append(argument)
+    return expanded
 
 
 def _flagfile(name: str) -> str:
     known = presets()
     if name not in known:
         raise UsageError(
-            f"{option('preset', name)} is unknown", found=f"known: {', '.join(known)}", remedy="give one of them"
+            f"{option('preset', name)} does not exist", found=f"presets: {', '.join(known)}", remedy="use one of them"
         )
     return f"--flagfile={known[name]}"

@@ -13,7 +13,7 @@ from trainer.system.options import Option
 
 USAGE = "hourglass [--preset=NAME] [--flagfile=FILE] [--name=value ...]     (in a checkout: python launch.py ...)"
 INDENT, WIDTH = 24, 110
-TECHNICAL = 1e5  # Bounds above it only keep nonsense out.
+MAX_SHOWN_BOUND = 1e5  # Larger bounds only reject nonsense.
 
 
 def parse(arguments: Sequence[str]) -> tuple[Config, frozenset[str]]:
@@ -33,7 +33,7 @@ def parse(arguments: Sequence[str]) -> tuple[Config, frozenset[str]]:
     if positional:
         # `--tensorboard false` would silently mean true.
         raise UsageError(f"unexpected argument {positional[0]!r}", remedy="write flags as --name=value")
-    given = {name: flag_values[name].value for name in flag_values if flag_values[name].present}
+    given = {name: flag_values[name].value for name in OPTIONS if flag_values[name].present}
     return Config.of(given), frozenset(given)
 
 
@@ -55,7 +55,7 @@ def _define(declared: Option, flag_values: absl_flags.FlagValues) -> None:
     where: Any = {"flag_values": flag_values}
     bounds: Any = {"lower_bound": declared.low, "upper_bound": declared.high}
     if declared.choices:
-        absl_flags.DEFINE_enum(name, default, declared.choices, meaning, **where)
+        absl_flags.DEFINE_enum(name, default, [*declared.choices, *declared.synonyms], meaning, **where)
     elif declared.type is bool:
         absl_flags.DEFINE_bool(name, default, meaning, **where)
     elif declared.type is int:
@@ -66,6 +66,8 @@ def _define(declared: Option, flag_values: absl_flags.FlagValues) -> None:
         absl_flags.DEFINE_list(name, [str(element) for element in default], meaning, **where)
     else:
         absl_flags.DEFINE_string(name, declared.as_text(default) or None, meaning, **where)
+    if declared.alias:
+        absl_flags.DEFINE_alias(declared.alias, name, **where)
 
 
 def help_text(*, short: bool = False) -> str:
@@ -73,14 +75,14 @@ def help_text(*, short: bool = False) -> str:
     kept = [declared for declared in DECLARED if declared.is_common or not short]
     lines = [USAGE, ""]
     if short:
-        lines += [*_described(kept), "", "--help lists every flag; --version prints the version."]
+        lines += [*_described(kept), "", "--help lists all flags. --version prints the version."]
         return "\n".join(lines) + "\n"
     common = [declared for declared in kept if declared.is_common]
-    for theme, some in [("The common ones", common), *_by_theme(kept)]:
+    for theme, some in [("Common flags", common), *_by_theme(kept)]:
         lines += [f"{theme}:", *_described(some), ""]
-    extra = f"--preset=NAME reads one of the presets: {', '.join(flagfile.presets())}"
-    lines += [*textwrap.wrap(extra, WIDTH), "--flagfile=FILE reads flags from a file, one a line."]
-    lines += ["--helpshort lists the common flags only; --version prints the version."]
+    extra = f"--preset=NAME uses the flags of a preset: {', '.join(flagfile.presets())}"
+    lines += [*textwrap.wrap(extra, WIDTH), "--flagfile=FILE reads flags from a file, one per line."]
+    lines += ["--helpshort lists only the common flags. --version prints the version."]
     return "\n".join(lines) + "\n"
 
 
@@ -94,22 +96,24 @@ def _by_theme(options: Sequence[Option]) -> list[tuple[str, list[Option]]]:
 
 
 def _described(options: Sequence[Option]) -> Iterator[str]:
-    """A line or some for each option."""
+    """Yields the lines of help for each option."""
     for declared in options:
         name = f"  --[no]{declared.name}" if declared.type is bool else f"  --{declared.name}"
-        with options_shown_as(as_flag):
-            meaning = shown(declared.meaning)
-        text = "; ".join([meaning, *_values(declared)])
-        wrapped = textwrap.wrap(text, WIDTH - INDENT)
+        wrapped = textwrap.wrap(described(declared), WIDTH - INDENT)
         yield f"{name:{INDENT}}{wrapped[0]}" if len(name) < INDENT else f"{name}\n{'':{INDENT}}{wrapped[0]}"
         yield from (f"{'':{INDENT}}{line}" for line in wrapped[1:])
 
 
-def _values(declared: Option) -> Iterator[str]:
-    """What an option may be, and its default."""
+def described(declared: Option) -> str:
+    """Returns the meaning of an option with its choices or bounds, its default and its other spelling."""
+    with options_shown_as(as_flag):
+        sentences = [shown(declared.meaning)]
     if declared.choices:
-        yield "|".join(declared.choices)
-    elif declared.high is not None and declared.high < TECHNICAL:
-        yield f"{declared.low:g} to {declared.high:g}"
+        sentences.append(f"One of: {', '.join(declared.choices)}")
+    elif declared.high is not None and declared.high < MAX_SHOWN_BOUND:
+        sentences.append(f"From {declared.low:g} to {declared.high:g}")
     if declared.type is not bool and declared.default not in (None, ()):
-        yield f"default {declared.as_text(declared.default)}"
+        sentences.append(f"Default: {declared.as_text(declared.default)}")
+    if declared.alias:
+        sentences.append(f"Also: --{declared.alias}")
+    return ". ".join(sentences)

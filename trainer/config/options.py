@@ -1,4 +1,4 @@
-"""The options of a run as a whole, and of commands. No NumPy, no TensorFlow."""
+"""Options of the run directory and of the modes. No NumPy, no TensorFlow."""
 
 import dataclasses
 import os
@@ -7,88 +7,89 @@ from typing import Any
 from trainer.errors import option
 from trainer.system.options import MATHEMATICS, PLACE, PRESENTATION, Options, declare
 
-RUN, USING_A_RUN = "The run", "Checkpoints and trained networks"  # themes
-LIST, USING = "checkpoints", ("reconstruct", "generate", "encode", "evaluate")  # modes; the last use a trained network
+RUN, USING_A_RUN = "Run", "Checkpoints and trained networks"  # themes
+LIST, USING = "checkpoints", ("reconstruct", "generate", "encode", "evaluate")  # USING: modes of a trained network
+MODES = ("train", "inspect", LIST, "serve", *USING)
+_USING = ", ".join(USING)
 
 
 def absolute(path: Any) -> str:
-    """A path that means the same wherever the same command is typed."""
+    """Returns the absolute path, with `~` expanded."""
     return os.path.abspath(os.path.expanduser(path))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions(Options):
-    """Where a run is, with what it begins, and what is left of it."""
+    """Options for the run directory, its first weights and its export."""
 
     run_dir: str | None = declare(
-        None, PLACE, RUN, "the run's folder (default: runs/<dataset>-<model>-<hidden>)", is_common=True
+        None, PLACE, RUN, "Run directory. Default: runs/<dataset>-<model>-<hidden>", is_common=True
     )
     restart: bool = declare(
-        False, PLACE, RUN, "begin again at step 0; what was there is set aside, not deleted", is_common=True
+        False, PLACE, RUN, "Start again at step 0. Existing checkpoints are moved to set_aside/, not deleted", is_common=True
     )
     init_from: str | None = declare(
         None,
         MATHEMATICS,
         RUN,
-        "begin with the weights of this run's folder, or of this checkpoint (.../ckpt-N)",
+        "Start a new run with the weights of this run directory or checkpoint (.../ckpt-N)",
         parse=absolute,
     )
     mirror_dir: str | None = declare(
         None,
         PLACE,
         RUN,
-        "also copy checkpoints and event files to <mirror_dir>/<name of run_dir>, and take them from there when run_dir"
-        " is empty or gone",
+        "Copy checkpoints and event files to MIRROR_DIR/<name of the run directory>. If the run directory is lost, the"
+        " next start restores it from there",
     )
     export: str = declare(
         "last",
         PRESENTATION,
         RUN,
-        "which weights become a SavedModel at the end; best: of the checkpoint with the lowest evaluation error",
+        "Export these weights as a SavedModel at the end. best: the checkpoint with the lowest evaluation error",
         choices=("last", "best", "none"),
     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CommandOptions(Options):
-    """What to do now."""
+    """Options for the mode: the task of this command."""
 
-    mode: str = declare("train", PLACE, RUN, "what to do; an unknown name lists the known ones", is_common=True)
-    debug: bool = declare(False, PLACE, RUN, "show tracebacks")
+    mode: str = declare("train", PLACE, RUN, f"Task to run: {', '.join(MODES)}", is_common=True)
+    debug: bool = declare(False, PLACE, RUN, "Show tracebacks of errors")
     verify: bool = declare(
-        False, PLACE, USING_A_RUN, f"with {option('mode', LIST)}: read all of every checkpoint again"
+        False, PLACE, USING_A_RUN, f"With {option('mode', LIST)}: read every checkpoint and check its SHA-256 sums"
     )
     rollback: int | None = declare(
         None,
         PLACE,
         USING_A_RUN,
-        f"with {option('mode', LIST)}: make the checkpoint of this step the newest",
+        f"With {option('mode', LIST)}: make the checkpoint of step N the newest; newer ones are set aside",
         low=0,
     )
     at_step: int | None = declare(
         None,
         PLACE,
         USING_A_RUN,
-        "with the modes that use a trained network: the checkpoint of this step (default: the newest)",
+        f"With {_USING}: use the checkpoint of step N. Default: the newest",
         low=0,
     )
     input: str | None = declare(
         None,
         PLACE,
         USING_A_RUN,
-        f"with {option('mode', 'reconstruct')}: a picture, a folder of pictures, an .npy file, or numbers such as"
-        " 8,4,6,2",
+        f"With {option('mode', 'reconstruct')}: an image, a folder of images, an .npy file, or numbers such as 8,4,6,2",
         is_common=True,
     )
     code: str | None = declare(
         None,
         PLACE,
         USING_A_RUN,
-        f"with {option('mode', 'generate')}: the numbers of a code, such as 5,5; several: 5,5;0,1",
+        f"With {option('mode', 'generate')}: code to decode, such as 5,5, or several: 5,5;0,1",
     )
     output: str | None = declare(
         None,
         PLACE,
         USING_A_RUN,
-        "with the modes that use a trained network: the folder to write to (default: <mode>/<step> in the run's)",
+        f"With {_USING}: folder for the results. Default: <mode>/<step> in the run directory",
     )

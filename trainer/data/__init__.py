@@ -1,4 +1,4 @@
-"""Data sets by name, a person's own data, file formats, and inputs of a trained network.
+"""Built-in data sets, custom data, file formats, and inputs of trained networks.
 
 It imports `system` and `errors`, and no TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""What a data set is, once loaded: arrays, labels, and a fingerprint. Nothing after this knows where it came from."""
+"""A loaded data set: arrays, labels and a fingerprint. Later code does not depend on the source of the data."""
 
 import dataclasses
 import functools
@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.errors import DataError, UsageError, option
 
-NO_LABEL = "all"  # the label of examples that have none
+NO_LABEL = "all"  # The label of unlabeled examples.
 ALIGNMENT = 64  # bytes
 CHUNK_BYTES = 4 << 20
 
@@ -18,32 +18,32 @@ class Split:
     """Examples and their labels.
 
     Attributes:
-      examples: [N, H, W, C] uint8 pictures, or [N, D] float32 rows of a table.
-      labels: [N] int64, indices into `Data.label_names`.
+      examples: [N, H, W, C] images, uint8 or float32; or [N, D] float32 rows of a table.
+      labels: [N] int64, indices into `Dataset.label_names`.
     """
 
     examples: np.ndarray
     labels: np.ndarray
 
     def aligned(self) -> "Split":
-        """The same, where TensorFlow can use the examples' memory, and needs no copy of them."""
+        """Returns the same split, with examples in memory that TensorFlow can use without copying them."""
         if self.examples.ctypes.data % ALIGNMENT == 0 and self.examples.flags.c_contiguous:
             return self
-        room = np.empty(self.examples.nbytes + ALIGNMENT, np.uint8)
-        bytes_ = room[-room.ctypes.data % ALIGNMENT :][: self.examples.nbytes]
-        examples = bytes_.view(self.examples.dtype).reshape(self.examples.shape)
+        buffer = np.empty(self.examples.nbytes + ALIGNMENT, np.uint8)
+        aligned_bytes = buffer[-buffer.ctypes.data % ALIGNMENT :][: self.examples.nbytes]
+        examples = aligned_bytes.view(self.examples.dtype).reshape(self.examples.shape)
         examples[...] = self.examples
         return Split(examples, self.labels)
 
 
 @dataclasses.dataclass(frozen=True)
-class Known:
-    """What was computed of data when they were stored, so that not every start has to read all of them.
+class CachedStatistics:
+    """Statistics that are stored with cached data, so that a start does not have to read all examples.
 
     Attributes:
-      fingerprint: as `Data.fingerprint`.
-      low, high: of the training examples, as stored.
-      total: the sum of the training examples, as stored; the shape of one, float64.
+      fingerprint: see `Dataset.fingerprint`.
+      low, high: minimum and maximum of the training examples, as stored.
+      total: sum of the training examples, as stored; float64, in the shape of one example.
     """
 
     fingerprint: str
@@ -53,19 +53,19 @@ class Known:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Data:
+class Dataset:
     """A data set.
 
     Attributes:
-      name: as in the registry.
-      train: what the network learns from.
-      evaluation: what it is judged by.
-      label_names: the meaning of each label.
-      scale: what one stored unit is divided by: 255 for uint8 pictures, so that the model sees [0, 1]; 1 for tables, or
-        [D] float32, the standard deviations of their columns.
-      source: where it was found, for people.
-      notes: what a person should know of how it was read, a line each.
-      known: what need not be computed again; None: nothing.
+      name: name in the registry.
+      train: examples for training.
+      evaluation: examples for evaluation.
+      label_names: name of each label.
+      scale: divisor of the stored values. It maps uint8 images to [0, 1]: 255, or 16 for `digits`. It is 1 for float32
+        images and for tables, and [D] float32, the columns' standard deviations, for standardized tables.
+      source: location of the data, for messages.
+      notes: one line for each remark on how the data were read.
+      statistics: stored statistics; None if they have to be computed.
     """
 
     name: str
@@ -75,32 +75,32 @@ class Data:
     scale: float | np.ndarray
     source: str
     notes: tuple[str, ...] = ()
-    known: Known | None = None
+    statistics: CachedStatistics | None = None
 
     def __post_init__(self) -> None:
-        if self.known is None:
+        if self.statistics is None:
             for split in (self.train, self.evaluation):
                 _check(self.name, split)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example: (H, W, C) of a picture, (D,) of a row."""
+        """Shape of one example: (H, W, C) for images, (D,) for rows."""
         return self.train.examples.shape[1:]
 
     @property
-    def is_pictures(self) -> bool:
-        """Whether examples can be shown as pictures."""
+    def is_image(self) -> bool:
+        """True if the examples are images, not rows of a table."""
         return len(self.shape) == 3
 
     def class_name(self, label: int) -> str:
-        """A label's name; its number where the data set has none for it."""
+        """Returns the name of a label; its number if the label has no name."""
         return self.label_names[label] if 0 <= label < len(self.label_names) else str(label)
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hex, of everything that training and evaluation depend on."""
-        if self.known is not None:
-            return self.known.fingerprint
+        """SHA-256 in hex of the scale and all examples. Labels are not included."""
+        if self.statistics is not None:
+            return self.statistics.fingerprint
         scale = self.scale.tobytes() if isinstance(self.scale, np.ndarray) else f"{self.scale}".encode()
         digest = hashlib.sha256(scale)
         for split in (self.train, self.evaluation):
@@ -110,45 +110,47 @@ class Data:
 
     @functools.cached_property
     def value_range(self) -> tuple[float, float]:
-        """The lowest and the highest number of the training examples, as stored."""
-        if self.known is not None:
-            return self.known.low, self.known.high
+        """Minimum and maximum of the training examples, as stored."""
+        if self.statistics is not None:
+            return self.statistics.low, self.statistics.high
         return float(self.train.examples.min()), float(self.train.examples.max())
 
-    def with_splits(self, train: Split, evaluation: Split) -> "Data":
-        """The same data set with other examples."""
-        return dataclasses.replace(self, train=train, evaluation=evaluation, known=None)
+    def with_splits(self, train: Split, evaluation: Split) -> "Dataset":
+        """Returns a copy with these splits, without stored statistics."""
+        return dataclasses.replace(self, train=train, evaluation=evaluation, statistics=None)
 
-    def standardised(self) -> "Data":
-        """The same, each column of its rows being seen in standard deviations of the training examples.
+    def standardized(self) -> "Dataset":
+        """Returns a copy with `scale` set to the columns' standard deviations over the training rows.
+
+        The scale of a constant column is 1.
 
         Raises:
-          UsageError: they are pictures.
+          UsageError: the examples are images.
         """
-        if self.is_pictures:
+        if self.is_image:
             raise UsageError(
-                f"{option('standardise')} with {self.name} in {self.source}",
-                found="they are pictures, which the network sees in [0, 1]",
-                remedy="leave it out",
+                f"{option('standardise')} cannot be used with {self.name} in {self.source}",
+                found="its examples are images; only rows of numbers can be standardized",
+                remedy=f"remove {option('standardise')}",
             )
         deviations = _deviations(self.train.examples).astype(np.float32)
-        return dataclasses.replace(self, scale=np.where(deviations > 0, deviations, np.float32(1)), known=None)
+        return dataclasses.replace(self, scale=np.where(deviations > 0, deviations, np.float32(1)), statistics=None)
 
-    def aligned(self) -> "Data":
-        """The same, where TensorFlow can use the examples' memory, and needs no copy of them."""
+    def aligned(self) -> "Dataset":
+        """Returns the same data set, with both splits aligned as in `Split.aligned`."""
         train = self.train.aligned()
         evaluation = train if self.evaluation is self.train else self.evaluation.aligned()
         return dataclasses.replace(self, train=train, evaluation=evaluation)
 
 
 def _deviations(rows: np.ndarray) -> np.ndarray:
-    """[N, D] -> [D] float64, the standard deviations of columns; some megabytes at a time, for rows may be mapped."""
-    mean = sum(rows[part].sum(axis=0, dtype=np.float64) for part in parts(rows)) / len(rows)
-    return np.sqrt(sum(np.square(rows[part] - mean).sum(axis=0) for part in parts(rows)) / len(rows))
+    """Returns the columns' standard deviations, [N, D] -> [D] float64. Reads in chunks: rows may be memory-mapped."""
+    mean = sum(rows[chunk].sum(axis=0, dtype=np.float64) for chunk in chunk_slices(rows)) / len(rows)
+    return np.sqrt(sum(np.square(rows[chunk] - mean).sum(axis=0) for chunk in chunk_slices(rows)) / len(rows))
 
 
-def parts(examples: np.ndarray) -> list[slice]:
-    """Some megabytes each, all of them together."""
+def chunk_slices(examples: np.ndarray) -> list[slice]:
+    """Returns slices of at most `CHUNK_BYTES` each, at least one example, that together cover all examples."""
     size = max(1, CHUNK_BYTES // max(1, examples[:1].nbytes))
     return [slice(start, start + size) for start in range(0, len(examples), size)]
 
@@ -157,14 +159,15 @@ def _check(name: str, split: Split) -> None:
     assert len(split.examples) == len(split.labels), name
     if split.examples.dtype == np.uint8:
         return
-    for part in parts(split.examples):
-        some = split.examples[part]
-        bad = np.argwhere(~np.isfinite(some))
+    for chunk in chunk_slices(split.examples):
+        examples = split.examples[chunk]
+        bad = np.argwhere(~np.isfinite(examples))
         if not len(bad):
             continue
         row, *column = bad[0]
         raise DataError(
-            f"{name}: row {part.start + row}, column {', '.join(map(str, column))} holds {some[tuple(bad[0])]}",
-            found=f"{len(bad)} values of these {len(some):,} rows are not finite numbers",
-            remedy="mend or leave out these rows",
+            f"{name}: the value in row {chunk.start + row}, column {', '.join(map(str, column))}"
+            f" is {examples[tuple(bad[0])]}",
+            found=f"{len(bad)} values in these {len(examples):,} rows are not finite numbers",
+            remedy="correct or remove these rows",
         )

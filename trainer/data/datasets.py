@@ -1,4 +1,4 @@
-"""Data sets by name: each is one function, from `Sources` to `Data`, and one line of `LOADERS`. No TensorFlow."""
+"""The registry of data sets: one loader function, and one line of `LOADERS`, for each. No TensorFlow."""
 
 import dataclasses
 import functools
@@ -7,48 +7,48 @@ from collections.abc import Callable
 from trainer.data import filters
 from trainer.data.builtin import cifar, digits_iris, mnist
 from trainer.data.custom import arrays, image_folder, tables, tfds
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError, option
 
-__all__ = ["LOADERS", "WITH_VARIANTS", "Data", "Sources", "Split", "check_name", "load"]
+__all__ = ["LOADERS", "WITH_VARIANTS", "Dataset", "Sources", "Split", "check_name", "load"]
 
-LOADERS: dict[str, Callable[[Sources], Data]] = {
-    "digits": digits_iris.digits,
-    "iris": digits_iris.iris,
-    "mnist": mnist.mnist,
-    "fashion_mnist": mnist.fashion_mnist,
-    "cifar10": cifar.colour,
-    "images": image_folder.images,
-    "array": arrays.array,
-    "table": tables.table,
-    "tfds": tfds.images,
-    **{f"cifar_{name}": functools.partial(cifar.grey, name) for name in cifar.CLASSES},
+LOADERS: dict[str, Callable[[Sources], Dataset]] = {
+    "digits": digits_iris.load_digits,
+    "iris": digits_iris.load_iris,
+    "mnist": mnist.load_mnist,
+    "fashion_mnist": mnist.load_fashion_mnist,
+    "cifar10": cifar.load_cifar10,
+    "images": image_folder.load_images,
+    "array": arrays.load_array,
+    "table": tables.load_table,
+    "tfds": tfds.load_images,
+    **{f"cifar_{name}": functools.partial(cifar.load_gray_class, name) for name in cifar.CLASSES},
 }
-WITH_VARIANTS = frozenset(["tfds"])  # Their names go on after a colon: `Sources.variant`.
+WITH_VARIANTS = frozenset(["tfds"])  # Loaders whose name is followed by a colon and `Sources.variant`.
 
 
 def check_name(name: str) -> None:
-    """Raises `UsageError` for a data set that does not exist."""
+    """Raises `UsageError` if the data set does not exist."""
     loader, colon, variant = name.partition(":")
-    fits = bool(variant) if loader in WITH_VARIANTS else not colon
-    if loader not in LOADERS or not fits:
+    is_valid = bool(variant) if loader in WITH_VARIANTS else not colon
+    if loader not in LOADERS or not is_valid:
         known = (f"{key}:NAME" if key in WITH_VARIANTS else key for key in LOADERS)
         raise UsageError(
-            f"{option('dataset', name)} is unknown", found=f"known: {', '.join(known)}", remedy="give one of them"
+            f"{option('dataset', name)} is unknown", found=f"known: {', '.join(known)}", remedy="use one of these names"
         )
 
 
-def load(name: str, sources: Sources) -> Data:
-    """Loads, checks and filters one data set.
+def load(name: str, sources: Sources) -> Dataset:
+    """Loads a data set, checks it, and keeps the selected classes.
 
     Args:
-      name: a key of `LOADERS`; of those in `WITH_VARIANTS`, a colon and the variant follow.
-      sources: where its files are looked for, and downloaded to; and what is wanted of it.
+      name: a key of `LOADERS`; followed by a colon and the variant for keys in `WITH_VARIANTS`.
+      sources: options, locations of files, and limits.
 
     Raises:
-      UsageError: an unknown name or class.
-      DataError: files that are absent, damaged, or not what they claim to be.
+      UsageError: the name or a class does not exist.
+      DataError: files are missing or damaged, or have invalid contents.
     """
     check_name(name)
     loader, _, variant = name.partition(":")
@@ -57,13 +57,13 @@ def load(name: str, sources: Sources) -> Data:
     except MemoryError as error:
         raise DataError(
             f"{name} does not fit into memory",
-            remedy=f"give large data as {option('dataset', 'images')}, or as an .npy file",
+            remedy=f"use {option('dataset', 'images')} or an .npy file for large data",
         ) from error
     except (OSError, RuntimeError) as error:
         raise DataError(
-            f"{name} cannot be read", found=str(error), remedy="mend the permissions or the disk"
+            f"{name} cannot be read", found=str(error), remedy="correct the permissions, or repair the disk"
         ) from error
-    data = filters.keep(data, sources.options.classes)
+    data = filters.keep_classes(data, sources.options.classes)
     if sources.options.standardise:
-        data = data.standardised()
+        data = data.standardized()
     return data.aligned()

@@ -1,82 +1,83 @@
-"""Which examples are kept, by their labels."""
+"""Selection of examples by class."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.errors import DataError, UsageError, option
 
-MOST_SHOWN = 100  # classes in an error
+MAX_CLASSES_SHOWN = 100  # in an error message
 
 
-def numbers(name: str, label_names: Sequence[str], classes: Sequence[str]) -> list[int]:
-    """The labels that are meant; none given: all.
+def class_labels(name: str, label_names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Returns the labels of the given classes; all labels if no classes are given.
 
     Args:
-      name: of the data set.
-      label_names: what its labels mean.
-      classes: labels or their names.
+      name: name of the data set, for messages.
+      label_names: name of each label.
+      classes: labels, or names of labels. If any name is itself an integer, all classes are read as names.
 
     Raises:
-      UsageError: there is no such class.
+      UsageError: a class does not exist.
     """
     if not classes:
         return list(range(len(label_names)))
-    # Where names are numbers, those are meant.
-    named_by_number = any(name.removeprefix("-").isdecimal() for name in label_names)
-    known = {} if named_by_number else {str(label): label for label in range(len(label_names))}
-    known |= {label_name: label for label, label_name in enumerate(label_names)}
-    unknown = [c for c in classes if c not in known]
+    named_by_number = any(label_name.removeprefix("-").isdecimal() for label_name in label_names)
+    labels = {} if named_by_number else {str(label): label for label in range(len(label_names))}
+    labels |= {label_name: label for label, label_name in enumerate(label_names)}
+    unknown = [c for c in classes if c not in labels]
     if unknown:
-        shown = [n if named_by_number else f"{i} {n}" for i, n in enumerate(label_names[:MOST_SHOWN])]
+        known = [n if named_by_number else f"{i} {n}" for i, n in enumerate(label_names[:MAX_CLASSES_SHOWN])]
         raise UsageError(
             f"{option('classes', ','.join(unknown))}: {name} has no such class",
-            found=f"known: {', '.join(shown)}" + (", ..." if len(label_names) > MOST_SHOWN else ""),
-            remedy="give labels or names from this list",
+            found=f"known: {', '.join(known)}" + (", ..." if len(label_names) > MAX_CLASSES_SHOWN else ""),
+            remedy="use labels or names from this list",
         )
-    return sorted({known[c] for c in classes})
+    return sorted({labels[c] for c in classes})
 
 
-def keep(data: Data, classes: Sequence[str]) -> Data:
-    """Keeps the examples of these classes; the order stays. Where that is all of them, nothing is copied.
+def keep_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
+    """Returns the data set with the examples of these classes only, in the same order.
+
+    Examples are not copied if all of them are kept.
 
     Raises:
-      UsageError: there is no such class.
-      DataError: there is no example of these.
+      UsageError: a class does not exist.
+      DataError: a split has no example of these classes.
     """
-    if not classes:  # There may be examples without a label.
+    if not classes:  # Examples without a label are kept too.
         return data
-    wanted = numbers(data.name, data.label_names, classes)
+    labels = class_labels(data.name, data.label_names, classes)
 
-    def kept(split: Split) -> Split:
-        rows = np.isin(split.labels, wanted)
-        return split if rows.all() else Split(split.examples[rows], split.labels[rows])
+    def filtered(split: Split) -> Split:
+        is_kept = np.isin(split.labels, labels)
+        return split if is_kept.all() else Split(split.examples[is_kept], split.labels[is_kept])
 
-    train = kept(data.train)
-    evaluation = train if data.evaluation is data.train else kept(data.evaluation)
-    check_left(data.name, classes, len(train.examples), len(evaluation.examples))
+    train = filtered(data.train)
+    evaluation = train if data.evaluation is data.train else filtered(data.evaluation)
+    check_not_empty(data.name, classes, len(train.examples), len(evaluation.examples))
     unchanged = train is data.train and evaluation is data.evaluation
     return data if unchanged else data.with_splits(train, evaluation)
 
 
-def check_left(name: str, classes: Sequence[str], num_train: int, num_evaluation: int) -> None:
-    """Raises `DataError` where a split of the data set is empty, with or without classes being chosen."""
+def check_not_empty(name: str, classes: Sequence[str], num_train: int, num_evaluation: int) -> None:
+    """Raises `DataError` if a split of the data set is empty."""
     if not num_train or not num_evaluation:
         raise DataError(
-            f"{name} has no example" + (f" of class {', '.join(classes)}" if classes else " in one of its splits"),
-            found=f"{num_train:,} to train on, {num_evaluation:,} to evaluate",
-            remedy="keep more classes" if classes else "give more examples, or mend what cannot be used",
+            f"{name} has no example" + (f" of class {', '.join(classes)}" if classes else "") + " in one of its splits",
+            found=f"{num_train:,} training examples, {num_evaluation:,} evaluation examples",
+            remedy="keep more classes" if classes else "add examples, or correct the ones that cannot be used",
         )
 
 
-def check_divided(data: Data, classes: Sequence[str], *, is_divided: bool) -> None:
-    """As `check_left`, of stored data, which evaluate what they train on where nothing else is there to evaluate on.
+def check_splits(data: Dataset, classes: Sequence[str], *, is_divided: bool) -> None:
+    """Raises `DataError` if a split of a cached data set is empty.
 
     Args:
-      data: they.
-      classes: that were chosen.
-      is_divided: whether there should be something else.
+      data: the data set. Its evaluation split is its training split if no evaluation examples were stored.
+      classes: the classes that were kept.
+      is_divided: True if an evaluation split of its own is required.
     """
     is_missing = is_divided and data.evaluation is data.train
-    check_left(data.name, classes, len(data.train.examples), 0 if is_missing else len(data.evaluation.examples))
+    check_not_empty(data.name, classes, len(data.train.examples), 0 if is_missing else len(data.evaluation.examples))

@@ -1,4 +1,4 @@
-"""Sizes from which on data are read otherwise, or not at all."""
+"""Size limits for reading data."""
 
 import dataclasses
 
@@ -7,23 +7,23 @@ from trainer.system import cores
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Sizes from which on data are read otherwise, or not at all.
+    """Sizes above which data are read in another way, or rejected.
 
     Attributes:
-      in_memory_bytes: larger arrays are copied into the cache, train and eval apart, and mapped from there.
-      copied_bytes: of an array that is copied, so much at a time.
-      files_for_one: fewer pictures are decoded by this process: others take a while to start.
-      files_a_job: pictures that another process decodes at a time.
-      processes: that decode; None: as many as there are cores.
-      row_characters: a longer row of a table is refused: it would be read into memory.
-      bomb_bytes: a larger member of an archive is refused, if it is packed more tightly than pictures are.
-      directory_bytes: a longer list of an archive's members is refused: all of it would be read at once.
+      in_memory_bytes: larger arrays are copied into the cache, one file for each split, and memory-mapped from there.
+      chunk_bytes: size of the chunks in which these arrays are copied.
+      min_parallel_files: fewer images are decoded in this process, because worker processes take time to start.
+      files_per_job: number of images that a worker process decodes in one job.
+      processes: number of worker processes; None: the number of cores.
+      row_characters: a longer row of a table is rejected, because it would be read into memory.
+      bomb_bytes: a larger member of an archive is rejected if its compression ratio is that of a decompression bomb.
+      directory_bytes: an archive with a larger directory is rejected, because all of it would be read at once.
     """
 
     in_memory_bytes: int = 1 << 30
-    copied_bytes: int = 16 << 20
-    files_for_one: int = 256
-    files_a_job: int = 64
+    chunk_bytes: int = 16 << 20
+    min_parallel_files: int = 256
+    files_per_job: int = 64
     processes: int | None = None
     row_characters: int = 6_400_000
     bomb_bytes: int = 256 << 20
@@ -31,5 +31,5 @@ class Limits:
 
     @property
     def decoding_processes(self) -> int:
-        """How many processes decode."""
+        """Number of processes that decode images."""
         return self.processes or cores.available()

@@ -1,4 +1,4 @@
-"""The options of data: which data set, where it is, and what is to be made of it. No NumPy, no TensorFlow."""
+"""Data options: the data set, its location and its conversion. No NumPy, no TensorFlow."""
 
 import dataclasses
 from typing import Any
@@ -6,32 +6,32 @@ from typing import Any
 from trainer.errors import UsageError, option
 from trainer.system.options import MATHEMATICS, PLACE, PRESENTATION, Options, declare
 
-MAX_SIDE = 4_096  # of a picture
+MAX_SIDE = 4_096  # pixels
 FITS = ("crop", "pad", "resize")
 COLORS = ("grey", "rgb")
-DATA, OWN_DATA = "Data", "Your own data"  # themes
+DATA, OWN_DATA = "Data", "Custom data"  # themes
 
-OWN_FILES = ("images", "array", "table")  # data sets that a person gives as --data_dir
-OWN = (*OWN_FILES, "tfds")  # those of which nobody else tells what is in them
+OWN_FILES = ("images", "array", "table")  # custom data, given by --data_dir
+OWN = (*OWN_FILES, "tfds")
 
 
 def names(values: Any) -> tuple[str, ...]:
-    """Labels or their names, without space around them."""
+    """Returns class labels or names without surrounding spaces."""
     return tuple(str(value).strip() for value in values)
 
 
 def size(value: Any) -> tuple[int, int]:
-    """Height and width in pixels: a side, `48x64`, or both numbers.
+    """Returns (height, width) in pixels, from one side, `48x64`, or a pair of numbers.
 
     Raises:
-      UsageError: something else.
+      UsageError: the value has another form, or is out of bounds.
     """
     sides = [str(side) for side in value] if isinstance(value, tuple | list) else str(value).lower().split("x")
     numbers = [int(side) for side in sides if side.strip().isdecimal() and len(side) <= 6]
     if len(sides) > 2 or len(numbers) != len(sides) or not all(1 <= number <= MAX_SIDE for number in numbers):
         raise UsageError(
             option("image_size", "x".join(sides)),
-            found=f"a side in pixels is expected, or height x width, each from 1 to {MAX_SIDE:,}",
+            found=f"expected a side in pixels, or height x width, each from 1 to {MAX_SIDE:,}",
             remedy=f"give one, such as {option('image_size', 32)} or {option('image_size', '48x64')}",
         )
     return numbers[0], numbers[-1]
@@ -39,13 +39,14 @@ def size(value: Any) -> tuple[int, int]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions(Options):
-    """Which data, where they are, and what is to be made of them."""
+    """Options for the data set, its location and its conversion."""
 
     dataset: str = declare(
         "digits",
         MATHEMATICS,
         DATA,
-        "what to train on; an unknown name lists the known ones",
+        "Data set: digits, iris, mnist, fashion_mnist, cifar10, one gray CIFAR-10 class such as cifar_horse, or custom data:"
+        " images, array, table, tfds:NAME",
         is_common=True,
         is_column=True,
     )
@@ -53,7 +54,7 @@ class DataOptions(Options):
         (),
         MATHEMATICS,
         DATA,
-        "labels or names to keep, such as 1,5,6; empty keeps all",
+        "Keep only these classes, by label or name, such as 1,5,6. Default: all",
         parse=names,
         is_common=True,
         is_column=True,
@@ -62,46 +63,56 @@ class DataOptions(Options):
         None,
         PLACE,
         DATA,
-        "where data files are, and go (default: Keras's cache); or one's own folder, or file",
+        "Folder of the data files; downloads go there too. Custom data: the folder or file. Default: the cache of Keras",
         is_common=True,
     )
-    data_url: str | None = declare(None, PLACE, DATA, "download the data set's archive from here, not from the mirrors")
+    data_url: str | None = declare(None, PLACE, DATA, "Download the archive from this URL instead of the default mirrors")
     cache_dir: str | None = declare(
-        None, PLACE, DATA, "where decoded data are kept (default: hourglass in the folder of Keras's cache)"
+        None, PLACE, DATA, "Folder for decoded custom data. Default: hourglass/ in the cache of Keras"
     )
     image_size: tuple[int, int] = declare(
         (32, 32),
         MATHEMATICS,
         OWN_DATA,
-        "of pictures of one's own: the side in pixels, or height x width, such as 48x64",
+        "Convert images to this size: a side in pixels, or HEIGHTxWIDTH such as 48x64",
         parse=size,
         separator="x",
         is_common=True,
     )
     color: str = declare(
-        "rgb", MATHEMATICS, OWN_DATA, "of the same; grey: the mean of red, green and blue", choices=COLORS
+        "rgb",
+        MATHEMATICS,
+        OWN_DATA,
+        "Convert images to color or to gray (the mean of red, green and blue)",
+        choices=COLORS,
+        synonyms={"gray": "grey"},
     )
     fit: str = declare(
         "crop",
         MATHEMATICS,
         OWN_DATA,
-        "of pictures of other proportions: cropped to their middle, padded with black, or pressed into shape",
+        "Fit images of another aspect ratio: crop the center, pad with black, or resize without keeping the ratio",
         choices=FITS,
     )
     label_column: str | None = declare(
         None,
         MATHEMATICS,
         OWN_DATA,
-        f"of {option('dataset', 'table')}: the column that labels the rows: its name, or number",
+        f"With {option('dataset', 'table')}: column with the class labels, by name or number (from 1). It is not trained on",
     )
     standardise: bool = declare(
-        False, MATHEMATICS, OWN_DATA, "divide each column of a table by its standard deviation, within the network"
+        False,
+        MATHEMATICS,
+        OWN_DATA,
+        "Divide each column of a table by its standard deviation, inside the network. Use it when columns have different"
+        " units",
+        alias="standardize",
     )
     eval_fraction: float = declare(
         0.1,
         MATHEMATICS,
         OWN_DATA,
-        "of one's own data that evaluates, where they have no split; 0: all of them do both",
+        "Fraction of custom data held out for evaluation, if the data have no split. 0: train and evaluate on all",
         low=0.0,
         high=0.9,
     )
@@ -109,11 +120,11 @@ class DataOptions(Options):
         "error",
         PRESENTATION,
         OWN_DATA,
-        "files and rows of one's own data that cannot be used",
+        "Stop at files and rows that cannot be used, or skip them",
         choices=("error", "skip"),
     )
 
     @property
     def loader(self) -> str:
-        """The data set's name without what follows a colon."""
+        """Name of the data set, without the part after a colon."""
         return self.dataset.partition(":")[0]

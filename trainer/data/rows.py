@@ -1,16 +1,16 @@
-"""Some of an array's rows."""
+"""Subsets of an array's rows."""
 
 import math
 
 import numpy as np
 
 
-class Picked:
-    """Some of an array's rows, in memory only while they are looked at: the array may be a file larger than that.
+class RowSubset:
+    """A subset of an array's rows, read only when it is indexed: the array may be a file larger than memory.
 
     Args:
       examples: [N, ...].
-      rows: numbers of those picked.
+      rows: indices of the rows in the subset.
     """
 
     def __init__(self, examples: np.ndarray, rows: np.ndarray) -> None:
@@ -21,10 +21,13 @@ class Picked:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, place: slice) -> np.ndarray:
-        return self._examples[self._rows[place]]
+    def __getitem__(self, indices: slice) -> np.ndarray:
+        return self._examples[self._rows[indices]]
 
 
-def spread(count: int, limit: int) -> np.ndarray:
-    """At most `limit` of range(count), spread evenly, the first and the last among them, ascending: [n] int64."""
+def evenly_spaced(count: int, limit: int) -> np.ndarray:
+    """Returns at most `limit` evenly spaced indices of range(count), ascending, with the first and the last: [n] int64.
+
+    Only the first index is returned if `limit` is 1.
+    """
     return np.linspace(0, count - 1, min(count, limit)).round().astype(np.int64)

@@ -1,4 +1,4 @@
-"""Where a data set's files are: the folders to look in, and the downloads when they are in none of them."""
+"""Locations of a data set's files: the folder that is searched, and the downloads if the files are not in it."""
 
 import dataclasses
 import os
@@ -13,35 +13,35 @@ from trainer.errors import DataError, UsageError, option
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-    """Where to look for a data set's files, and where to download them to.
+    """The arguments of a loader: options, locations of files, and limits.
 
     Attributes:
-      options: `data_dir` is the person's own folder, or None for Keras's cache (`KERAS_HOME`/datasets,
-        ~/.keras/datasets); `data_url` the person's own address instead of the mirrors, which holds the files under
-        their own names if it ends in /; `cache_dir` where decoded data are kept, or None for `KERAS_HOME`/hourglass.
-      say: told about downloads, a line at a time.
-      limits: sizes from which on data are read otherwise.
-      variant: what stands after the colon in the data set's name, if anything does.
+      options: `data_dir` is the folder of the files, or None for Keras's cache (`KERAS_HOME`/datasets,
+        ~/.keras/datasets). `data_url` replaces the mirrors; if it ends in /, it is the address of a folder with the
+        published files. `cache_dir` is the folder of the cache, or None for `KERAS_HOME`/hourglass.
+      log: called with each progress line.
+      limits: size limits.
+      variant: the part of the data set's name after the colon; empty if there is no colon.
     """
 
     options: DataOptions = dataclasses.field(default_factory=DataOptions)
-    say: Callable[[str], None] = print
+    log: Callable[[str], None] = print
     limits: Limits = dataclasses.field(default_factory=Limits)
     variant: str = ""
 
     @property
-    def cache(self) -> pathlib.Path:
-        """Where decoded data are kept."""
+    def cache_dir(self) -> pathlib.Path:
+        """Folder of the cache."""
         if self.options.cache_dir is not None:
             return pathlib.Path(self.options.cache_dir).expanduser().absolute()
         return _keras_home() / "hourglass"
 
     @property
     def folder(self) -> pathlib.Path:
-        """Where files are looked for and downloaded to.
+        """Folder that is searched for files, and that files are downloaded to.
 
         Raises:
-          DataError: the person's folder does not exist.
+          DataError: --data_dir does not exist, or is a file.
         """
         if self.options.data_dir is None:
             return _keras_home() / "datasets"
@@ -53,38 +53,40 @@ class Sources:
         if not folder.exists():
             raise DataError(
                 f"{option('data_dir', self.options.data_dir)} does not exist",
-                remedy="mend the path, make the folder to download into it, or leave the flag out",
+                remedy="correct the path, create the folder to download into it, or remove the option",
             )
         return folder
 
     def find(self, names: Iterable[str]) -> pathlib.Path | None:
-        """The first of `names`, relative to the folder, that exists ("." is the folder itself)."""
+        """Returns the first path that exists; `names` are relative to the folder ("." is the folder itself)."""
         return next((path for name in names if (path := self.folder / name).exists()), None)
 
-    def mirrors(self, usual: Sequence[Mirror]) -> Sequence[Mirror]:
-        """The usual mirrors, or the person's own address in their place."""
+    def mirrors(self, default: Sequence[Mirror]) -> Sequence[Mirror]:
+        """Returns the default mirrors, or --data_url in their place."""
         if self.options.data_url is None:
-            return usual
-        archives = tuple(dict.fromkeys(archive for mirror in usual for archive in mirror.archives))
+            return default
+        archives = tuple(dict.fromkeys(archive for mirror in default for archive in mirror.archives))
         if self.options.data_url.endswith("/"):
             return [Mirror(self.options.data_url + archive.name, (archive,)) for archive in archives]
         return [Mirror(self.options.data_url, archives)]
 
-    def download(self, usual: Sequence[Mirror]) -> pathlib.Path:
-        """Downloads from the first mirror that has a published archive, and verifies it.
+    def download(self, default: Sequence[Mirror]) -> pathlib.Path:
+        """Downloads and verifies a published archive from the first mirror that has it.
 
         Raises:
-          DataError: no mirror had it, each with its reason.
+          UsageError: --data_url is not an http, https or file address.
+          DataError: no mirror has it.
         """
-        from trainer.data.builtin import download  # The network's modules: only for those who need them.
+        from trainer.data.builtin import download  # Imports the network modules only if they are needed.
 
-        mirrors = self.mirrors(usual)
+        mirrors = self.mirrors(default)
         for mirror in mirrors:
             if not mirror.url.lower().startswith(("http://", "https://", "file://")):
                 raise UsageError(
-                    f"{option('data_url', mirror.url)} is not an http, https or file address", remedy="mend it"
+                    f"{option('data_url', mirror.url)} is not an http, https or file address",
+                    remedy="correct the address",
                 )
-        return download.first(mirrors, self.folder, self.say)
+        return download.fetch(mirrors, self.folder, self.log)
 
 
 def _keras_home() -> pathlib.Path:

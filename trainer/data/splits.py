@@ -1,4 +1,4 @@
-"""Which examples evaluate, where data have no split of their own: by a hash, so that it is the same everywhere."""
+"""Splits data into training and evaluation examples by a hash, so that the split is the same on every machine."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,49 +9,54 @@ from trainer.errors import DataError, option
 
 
 def by_name(names: Sequence[str], fraction: float) -> np.ndarray:
-    """[N] bool: which of these names evaluate. It depends on the name alone, and stays when others come or go.
+    """Returns the evaluation mask of examples with these names, [N] bool.
+
+    The hash of an example depends only on its name, so that it keeps its split when other examples are added or removed.
 
     Args:
-      names: different ones.
-      fraction: of them that is to evaluate, 0 to 1; 0: none, so that all of them do both.
+      names: distinct names.
+      fraction: fraction of evaluation examples, 0 to 1. If it is 0, the mask is all False.
 
     Raises:
-      DataError: there are too few to divide.
+      DataError: a single example cannot be split.
     """
     digests = (hashlib.sha256(name.encode(errors="surrogateescape")).digest()[:8] for name in names)
     return _below(np.array([int.from_bytes(digest, "big") for digest in digests], np.uint64), fraction)
 
 
-def by_number(numbers: np.ndarray, fraction: float) -> np.ndarray:
-    """[N] bool: which of the rows with these numbers evaluate. As `by_name`, whatever became of rows before them."""
+def by_row_number(numbers: np.ndarray, fraction: float) -> np.ndarray:
+    """Returns the evaluation mask of rows with these numbers, [N] bool; see `by_name`."""
     return _below(_mixed(numbers.astype(np.uint64)), fraction)
 
 
 def by_index(count: int, fraction: float) -> np.ndarray:
-    """[count] bool: which of so many rows evaluate; as `by_number`."""
-    return by_number(np.arange(count), fraction)
+    """Returns the evaluation mask of rows 0 to `count` - 1, [count] bool; see `by_name`."""
+    return by_row_number(np.arange(count), fraction)
 
 
 def _below(hashes: np.ndarray, fraction: float) -> np.ndarray:
-    """Those whose hash is below that fraction of the largest; one at least evaluates, and one at least does not."""
+    """Returns a mask of the hashes below `fraction` of 2**64, changed if necessary so that both splits have an example.
+
+    The mask is all False if `fraction` is 0.
+    """
     if len(hashes) == 0 or fraction == 0:
         return np.zeros(len(hashes), bool)
     if len(hashes) == 1:
         raise DataError(
-            "one example cannot both train and evaluate",
+            "a single example cannot be split into training and evaluation examples",
             found=f"{option('eval_fraction', f'{fraction:g}')}, and one example",
-            remedy=f"give more examples, or {option('eval_fraction', 0)} to evaluate on those that are trained on",
+            remedy=f"add examples, or set {option('eval_fraction', 0)} to evaluate on the training examples",
         )
-    chosen = hashes < np.uint64(min(int(fraction * 2.0**64), 2**64 - 1))
-    if not chosen.any():
-        chosen[hashes.argmin()] = True
-    if chosen.all():
-        chosen[hashes.argmax()] = False
-    return chosen
+    mask = hashes < np.uint64(min(int(fraction * 2.0**64), 2**64 - 1))
+    if not mask.any():
+        mask[hashes.argmin()] = True
+    if mask.all():
+        mask[hashes.argmax()] = False
+    return mask
 
 
 def _mixed(numbers: np.ndarray) -> np.ndarray:
-    """[N] uint64 -> [N] uint64: Steele, Lea and Flood 2014, SplitMix64: its increment and its finaliser."""
+    """Hashes [N] uint64 with the increment and the finalizer of SplitMix64 (Steele, Lea and Flood 2014)."""
     with np.errstate(over="ignore"):
         mixed = (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

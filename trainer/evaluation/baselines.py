@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.rows import Picked
+from trainer.data.rows import RowSubset
 from trainer.system import files
 from trainer.system.logs import log
 
@@ -20,7 +20,7 @@ MAX_PRODUCTS = 1e12  # of two numbers, for the covariance: some ten seconds
 
 
 @dataclasses.dataclass(frozen=True)
-class Floors:
+class Baselines:
     """Mean squared errors over pixels, data scaled as the model sees it.
 
     Attributes:
@@ -40,7 +40,7 @@ def compute(
     rows: np.ndarray | None = None,
     mean: np.ndarray | None = None,
     max_products: float = MAX_PRODUCTS,
-) -> Floors:
+) -> Baselines:
     """The floors of a code of `code_size` numbers.
 
     The first `code_size` principal components, fitted on the training examples, are the linear code with the least
@@ -65,32 +65,32 @@ def compute(
     if rows is None and columns <= MAX_COLUMNS:
         mean_train = float(np.trace(covariance)) / columns
     else:
-        mean_train = _mean_error(train if rows is None else Picked(train, rows), mean, scale)
+        mean_train = _mean_error(train if rows is None else RowSubset(train, rows), mean, scale)
     mean_floor = (mean_train, _mean_error(evaluation, mean, scale))
     if columns > MAX_COLUMNS:
-        return Floors(mean=mean_floor, pca=None)
+        return Baselines(mean=mean_floor, pca=None)
     eigenvalues, vectors = np.linalg.eigh(covariance)  # ascending
     kept = vectors[:, max(columns - code_size, 0) :]
     if rows is None:
         pca_train = float(np.clip(eigenvalues[: columns - kept.shape[1]], 0, None).sum()) / columns
     else:
-        pca_train = _projection_error(Picked(train, rows), mean, kept, scale)
-    return Floors(mean=mean_floor, pca=(pca_train, _projection_error(evaluation, mean, kept, scale)))
+        pca_train = _projection_error(RowSubset(train, rows), mean, kept, scale)
+    return Baselines(mean=mean_floor, pca=(pca_train, _projection_error(evaluation, mean, kept, scale)))
 
 
-def _fitted_on(train: np.ndarray, max_products: float) -> np.ndarray | Picked:
+def _fitted_on(train: np.ndarray, max_products: float) -> np.ndarray | RowSubset:
     """What the components are of: of so many examples that it would take minutes, some, spread evenly."""
     columns = math.prod(train.shape[1:])
     most = int(max_products // columns**2)
     return (
         train
         if len(train) <= most or columns > MAX_COLUMNS
-        else Picked(train, np.linspace(0, len(train) - 1, max(1, most)).astype(np.int64))
+        else RowSubset(train, np.linspace(0, len(train) - 1, max(1, most)).astype(np.int64))
     )
 
 
 def moments(
-    examples: np.ndarray | Picked, scale: float | np.ndarray, mean: np.ndarray | None = None
+    examples: np.ndarray | RowSubset, scale: float | np.ndarray, mean: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean [D] and covariance [D, D] in float64; the covariance is empty above `MAX_COLUMNS` columns.
 
@@ -110,12 +110,12 @@ def moments(
     return mean, covariance / total
 
 
-def training_mean(examples: np.ndarray | Picked, scale: float | np.ndarray) -> np.ndarray:
+def training_mean(examples: np.ndarray | RowSubset, scale: float | np.ndarray) -> np.ndarray:
     """Mean of the flattened examples, [D] float64."""
     return sum((rows.sum(axis=0) for rows in _chunks(examples, scale)), np.zeros(())) / len(examples)
 
 
-def _chunks(examples: np.ndarray | Picked, scale: float | np.ndarray) -> Iterator[np.ndarray]:
+def _chunks(examples: np.ndarray | RowSubset, scale: float | np.ndarray) -> Iterator[np.ndarray]:
     """Flattened, scaled float64 rows, some megabytes at a time."""
     size = max(1, CHUNK_BYTES // (8 * math.prod(examples.shape[1:])))
     for start in range(0, len(examples), size):
@@ -123,12 +123,12 @@ def _chunks(examples: np.ndarray | Picked, scale: float | np.ndarray) -> Iterato
         yield rows.reshape(len(rows), -1).astype(np.float64) / scale
 
 
-def _mean_error(examples: np.ndarray | Picked, mean: np.ndarray, scale: float | np.ndarray) -> float:
+def _mean_error(examples: np.ndarray | RowSubset, mean: np.ndarray, scale: float | np.ndarray) -> float:
     return sum(float(np.square(rows - mean).sum()) for rows in _chunks(examples, scale)) / examples.size
 
 
 def _projection_error(
-    examples: np.ndarray | Picked, mean: np.ndarray, vectors: np.ndarray, scale: float | np.ndarray
+    examples: np.ndarray | RowSubset, mean: np.ndarray, vectors: np.ndarray, scale: float | np.ndarray
 ) -> float:
     """Squared distance to the span of orthonormal `vectors` [D, K], a mean over pixels."""
     total = 0.0
@@ -139,7 +139,7 @@ def _projection_error(
 
 
 def stored_errors(path: pathlib.Path) -> dict[str, float]:
-    """The root mean squared errors in a file of `Background`'s, as "floor/<mean or pca>/<train or eval>"."""
+    """The root mean squared errors in a file of `BackgroundBaselines`'s, as "floor/<mean or pca>/<train or eval>"."""
     stored = files.read_json(path) or {}
     of_some = "train" in stored.get("key", {})  # Those on training examples are of some of them only.
     splits = [(place, split) for place, split in enumerate(("train", "eval")) if not (of_some and split == "train")]
@@ -147,7 +147,7 @@ def stored_errors(path: pathlib.Path) -> dict[str, float]:
     return {f"floor/{name}/{split}": errors[place] ** 0.5 for place, split in splits for name, errors in known}
 
 
-class Background:
+class BackgroundBaselines:
     """Computes the floors while training goes on, once started, and keeps them in a file for the next start.
 
     Args:
@@ -188,13 +188,13 @@ class Background:
         if self._found is None and self._thread.ident is None:
             self._thread.start()
 
-    def _stored(self) -> Floors | None:
+    def _stored(self) -> Baselines | None:
         stored = files.read_json(self._cache)
         if not stored or stored.get("key") != self._key:
             return None
         try:
             mean, pca = stored["mean"], stored["pca"]
-            return Floors(mean=(float(mean[0]), float(mean[1])), pca=(float(pca[0]), float(pca[1])) if pca else None)
+            return Baselines(mean=(float(mean[0]), float(mean[1])), pca=(float(pca[0]), float(pca[1])) if pca else None)
         except (KeyError, TypeError, ValueError, IndexError):
             return None
 
@@ -208,11 +208,11 @@ class Background:
             log.info(f"no PCA floor: more than {MAX_COLUMNS:,} numbers an example")
         self._found = found
 
-    def peek(self) -> Floors | None:
+    def peek(self) -> Baselines | None:
         """The floors, if they are known by now."""
         return self._found
 
-    def take(self) -> Floors | None:
+    def take(self) -> Baselines | None:
         """The floors, once: the first time that they are known. They are stored for the next start then."""
         found = self._found
         if self._taken or found is None:
@@ -222,7 +222,7 @@ class Background:
             files.write_json(self._cache, {"key": self._key, **dataclasses.asdict(found)})
         return found
 
-    def wait(self) -> Floors | None:
+    def wait(self) -> Baselines | None:
         """The floors, as soon as they are known; None where computing them failed."""
         self.start()
         if self._found is None:

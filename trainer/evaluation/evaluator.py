@@ -9,15 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.compute import randomness
-from trainer.data.rows import Picked
+from trainer.data.rows import RowSubset
 from trainer.models.autoencoder import Autoencoder
-from trainer.training.objective import Objective, Terms
+from trainer.training.objective import LossTerms, Objective
 
 GRADIENT_SCALE = 2.0**10  # keeps gradients in float16's range while they are looked at
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class EvaluationResult:
     """What the network makes of N examples, and in detail of P of them.
 
     Attributes:
@@ -66,7 +66,7 @@ class Evaluator:
         """Whether codes are random."""
         return self._model.is_variational
 
-    def measure(self, examples: np.ndarray | Picked, rows: Sequence[int] | np.ndarray = ()) -> Measured:
+    def evaluate(self, examples: np.ndarray | RowSubset, rows: Sequence[int] | np.ndarray = ()) -> EvaluationResult:
         """Measures [N, ...] examples as stored, N at least 1, and those of the numbers `rows`, ascending, in detail."""
         rows, size, count = np.asarray(rows, np.int64), self._batch_size, len(examples)
         whole: dict[str, list[np.ndarray]] = {}
@@ -81,9 +81,11 @@ class Evaluator:
                     whole.setdefault(name, []).append(values.numpy()[: count - start])
         means = {name: np.concatenate(values).mean(axis=0, dtype=np.float64) for name, values in whole.items()}
         terms = (means["reconstruction"], means.get("kl"), means.get("l1"))
-        loss, parts = self.objective.whole(Terms(*(None if term is None else tf.constant(term) for term in terms)))
+        loss, parts = self.objective.combine(
+            LossTerms(*(None if term is None else tf.constant(term) for term in terms))
+        )
         joined = {name: np.concatenate(values) for name, values in detailed.items()}
-        return Measured(
+        return EvaluationResult(
             np.concatenate(whole["errors"]),
             float(loss),
             {name: float(value) for name, value in parts.items()},
@@ -92,7 +94,7 @@ class Evaluator:
             joined["reconstructions"],
         )
 
-    def restored(self, examples: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    def denoising_errors(self, examples: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Squared errors of [N, ...] examples as stored, corrupted at a level of noise: [N] restored, [N] not."""
         size, found = self._batch_size, []
         for start in range(0, len(examples), size):
@@ -106,7 +108,7 @@ class Evaluator:
 
     def corrupted(self, examples: np.ndarray) -> np.ndarray:
         """[N, ...] as stored, a few -> what the encoder sees of them in training: [N, ...] float32."""
-        key = randomness.of_evaluation(self._seed, tf.constant(0))
+        key = randomness.evaluation_key(self._seed, tf.constant(0))
         return self.objective.corrupted(self._images(examples), key).numpy()
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
@@ -123,7 +125,7 @@ class Evaluator:
 
     def prior(self, count: int) -> np.ndarray:
         """[count, K] codes drawn from the prior, always the same."""
-        key = randomness.for_purpose(randomness.of_evaluation(self._seed, tf.constant(0)), randomness.SAMPLE)
+        key = randomness.purpose_key(randomness.evaluation_key(self._seed, tf.constant(0)), randomness.SAMPLE)
         return randomness.normal(key, [count, self._model.code_size]).numpy()
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -170,7 +172,7 @@ def make_evaluator(
         return tf.reduce_sum(tf.square(images - reconstructions), axis=list(range(1, images.shape.rank)))
 
     @tf.function(jit_compile=jit, autograph=False)
-    def measure(examples: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
+    def evaluate(examples: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
         images = _scaled(examples, scale)
         posterior = model.posterior(images)
         logits = model.logits(posterior.mean)
@@ -183,7 +185,7 @@ def make_evaluator(
         if is_plain:
             outputs = logits if objective.loss.takes_logits else reconstructions
             return {**found, "reconstruction": objective.loss.examplewise(images, outputs)}
-        key = randomness.of_evaluation(seed, first)
+        key = randomness.evaluation_key(seed, first)
         terms = objective.terms(model, objective.target(images, key), key)
         found |= vars(terms)
         return {name: values for name, values in found.items() if values is not None}
@@ -192,14 +194,14 @@ def make_evaluator(
     def restoring(examples: tf.Tensor, first: tf.Tensor, level: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         assert objective.noise is not None
         images = _scaled(examples, scale)
-        corrupted = objective.noise(images, randomness.of_evaluation(seed, first), level)
+        corrupted = objective.noise(images, randomness.evaluation_key(seed, first), level)
         return squares(images, model(corrupted)), squares(images, corrupted)
 
     @tf.function(autograph=False)
     def gradients(examples: tf.Tensor) -> list[tf.Tensor]:
-        images, key = _scaled(examples, scale), randomness.of_evaluation(seed, tf.constant(0))
+        images, key = _scaled(examples, scale), randomness.evaluation_key(seed, tf.constant(0))
         with tf.GradientTape() as tape:
-            value = objective.of_batch(model, objective.target(images, key), key)[0] * GRADIENT_SCALE
+            value = objective.batch_loss(model, objective.target(images, key), key)[0] * GRADIENT_SCALE
         return [tf.convert_to_tensor(gradient) for gradient in tape.gradient(value, model.trainable_variables)]
 
-    return Evaluator(objective, model, scale, seed, batch_size, measure, gradients, restoring)
+    return Evaluator(objective, model, scale, seed, batch_size, evaluate, gradients, restoring)

@@ -4,16 +4,16 @@ import math
 
 import numpy as np
 
-from trainer.data.dataset import Data
-from trainer.data.rows import spread
+from trainer.data.dataset import Dataset
+from trainer.data.rows import evenly_spaced
 from trainer.evaluation import statistics
-from trainer.evaluation.evaluator import Evaluator, Measured
-from trainer.evaluation.probes import Shown
+from trainer.evaluation.evaluator import EvaluationResult, Evaluator
+from trainer.evaluation.probes import ProbeSet
 
 MAX_SSIM_EXAMPLES = 250
 
 
-class Assessment:
+class Metrics:
     """Of one network on one data set.
 
     Args:
@@ -22,17 +22,17 @@ class Assessment:
       evaluator: looks at the network with the weights as they are.
     """
 
-    def __init__(self, data: Data, shown: Shown, evaluator: Evaluator) -> None:
+    def __init__(self, data: Dataset, shown: ProbeSet, evaluator: Evaluator) -> None:
         self._data, self._shown, self._evaluator = data, shown, evaluator
         self._num_pixels = int(np.prod(data.shape))
-        self._of_ssim = spread(len(shown.rows), MAX_SSIM_EXAMPLES)
+        self._of_ssim = evenly_spaced(len(shown.rows), MAX_SSIM_EXAMPLES)
 
-    def essentials(self, found: Measured) -> dict[str, float]:
+    def reconstruction_metrics(self, found: EvaluationResult) -> dict[str, float]:
         """Error, loss and the loss's parts, of whatever was measured."""
-        errors = statistics.reconstruction(found.squared_errors, self._num_pixels, pictures=self._data.is_pictures)
+        errors = statistics.reconstruction(found.squared_errors, self._num_pixels, pictures=self._data.is_image)
         return {**errors, "loss": found.loss, **found.parts}
 
-    def details(self, errors: np.ndarray, found: Measured) -> dict[str, float]:
+    def diagnostics(self, errors: np.ndarray, found: EvaluationResult) -> dict[str, float]:
         """What there is to say beside error and loss.
 
         Args:
@@ -40,7 +40,7 @@ class Assessment:
           found: measured of them, in detail of those shown.
         """
         values = statistics.margins(errors) | statistics.latent_health(found.codes)
-        if self._data.is_pictures:
+        if self._data.is_image:
             some = self._of_ssim
             values["reconstruction/ssim"] = statistics.ssim(self._shown.originals[some], found.reconstructions[some])
         if found.divergences is not None:
@@ -53,7 +53,7 @@ class Assessment:
         if noise is None:
             return {}
         errors = {
-            times: self._evaluator.restored(examples, noise.level * float(times))
+            times: self._evaluator.denoising_errors(examples, noise.level * float(times))
             for times in statistics.NOISE_MULTIPLES
         }
         found = {f"denoising/rmse_{times}x": self._rmse(restored) for times, (restored, _) in errors.items()}

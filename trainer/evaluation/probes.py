@@ -5,8 +5,8 @@ from typing import Self
 
 import numpy as np
 
-from trainer.data.dataset import Data
-from trainer.data.rows import spread
+from trainer.data.dataset import Dataset
+from trainer.data.rows import evenly_spaced
 
 NUM_EXAMPLES = 8  # more would be too small in TensorBoard's cards
 MAX_POINTS = 2_000
@@ -14,7 +14,7 @@ MAX_SHOWN_BYTES = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Shown:
+class ProbeSet:
     """The P evaluation examples that a run is looked at in detail by, always the same.
 
     Attributes:
@@ -34,19 +34,19 @@ class Shown:
     fixed: np.ndarray
 
     @classmethod
-    def of(cls, data: Data) -> Self:
+    def of(cls, data: Dataset) -> Self:
         """Spread evenly over a data set's evaluation examples; fewer of large ones."""
         every, scale = data.evaluation.examples, np.float32(data.scale)
         most = max(1, min(MAX_POINTS, MAX_SHOWN_BYTES // (4 * int(np.prod(data.shape)))))
-        rows = spread(len(every), most)
+        rows = evenly_spaced(len(every), most)
         examples = every[rows]
-        fixed = fixed_examples(every) if data.is_pictures else every[:0]
+        fixed = fixed_examples(every) if data.is_image else every[:0]
         labels = data.evaluation.labels[rows]
         return cls(rows, examples, examples / scale, labels, [data.class_name(label) for label in labels], fixed)
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class ProbeResult:
     """What the network makes of them at one step.
 
     Attributes:
@@ -67,4 +67,4 @@ class Look:
 
 def fixed_examples(examples: np.ndarray) -> np.ndarray:
     """The examples that every picture of a run shows: spread evenly over [N, ...], the same each time."""
-    return examples[spread(len(examples), NUM_EXAMPLES)]
+    return examples[evenly_spaced(len(examples), NUM_EXAMPLES)]

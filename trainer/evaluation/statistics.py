@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from trainer.data.rows import spread
+from trainer.data.rows import evenly_spaced
 
 NOISE_MULTIPLES = ("0.5", "1", "2")  # of the training level, at which denoising is measured; 0 is `reconstruction`
 ACTIVE_SHARE = 0.01  # of the widest unit's standard deviation
@@ -62,13 +62,13 @@ def latent_health(codes: np.ndarray) -> dict[str, float]:
     Returns:
       By tag. A code of one number has no correlation; where nothing varies, all are 0.
     """
-    centred = codes - codes.mean(axis=0, dtype=np.float64)
-    deviations = np.sqrt(np.einsum("nk,nk->k", centred, centred) / len(centred))
+    centered = codes - codes.mean(axis=0, dtype=np.float64)
+    deviations = np.sqrt(np.einsum("nk,nk->k", centered, centered) / len(centered))
     active = np.flatnonzero(deviations > ACTIVE_SHARE * deviations.max())
-    values = {"active_units": float(len(active)), "effective_rank": _effective_rank(centred)}
+    values = {"active_units": float(len(active)), "effective_rank": _effective_rank(centered)}
     if codes.shape[1] > 1:
         widest = active[np.argsort(-deviations[active], kind="stable")[:MAX_HEALTH_UNITS]]
-        values["mean_correlation"] = _mean_correlation(centred[:, widest] / deviations[widest])
+        values["mean_correlation"] = _mean_correlation(centered[:, widest] / deviations[widest])
     return {f"latent/{name}": value for name, value in values.items()}
 
 
@@ -83,12 +83,12 @@ def evidence(parts: Mapping[str, float], means: np.ndarray) -> dict[str, float]:
     return {"elbo/elbo": parts["elbo/reconstruction"] - parts["elbo/kl"], "elbo/active_units": float(active)}
 
 
-def _effective_rank(centred: np.ndarray) -> float:
+def _effective_rank(centered: np.ndarray) -> float:
     """Roy and Vetterli, The effective rank, EUSIPCO 2007, definition 1; of the matrix of centred codes."""
-    if centred.shape[1] > MAX_HEALTH_UNITS:
-        centred = centred[spread(len(centred), MAX_HEALTH_EXAMPLES)]
+    if centered.shape[1] > MAX_HEALTH_UNITS:
+        centered = centered[evenly_spaced(len(centered), MAX_HEALTH_EXAMPLES)]
     # Of the two products, which have the same eigenvalues, the smaller.
-    gram = centred.T @ centred if len(centred) > centred.shape[1] else centred @ centred.T
+    gram = centered.T @ centered if len(centered) > centered.shape[1] else centered @ centered.T
     singular = np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))
     if not singular.any():
         return 0.0

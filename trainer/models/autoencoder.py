@@ -56,10 +56,10 @@ class Encoder(keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Makes the variables."""
-        features = _build_chain(self.hidden, input_shape)
-        _build_chain([self.code], features)
+        features = _build_layers(self.hidden, input_shape)
+        _build_layers([self.code], features)
         if self.is_variational:
-            _build_chain([self.log_variance], features)
+            _build_layers([self.log_variance], features)
         self.built = True
 
     def call(self, images: tf.Tensor) -> Posterior:
@@ -96,7 +96,7 @@ class Decoder(keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Makes the variables."""
-        _build_chain(self.layers, input_shape)
+        _build_layers(self.layers, input_shape)
         self.built = True
 
     def call(self, codes: tf.Tensor) -> tf.Tensor:
@@ -163,26 +163,26 @@ class Autoencoder(keras.Model):
         self.encoder.build(input_shape)
         self.built = True
 
-    def summary_of_shapes(self) -> str:
+    def shape_summary(self) -> str:
         """What values become on their way through the network, such as `64 -> 9 -> 2 -> 9 -> 64`; for people."""
         shapes = [*_shapes(self.encoder.layers, self.mean.shape)]
         shapes += _shapes(self.decoder.layers, (self.code_size,))[1:]
         words = ["x".join(map(str, shape)) for shape in shapes]
         return " -> ".join(word for word, last in zip(words, [None, *words], strict=False) if word != last)
 
-    def seen(self, examples: tf.Tensor) -> tf.Tensor:
+    def standardize(self, examples: tf.Tensor) -> tf.Tensor:
         """[N, ...] float32 in their own units (pictures: [0, 1]) -> as the network sees them."""
         return examples if self.unit is None else examples / self.unit
 
-    def unseen(self, examples: tf.Tensor) -> tf.Tensor:
-        """The inverse of `seen`."""
+    def unstandardize(self, examples: tf.Tensor) -> tf.Tensor:
+        """The inverse of `standardize`."""
         return examples if self.unit is None else examples * self.unit
 
     def posterior(self, images: tf.Tensor) -> Posterior:
         """[N, ...] float32, pictures in [0, 1] -> their codes, or the distribution of them."""
-        return self.encoder(self.centred(images))
+        return self.encoder(self.centered(images))
 
-    def centred(self, images: tf.Tensor) -> tf.Tensor:
+    def centered(self, images: tf.Tensor) -> tf.Tensor:
         """What the encoder sees."""
         with tf.name_scope("centring"):  # for those who look at the graph
             return images - self.mean
@@ -211,7 +211,7 @@ def constant(value: np.ndarray) -> keras.initializers.Initializer:
 
 def apply(layer: keras.layers.Layer, values: tf.Tensor) -> tf.Tensor:
     """One layer, with [N, ...] made [N, D] for layers that take vectors."""
-    if getattr(layer, "takes_vectors", False):
+    if getattr(layer, "flattens_input", False):
         values = tf.reshape(values, [-1, math.prod(values.shape[1:])])
     return layer(values)
 
@@ -220,15 +220,15 @@ def _shapes(layers: Sequence[keras.layers.Layer], shape: tuple[int, ...]) -> lis
     """What goes into each layer, flattened where it takes vectors, and what comes out of the last."""
     seen = []
     for layer in layers:
-        shape = (math.prod(shape),) if getattr(layer, "takes_vectors", False) else shape
+        shape = (math.prod(shape),) if getattr(layer, "flattens_input", False) else shape
         seen.append(shape)
         shape = layer.compute_output_shape((None, *shape))[1:]
     return [*seen, shape]
 
 
-def _build_chain(layers: Sequence[keras.layers.Layer], shape: Shape) -> Shape:
+def _build_layers(layers: Sequence[keras.layers.Layer], shape: Shape) -> Shape:
     for layer in layers:
-        if getattr(layer, "takes_vectors", False):
+        if getattr(layer, "flattens_input", False):
             shape = (shape[0], math.prod(size for size in shape[1:] if size))
         layer.build(shape)
         shape = layer.compute_output_shape(shape)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from trainer.models.layers import DECODER, ENCODER, Blueprint, Chain
+from trainer.models.layers import DECODER, ENCODER, LayerStack, NetworkSpec
 
 KERNEL, STRIDE = 3, 2
 
@@ -32,7 +32,7 @@ class SubPixel(keras.layers.Conv2D):
         return tf.nn.depth_to_space(super().call(values), STRIDE)[:, :height, :width]
 
 
-def conv(blueprint: Blueprint) -> Chain:
+def conv(blueprint: NetworkSpec) -> LayerStack:
     """A convolution of stride 2 for each number of filters in `hidden`, whose last is the width of a dense code."""
     *filters, _ = blueprint.hidden
     *shape, channels = blueprint.shape
@@ -68,4 +68,4 @@ def conv(blueprint: Blueprint) -> Chain:
     ]
     options = blueprint.options(DECODER, len(filters))
     pixels = SubPixel(channels, sizes[0], use_bias=False, name="pixels", **options)
-    return Chain(encoder=encoder, decoder=decoder, pixels=pixels)
+    return LayerStack(encoder=encoder, decoder=decoder, pixels=pixels)

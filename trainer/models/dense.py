@@ -2,10 +2,10 @@
 
 import math
 
-from trainer.models.layers import DECODER, ENCODER, Blueprint, Chain
+from trainer.models.layers import DECODER, ENCODER, LayerStack, NetworkSpec
 
 
-def dense(blueprint: Blueprint) -> Chain:
+def dense(blueprint: NetworkSpec) -> LayerStack:
     """Layers of the widths `hidden`, the last of which is the code, and the decoder that mirrors them."""
     widths = blueprint.hidden[:-1]
     encoder = [blueprint.dense(ENCODER, position, width) for position, width in enumerate(widths)]
@@ -15,4 +15,4 @@ def dense(blueprint: Blueprint) -> Chain:
         for position, width in enumerate(widths[::-1])
     ]
     pixels = blueprint.pixels(len(widths), math.prod(blueprint.shape), source=sources[-1])
-    return Chain(encoder=encoder, decoder=decoder, pixels=pixels)
+    return LayerStack(encoder=encoder, decoder=decoder, pixels=pixels)

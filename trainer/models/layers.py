@@ -16,7 +16,7 @@ ENCODER, DECODER, LOG_VARIANCE = range(3)  # which part a layer's initial weight
 class Dense(keras.layers.Dense):
     """Keras's, for values of any shape: they are flattened."""
 
-    takes_vectors = True
+    flattens_input = True
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
         """activation(values W + b)."""
@@ -38,7 +38,7 @@ class TiedDense(keras.layers.Layer):
       use_bias: whether there is a bias.
     """
 
-    takes_vectors = True
+    flattens_input = True
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class TiedDense(keras.layers.Layer):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Chain:
+class LayerStack:
     """A network's layers, in order.
 
     Attributes:
@@ -89,7 +89,7 @@ class Chain:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Blueprint:
+class NetworkSpec:
     """What a network is to be.
 
     Attributes:

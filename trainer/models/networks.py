@@ -1,4 +1,4 @@
-"""Networks by name: each is one function, from `Blueprint` to `Chain`, and one line of `MODELS`.
+"""Networks by name: each is one function, from `NetworkSpec` to `LayerStack`, and one line of `MODELS`.
 
 The functions are named by their place, not imported, so that a mistyped name is answered without TensorFlow.
 """
@@ -22,7 +22,7 @@ MODELS = {
 # Those whose decoder mirrors the encoder layer by layer, so that weights can be tied, and layers trained in pairs.
 MIRRORED = ("dense",)
 # Those that see neighbours, so that there must be some.
-FOR_PICTURES = ("conv",)
+FOR_IMAGES = ("conv",)
 
 
 def check_name(name: str) -> None:
@@ -52,7 +52,7 @@ def check(options: ModelOptions, *, layerwise: bool = False) -> None:
                 found="it needs a decoder that mirrors the encoder layer by layer",
                 remedy=f"leave {asked} out, or give {option('model', ' or '.join(MIRRORED))}",
             )
-    if name in FOR_PICTURES and len(hidden) < 2:
+    if name in FOR_IMAGES and len(hidden) < 2:
         raise UsageError(
             f"{option('model', name)} with {option('hidden', hidden[0])}",
             found="the filters of at least one convolution and the width of the code are expected",
@@ -66,7 +66,7 @@ def check_fits(name: str, shape: Sequence[int]) -> None:
     Raises:
       UsageError: it is so.
     """
-    if name in FOR_PICTURES and len(shape) != 3:
+    if name in FOR_IMAGES and len(shape) != 3:
         raise UsageError(
             f"{option('model', name)} with a table",
             found=f"examples of {'x'.join(map(str, shape))} numbers; pictures are expected",
@@ -91,7 +91,7 @@ def build(
 
     *hidden, size = options.hidden
     code = layers.dense("code", size, options.code_activation, precision, (seed, layers.ENCODER, len(hidden)))
-    blueprint = layers.Blueprint(
+    blueprint = layers.NetworkSpec(
         shape=mean.shape,
         hidden=options.hidden,
         activation=options.activation,
@@ -101,7 +101,7 @@ def build(
         code=code,
     )
     module, function = MODELS[options.model].split(":")
-    chain: layers.Chain = getattr(importlib.import_module(module), function)(blueprint)
+    chain: layers.LayerStack = getattr(importlib.import_module(module), function)(blueprint)
     key = (seed, layers.LOG_VARIANCE, 0)
     log_variance = layers.dense("log_variance", size, None, precision, key) if options.variational else None
     encoder = Encoder(chain.encoder, code, log_variance)

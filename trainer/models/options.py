@@ -1,4 +1,4 @@
-"""The options of a network. No NumPy, no TensorFlow."""
+"""Network options. No NumPy, no TensorFlow."""
 
 import dataclasses
 from typing import Any
@@ -12,10 +12,10 @@ NETWORK = "Network"  # theme
 
 
 def widths(values: Any) -> tuple[int, ...]:
-    """The widths of the encoder's layers, at least one.
+    """Returns the widths of the encoder's layers as integers.
 
     Raises:
-      UsageError: there is none, or one that is no whole number from 1 to `MAX_WIDTH`.
+      UsageError: there is no width, or one that is not an integer from 1 to `MAX_WIDTH`.
     """
     if not values:
         raise UsageError(
@@ -26,7 +26,7 @@ def widths(values: Any) -> tuple[int, ...]:
 
 def _width(text: Any) -> int:
     try:
-        width = int(str(text))  # 2.5 is no width.
+        width = int(str(text))  # Rejects 2.5.
     except ValueError:
         width = 0
     if not 1 <= width <= MAX_WIDTH:
@@ -40,13 +40,13 @@ def _width(text: Any) -> int:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelOptions(Options):
-    """What network it is. All of these are what weights are for."""
+    """Options of the network. Weights fit only a network with the same values."""
 
     model: str = declare(
         "dense",
         MATHEMATICS,
         NETWORK,
-        "the network; an unknown name lists the known ones",
+        "Network: dense (fully connected) or conv (convolutional, for images)",
         is_common=True,
         is_column=True,
     )
@@ -54,20 +54,23 @@ class ModelOptions(Options):
         (32,),
         MATHEMATICS,
         NETWORK,
-        "widths of the encoder's layers, the last is the code; conv: filters of each convolution, then the code",
+        "Widths of the encoder's layers; the last is the code size. conv: filters of each stride-2 convolution, then the"
+        " code size. The decoder mirrors them",
         parse=widths,
         is_common=True,
         is_column=True,
     )
     activation: str = declare(
-        "swish", MATHEMATICS, NETWORK, "of the hidden layers", choices=ACTIVATIONS, is_column=True
+        "swish", MATHEMATICS, NETWORK, "Activation of the hidden layers", choices=ACTIVATIONS, is_column=True
     )
-    code_activation: str = declare("linear", MATHEMATICS, NETWORK, "of the code", choices=ACTIVATIONS, is_column=True)
+    code_activation: str = declare(
+        "linear", MATHEMATICS, NETWORK, "Activation of the code layer", choices=ACTIVATIONS, is_column=True
+    )
     output_activation: str = declare(
         "auto",
         MATHEMATICS,
         NETWORK,
-        "of the reconstruction; auto: sigmoid with the bernoulli loss, else linear",
+        "Activation of the output layer. auto: sigmoid with the bernoulli loss, else linear",
         choices=("auto", *ACTIVATIONS),
         is_column=True,
     )
@@ -75,9 +78,9 @@ class ModelOptions(Options):
         False,
         MATHEMATICS,
         NETWORK,
-        "codes are drawn, and their distribution is kept near a normal one",
+        "Train a variational autoencoder: codes are sampled, and a KL divergence pulls them toward a standard normal",
         is_common=True,
     )
     tied: bool = declare(
-        False, MATHEMATICS, NETWORK, "the decoder's weights are the encoder's, transposed (dense only)"
+        False, MATHEMATICS, NETWORK, "Use the encoder's transposed weights in the decoder (dense only)"
     )

@@ -14,7 +14,7 @@ import tensorflow as tf
 from trainer.checkpoints import catalog
 from trainer.compute import devices
 from trainer.config import Config
-from trainer.data.dataset import Data
+from trainer.data.dataset import Dataset
 from trainer.evaluation import baselines
 from trainer.evaluation.evaluator import Evaluator, make_evaluator
 from trainer.models import networks
@@ -48,13 +48,13 @@ class Objects:
     """
 
     config: Config
-    data: Data
+    data: Dataset
     directory: RunDirectory
     device: devices.Device
     plan: Plan
     provenance: Provenance
-    last_look: np.ndarray
-    baselines: baselines.Background
+    final_train_rows: np.ndarray
+    baselines: baselines.BackgroundBaselines
     state: steps.TrainState
     block: steps.Block
     evaluator: Evaluator
@@ -71,7 +71,7 @@ class Objects:
         return tf.TensorSpec(shape, self.data.train.examples.dtype)
 
 
-def build(config: Config, data: Data, directory: RunDirectory) -> Objects:
+def build(config: Config, data: Dataset, directory: RunDirectory) -> Objects:
     """Builds all that a run is made of, under its lock; the network has its initial weights."""
     tf.get_logger().setLevel(logging.ERROR)
     keras.config.set_floatx("float32")  # Whatever a keras.json says: it would change the checkpoints' types.
@@ -79,16 +79,16 @@ def build(config: Config, data: Data, directory: RunDirectory) -> Objects:
     if not directory.flags.exists():
         directory.write_flags(config)  # First of all that a run writes: by it the folder is known as ours.
     plan = planning.plan(config, data)
-    provenance = Provenance.of(config, data, place, plan.total_steps, directory)
-    last_look = planning.last_look(config, data, plan.total_steps)
-    floors = baselines.Background(
+    provenance = Provenance.collect(config, data, place, plan.total_steps, directory)
+    final_train_rows = planning.final_train_rows(config, data, plan.total_steps)
+    floors = baselines.BackgroundBaselines(
         data.train.examples,
         data.evaluation.examples,
         code_size=config.model.hidden[-1],
         scale=data.scale,
         fingerprint=data.fingerprint,
         cache=directory.baselines,
-        rows=last_look,
+        rows=final_train_rows,
         mean=training_mean(data).reshape(-1),
     )
     with tf.device(place.name):
@@ -100,7 +100,7 @@ def build(config: Config, data: Data, directory: RunDirectory) -> Objects:
             device=place,
             plan=plan,
             provenance=provenance,
-            last_look=last_look,
+            final_train_rows=final_train_rows,
             baselines=floors,
             state=trained,
             block=block(config, data, trained, plan, place),
@@ -115,13 +115,13 @@ def device(config: Config, checkpoints: pathlib.Path) -> devices.Device:
     return devices.prepare(dataclasses.replace(config.compute, threads=threads), model=config.model.model)
 
 
-def network(config: Config, data: Data, precision: str) -> Autoencoder:
+def network(config: Config, data: Dataset, precision: str) -> Autoencoder:
     """The network, with its initial weights."""
     unit = data.scale if isinstance(data.scale, np.ndarray) else None
     return network_around(training_mean(data), config, precision, unit)
 
 
-def training_mean(data: Data) -> np.ndarray:
+def training_mean(data: Dataset) -> np.ndarray:
     """As the network sees it, the shape of one example, float64."""
     if data.known is not None:
         return data.known.total / len(data.train.examples) / data.scale
@@ -139,7 +139,7 @@ def state(config: Config, model: Autoencoder) -> steps.TrainState:
     return steps.make_state(model, config.training.optimizer, precision=config.compute.precision)
 
 
-def objective(config: Config, data: Data) -> Objective:
+def objective(config: Config, data: Dataset) -> Objective:
     """What training makes small."""
     options = config.training
     has_noise = options.noise != "none"
@@ -154,9 +154,9 @@ def objective(config: Config, data: Data) -> Objective:
     )
 
 
-def _range(data: Data) -> tuple[np.ndarray, np.ndarray]:
+def _range(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and highest values of an example's numbers, as the network sees them."""
-    if data.is_pictures:
+    if data.is_image:
         return np.zeros((), np.float32), np.ones((), np.float32)
     scale = np.float32(data.scale)
     return data.train.examples.min(axis=0) / scale, data.train.examples.max(axis=0) / scale
@@ -164,22 +164,22 @@ def _range(data: Data) -> tuple[np.ndarray, np.ndarray]:
 
 def step(
     config: Config,
-    data: Data,
+    data: Dataset,
     state: steps.TrainState,
     plan: Plan,
     is_logged: Callable[[tf.Tensor], tf.Tensor] | None = None,
     *,
-    by_kernels: bool = False,
+    use_fused_kernels: bool = False,
 ) -> steps.Step:
     """One training step of all layers together, to be compiled."""
     first = plan.stage_ends[-1] if plan.stage_ends else 0
     return steps.make_step(
         state,
-        functools.partial(objective(config, data).of_step, state.model, seed=config.training.seed),
+        functools.partial(objective(config, data).step_loss, state.model, seed=config.training.seed),
         _schedule(config, first, plan.total_steps - first),
         scale=data.scale,
         is_logged=is_logged,
-        by_kernels=by_kernels,
+        use_fused_kernels=use_fused_kernels,
     )
 
 
@@ -191,28 +191,30 @@ def _schedule(config: Config, first: int, length: int) -> steps.Schedule:
 
 def _pretraining_step(
     config: Config,
-    data: Data,
+    data: Dataset,
     state: steps.TrainState,
     plan: Plan,
     stage: int,
     is_logged: Callable[[tf.Tensor], tf.Tensor],
     *,
-    by_kernels: bool,
+    use_fused_kernels: bool,
 ) -> steps.Step:
     """One step of one layer's training, to be compiled."""
     length, seed = config.training.pretrain_steps, config.training.seed
     return steps.make_step(
         state,
-        pretraining.make_loss(state.model, objective(config, data), stage, seed=seed, num_parts=len(plan.parts)),
+        pretraining.make_loss(
+            state.model, objective(config, data), stage, seed=seed, num_loss_terms=len(plan.loss_term_tags)
+        ),
         _schedule(config, stage * length, length),
         scale=data.scale,
         is_logged=is_logged,
         variables=pretraining.variables(state.model, stage),
-        by_kernels=by_kernels,
+        use_fused_kernels=use_fused_kernels,
     )
 
 
-def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, device: devices.Device) -> steps.Block:
+def block(config: Config, data: Dataset, state: steps.TrainState, plan: Plan, device: devices.Device) -> steps.Block:
     """The compiled block of training steps."""
     every, always = plan.log_every or plan.total_steps, (plan.total_steps, *plan.stage_ends)
 
@@ -221,7 +223,7 @@ def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, devic
         return (done % every == 0) | tf.reduce_any(done == tf.constant(always, tf.int64))
 
     # What XLA compiles it also fuses.
-    kernels = {"by_kernels": not device.jit}
+    kernels = {"use_fused_kernels": not device.jit}
     stages = [
         _pretraining_step(config, data, state, plan, stage, is_logged, **kernels)
         for stage in range(len(plan.stage_ends))
@@ -229,17 +231,17 @@ def block(config: Config, data: Data, state: steps.TrainState, plan: Plan, devic
     every_stage = [*stages, step(config, data, state, plan, is_logged, **kernels)]
     if device.has_skinny_products(config.training.batch_size):
         every_stage = [with_skinny_products(one) for one in every_stage]
-    made = [steps.make_block(one, jit=device.jit, num_parts=len(plan.parts)) for one in every_stage]
-    return steps.in_stages(made, plan.stage_ends, state) if stages else made[0]
+    made = [steps.make_block(one, jit=device.jit, num_loss_terms=len(plan.loss_term_tags)) for one in every_stage]
+    return steps.switch_by_stage(made, plan.stage_ends, state) if stages else made[0]
 
 
-def graph(config: Config, data: Data, state: steps.TrainState, plan: Plan) -> tf.compat.v1.GraphDef:
+def graph(config: Config, data: Dataset, state: steps.TrainState, plan: Plan) -> tf.compat.v1.GraphDef:
     """The graph of one training step, to be looked at."""
     examples = tf.TensorSpec([config.training.batch_size, *data.shape], data.train.examples.dtype)
-    return steps.graph_of(step(config, data, state, plan), examples, state.model)
+    return steps.step_graph(step(config, data, state, plan), examples, state.model)
 
 
-def evaluator(config: Config, data: Data, model: Autoencoder, device: devices.Device) -> Evaluator:
+def evaluator(config: Config, data: Dataset, model: Autoencoder, device: devices.Device) -> Evaluator:
     """What looks at the network with the weights as they are."""
     return make_evaluator(
         model,

@@ -2,12 +2,12 @@
 
 from trainer.config import Config
 from trainer.data import datasets
-from trainer.data.dataset import Data
+from trainer.data.dataset import Dataset
 from trainer.data.sources import Sources
 from trainer.system.logs import log
 
 
-def load(config: Config) -> Data:
+def load(config: Config) -> Dataset:
     """Loads, checks and filters them, and tells what takes long.
 
     Raises:

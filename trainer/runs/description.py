@@ -16,7 +16,7 @@ import trainer
 from trainer import config as configs
 from trainer.compute import devices
 from trainer.config import Config
-from trainer.data.dataset import Data
+from trainer.data.dataset import Dataset
 from trainer.models.autoencoder import Autoencoder
 from trainer.runs.provenance import Provenance
 from trainer.system.options import DURATION, MATHEMATICS, NUMERICS, PRESENTATION
@@ -31,9 +31,9 @@ KINDS = {
 }
 
 
-def pages(
+def text_pages(
     config: Config,
-    data: Data,
+    data: Dataset,
     provenance: Provenance,
     weights: Mapping[str, np.ndarray],
     words: Mapping[str, str],
@@ -100,7 +100,7 @@ def _network(weights: Mapping[str, np.ndarray], words: str) -> str:
     return f"{words}\n\n" + _table(("weights", "shape", "numbers"), rows)
 
 
-def _data(data: Data, words: str) -> str:
+def _data(data: Dataset, words: str) -> str:
     values = data.train.examples
     labels, counts = np.unique(data.train.labels, return_counts=True)
     facts = [
@@ -111,14 +111,14 @@ def _data(data: Data, words: str) -> str:
         "classes: " + ", ".join(f"{name}: {n:,}" for name, n in zip(map(data.class_name, labels), counts, strict=True)),
     ]
     text = "\n".join(f"* {fact}" for fact in facts)
-    if data.is_pictures:
+    if data.is_image:
         return text + "\n\nThe picture `data/sample` shows some."
     columns = [f"column {number + 1}" for number in range(data.shape[0])][:20]
     rows = [[f"{value:g}" for value in row[:20]] for row in values[:SAMPLE_ROWS]]
     return f"{text}\n\n{_table(columns, rows)}"
 
 
-def _scale(data: Data) -> str:
+def _scale(data: Dataset) -> str:
     return f"{data.scale:g}" if isinstance(data.scale, float) else "the standard deviations of their columns"
 
 
@@ -150,7 +150,9 @@ def revision() -> str:
     return f"git revision {found.stdout.strip()}"
 
 
-def description(config: Config, data: Data, device: devices.Device, plan: Plan, model: Autoencoder) -> dict[str, str]:
+def description(
+    config: Config, data: Dataset, device: devices.Device, plan: Plan, model: Autoencoder
+) -> dict[str, str]:
     """What a run is, in words."""
     network = config.model
     kinds = [word for word, is_so in (("variational", network.variational), ("tied", network.tied)) if is_so]
@@ -158,7 +160,7 @@ def description(config: Config, data: Data, device: devices.Device, plan: Plan, 
     return {
         "data": f"{data.name}: {len(data.train.examples):,} train, {len(data.evaluation.examples):,} eval,"
         f" {'x'.join(map(str, data.shape))}, {data.source}",
-        "network": f"{' '.join([*kinds, config.model.model])} {model.summary_of_shapes()}, {weights:,} weights",
+        "network": f"{' '.join([*kinds, config.model.model])} {model.shape_summary()}, {weights:,} weights",
         "training": ", ".join([f"{plan.total_steps:,} steps of {config.training.batch_size}", *_task(config)]),
         "device": f"{device.description}, {_arithmetic(config, device)}, XLA {'on' if device.jit else 'off'}",
     }

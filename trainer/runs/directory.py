@@ -11,8 +11,8 @@ from typing import IO, Any
 
 from trainer import config as configs
 from trainer.config import Config
-from trainer.errors import LockedError, StorageError, UsageError, option, said, shown
-from trainer.runs.naming import name_of
+from trainer.errors import LockedError, StorageError, UsageError, error_text, option, shown
+from trainer.runs.naming import checkpoint_name
 from trainer.system import files, locks
 
 ROOT = pathlib.Path("runs")
@@ -42,12 +42,12 @@ class RunFiles:
         self.set_aside = path / "set_aside"
 
     @property
-    def before_checkpoints(self) -> tuple[pathlib.Path, ...]:
+    def copied_first(self) -> tuple[pathlib.Path, ...]:
         """What a checkpoint vouches for: a copy has it before the checkpoint."""
         return self.flags, self.run_id, self.history, self.baselines, self.train, self.eval, self.baseline_curves
 
     @property
-    def after_checkpoints(self) -> tuple[pathlib.Path, ...]:
+    def copied_last(self) -> tuple[pathlib.Path, ...]:
         """What follows from checkpoints: a copy has it after them."""
         return self.exports, self.result
 
@@ -56,7 +56,7 @@ class RunFiles:
         """All that a run makes, but for the lock. A folder may hold other things of its owner's."""
         of_modes = (self.path / mode for mode in configs.USING)
         rest = (self.log, self.restoring, *of_modes)
-        return *self.before_checkpoints, self.checkpoints, *self.after_checkpoints, *rest
+        return *self.copied_first, self.checkpoints, *self.copied_last, *rest
 
     def exported(self, step: int | str) -> pathlib.Path:
         """The SavedModel of a step's weights."""
@@ -84,7 +84,7 @@ class RunDirectory(RunFiles):
                 remedy="give a folder on a disk, or mount the bucket and give the mount",
             )
         try:
-            super().__init__((pathlib.Path(named).expanduser() if named else ROOT / name_of(config)).absolute())
+            super().__init__((pathlib.Path(named).expanduser() if named else ROOT / checkpoint_name(config)).absolute())
             self.root = self.path if named else ROOT.absolute()
         except (OSError, RuntimeError) as error:  # No such person; or the working folder is gone.
             raise UsageError(option("run_dir", named), found=str(error), remedy="give an absolute path") from error
@@ -153,7 +153,7 @@ class RunDirectory(RunFiles):
             remedy=f"give a {option('run_dir')} on a disk that you may write to and that has room",
         )
 
-    def check_ours(self) -> None:
+    def check_is_run(self) -> None:
         """Refuses a folder that holds files of a run's names, but no run of ours: they are somebody's.
 
         Raises:
@@ -167,7 +167,7 @@ class RunDirectory(RunFiles):
                 remedy=f"give another {option('run_dir')}; {option('restart', True)} would move them into set_aside/",
             )
 
-    def adopt_flags(self, given: Config, given_names: frozenset[str]) -> Config:
+    def resolve_config(self, given: Config, given_names: frozenset[str]) -> Config:
         """The config to run with: an existing run's own, with what may change as given now.
 
         With `--restart` everything may change, and flags that cannot be read are no obstacle.
@@ -184,12 +184,12 @@ class RunDirectory(RunFiles):
                 return given
             raise UsageError(
                 f"{self.flags} cannot be read",
-                found=said(error),
+                found=error_text(error),
                 remedy=f"mend it, or {option('restart', True)} to begin again",
             ) from error
         return configs.adopt(stored, given, given_names, guard=not given.run.restart)
 
-    def reached(self) -> int:
+    def furthest_step(self) -> int:
         """The furthest step that the run's own papers know of, whatever has become of its checkpoints."""
         steps = [step.removeprefix("step ").replace(",", "") for _, step, _ in self.read_history()]
         result = files.read_json(self.result) or {}
@@ -201,7 +201,7 @@ class RunDirectory(RunFiles):
         if not self.flags.exists() or self.flags.read_text(encoding="utf-8") != text:
             files.write(self.flags, text)
 
-    def remember(self, step: int, what: str) -> None:
+    def append_history(self, step: int, what: str) -> None:
         """Adds a line to the run's history: starts, stops, and whatever went otherwise than planned."""
         with self.history.open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%F %T%z')}\tstep {step:,}\t{shown(' '.join(what.split()))}\n")
@@ -236,7 +236,7 @@ def set_aside(run: RunFiles) -> pathlib.Path | None:
     if not contents:
         return None
     run.set_aside.mkdir(exist_ok=True)
-    target = files.unused(run.set_aside / "run")
+    target = files.unused_path(run.set_aside / "run")
     target.mkdir()
     for path in contents:
         path.rename(target / path.name)

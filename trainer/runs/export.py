@@ -50,19 +50,22 @@ def _servable(
     module = tf.Module(name="autoencoder")
     module.weights = [variable.value for variable in model.variables]
     module.reconstruct = tf.function(
-        lambda x: {"reconstructions": model.unseen(model(model.seen(x)))}, input_signature=[examples]
+        lambda x: {"reconstructions": model.unstandardize(model(model.standardize(x)))}, input_signature=[examples]
     )
-    module.encode = tf.function(lambda x: {"codes": model.encode(model.seen(x))}, input_signature=[examples])
-    module.decode = tf.function(lambda x: {"reconstructions": model.unseen(model.decode(x))}, input_signature=[codes])
+    module.encode = tf.function(lambda x: {"codes": model.encode(model.standardize(x))}, input_signature=[examples])
+    module.decode = tf.function(
+        lambda x: {"reconstructions": model.unstandardize(model.decode(x))}, input_signature=[codes]
+    )
     signatures = {"serving_default": module.reconstruct, "encode": module.encode, "decode": module.decode}
     if model.is_variational:
         seed, count = tf.TensorSpec([2], tf.int64, name="seed"), tf.TensorSpec([], tf.int32, name="count")
         module.sample = tf.function(
-            lambda x, key: {"codes": sample(model.posterior(model.seen(x)), key)}, input_signature=[examples, seed]
+            lambda x, key: {"codes": sample(model.posterior(model.standardize(x)), key)},
+            input_signature=[examples, seed],
         )
         module.generate = tf.function(
             lambda n, key: {
-                "reconstructions": model.unseen(model.decode(randomness.normal(key, [n, model.code_size])))
+                "reconstructions": model.unstandardize(model.decode(randomness.normal(key, [n, model.code_size])))
             },
             input_signature=[count, seed],
         )

@@ -17,14 +17,14 @@ def finish(session: Session, step: int) -> None:
     result = {
         "step": step,
         "seconds": session.seconds,
-        "train/examples": [len(objects.last_look), len(objects.data.train.examples)],
-        **recorder.examiner.metrics,
+        "train/examples": [len(objects.final_train_rows), len(objects.data.train.examples)],
+        **recorder.run_evaluator.metrics,
         **recorder.curves.finish(),
         "best": best.step if best else None,
         "export": objects.config.run.export,
         "exported": exported,
     }
-    session.remember(step, "finished")
+    session.append_history(step, "finished")
     recorder.about.end(succeeded=True)
     directory.write_result(result)
     if mirror and not mirror.update():
@@ -47,5 +47,5 @@ def _export(session: Session, step: int, best: Entry | None) -> int | None:
         model = builder.network(config, data, "float32")
         for ours, trained in zip(model.variables, objects.model.variables, strict=True):
             ours.assign(trained.value)
-    export.export(model, objects.directory.exports, step, input_name="images" if data.is_pictures else "rows")
+    export.export(model, objects.directory.exports, step, input_name="images" if data.is_image else "rows")
     return step

@@ -4,7 +4,7 @@ from typing import Any
 
 from trainer.checkpoints import catalog
 from trainer.config import Config
-from trainer.data.dataset import Data
+from trainer.data.dataset import Dataset
 from trainer.errors import UsageError, option
 from trainer.runs import report
 from trainer.runs.directory import RunDirectory
@@ -15,7 +15,7 @@ from trainer.system.logs import log
 LONGER = f"a larger {option('steps')} or {option('epochs')}"
 
 
-def is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
+def is_finished(directory: RunDirectory, config: Config, data: Dataset) -> bool:
     """Whether there is nothing left to do; if so, says what the run has reached.
 
     Raises:
@@ -34,7 +34,7 @@ def is_finished(directory: RunDirectory, config: Config, data: Data) -> bool:
         return False
     if newest.data != data.fingerprint or not _is_exported(directory, config, result):
         return False  # The way through TensorFlow says what is wrong, or exports.
-    if not catalog.look(directory.checkpoints, reached, rehash=True).manifest:
+    if not catalog.verify(directory.checkpoints, reached, rehash=True).manifest:
         return False
     try:
         lines = report.summary(result, directory, command(directory.root))

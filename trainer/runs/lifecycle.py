@@ -12,7 +12,7 @@ from trainer.checkpoints import manifest as manifests
 from trainer.config import Config
 from trainer.config.fits import check_fits
 from trainer.data import datasets
-from trainer.data.dataset import Data
+from trainer.data.dataset import Dataset
 from trainer.errors import CheckpointError, UsageError, option
 from trainer.models import networks
 from trainer.runs import directory as directories
@@ -31,7 +31,7 @@ def train(
     given: frozenset[str],
     *,
     arguments: Sequence[str] = (),
-    on_data: Callable[[Config, Data], None] = lambda config, data: None,
+    on_data: Callable[[Config, Dataset], None] = lambda config, data: None,
 ) -> Outcome:
     """Starts a run, or goes on with it; says so and does nothing where it is finished.
 
@@ -66,8 +66,8 @@ def _adopt(directory: RunDirectory, mirror: Mirror | None, given: Config, names:
     if directory.flags.exists():
         logs.log_to(directory.log)
     if not given.run.restart:
-        directory.check_ours()
-    config = directory.adopt_flags(given, names)
+        directory.check_is_run()
+    config = directory.resolve_config(given, names)
     networks.check(config.model, layerwise=config.training.pretrain == "layerwise")
     configs.check_idle(config)
     return config
@@ -95,10 +95,10 @@ def _serve_finished(directory: RunDirectory, mirror: Mirror | None, config: Conf
 
 
 def _train(
-    directory: RunDirectory, mirror: Mirror | None, config: Config, data: Data, arguments: Sequence[str]
+    directory: RunDirectory, mirror: Mirror | None, config: Config, data: Dataset, arguments: Sequence[str]
 ) -> Outcome:
     logs.log_to(directory.log)
-    with logs.noise_to(directory.log):
+    with logs.redirect_native_stderr(directory.log):
         from trainer.runs import run  # Seconds of TensorFlow: everything that a person can get wrong comes before.
 
         return run.train(config, data, directory, mirror=mirror, arguments=arguments)
@@ -108,13 +108,13 @@ def _bring_back(directory: RunDirectory, mirror: Mirror | None) -> None:
     """From the mirror, if the run has lost something; refuses to begin at step 0 what has come further."""
     if mirror and (step := mirror.bring_back()) is not None:
         log.info(f"brought back up to step {step:,} from {mirror.path}")
-        directory.remember(step, f"brought back from {mirror.path}")
+        directory.append_history(step, f"brought back from {mirror.path}")
     if directory.restoring.exists():
         raise CheckpointError(
             f"{directory.path} was being brought back from a mirror, and is not yet whole",
             remedy=f"give the {option('mirror_dir')} again",
         )
-    reached = directory.reached()
+    reached = directory.furthest_step()
     if reached and not catalog.committed(directory.checkpoints):
         raise CheckpointError(
             f"{directory.path} has come to step {reached:,}, and holds none of its checkpoints",
@@ -135,7 +135,7 @@ def _check_beginning(source: pathlib.Path, config: Config, directory: RunDirecto
     changed = [f"{option(name)}: {theirs[name]} -> {ours[name]}" for name in ours if theirs[name] != ours[name]]
     if changed:
         raise UsageError(
-            f"{entry.folder / manifests.name_of(entry.step)} is of another network",
+            f"{entry.folder / manifests.checkpoint_name(entry.step)} is of another network",
             found="; ".join(changed) + " (stored -> given)",
             remedy="give the network's flags of that run",
         )

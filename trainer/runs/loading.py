@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from trainer.checkpoints import catalog, retention
 from trainer.config import Config
-from trainer.data.dataset import Data
+from trainer.data.dataset import Dataset
 from trainer.errors import CheckpointError, DataError, UsageError, option
 from trainer.models import networks
 from trainer.runs.data import load
@@ -22,7 +22,7 @@ from trainer.system import logs
 from trainer.system.logs import log
 
 if TYPE_CHECKING:
-    from trainer.runs.trained import Trained
+    from trainer.runs.trained import TrainedModel
 
 TRIES = 3  # A run that goes on training may remove a checkpoint while it is looked at.
 
@@ -50,7 +50,7 @@ class LoadedRun:
                 f"there is no run in {self.directory.path}",
                 remedy=f"give the {option('run_dir')} of a run, or the flags that it was started with",
             )
-        self.config = self.directory.adopt_flags(config, given)
+        self.config = self.directory.resolve_config(config, given)
         networks.check(self.config.model)
         self._kept = tempfile.TemporaryDirectory(prefix="hourglass-")
         self.entry = self._keep()
@@ -61,7 +61,7 @@ class LoadedRun:
         for tries_left in reversed(range(TRIES)):
             entry = self._find()
             try:
-                retention.put(entry.folder, entry.step, folder)
+                retention.link_into(entry.folder, entry.step, folder)
                 return dataclasses.replace(entry, folder=folder)
             except FileNotFoundError:
                 if not tries_left:
@@ -77,22 +77,22 @@ class LoadedRun:
                 log.warning(f"{words}; the one of step {entry.step:,} is used")
             return entry
         try:
-            return catalog.of_step(self.directory.checkpoints, step)
+            return catalog.committed_entry(self.directory.checkpoints, step)
         except CheckpointError as error:
             remedy = f"give another {option('at_step')}, or leave it out"
             raise CheckpointError(error.what, found=error.found, remedy=remedy) from error
 
     @contextlib.contextmanager
-    def network(self) -> Iterator["Trained"]:
+    def network(self) -> Iterator["TrainedModel"]:
         """The network with the checkpoint's weights; within, TensorFlow's own words go to the run's log."""
         run_log = self.directory.log  # It may be somebody else's.
-        with logs.noise_to(run_log if os.access(run_log, os.W_OK) else pathlib.Path(os.devnull)):
+        with logs.redirect_native_stderr(run_log if os.access(run_log, os.W_OK) else pathlib.Path(os.devnull)):
             from trainer.runs import trained  # Seconds of TensorFlow: what can be wrong with flags comes before.
 
             log.info(f"network     {self.directory.path}, step {self.entry.step:,}")
-            yield trained.Trained.load(self.config, self.entry)
+            yield trained.TrainedModel.load(self.config, self.entry)
 
-    def data(self) -> Data:
+    def data(self) -> Dataset:
         """What the run was trained on.
 
         Raises:

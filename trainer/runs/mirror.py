@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from trainer.checkpoints import catalog, retention
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.catalog import Entry
-from trainer.errors import CheckpointError, StorageError, UsageError, option, said
+from trainer.errors import CheckpointError, StorageError, UsageError, error_text, option
 from trainer.runs.directory import RunFiles
 from trainer.system import files
 from trainer.system.logs import log
@@ -93,8 +93,8 @@ class Mirror:
         for entry in catalog.entries(self._run.checkpoints, rehash=True):
             if not entry.manifest:
                 log.warning(retention.set_aside(self._run.checkpoints, entry))
-        copied = (*self._copy.before_checkpoints, *self._copy.after_checkpoints)
-        ours = (*self._run.before_checkpoints, *self._run.after_checkpoints)
+        copied = (*self._copy.copied_first, *self._copy.copied_last)
+        ours = (*self._run.copied_first, *self._run.copied_last)
         for source, target in zip(copied, ours, strict=True):
             if source.exists():
                 _copy_new(source, target)
@@ -123,12 +123,12 @@ class Mirror:
         with self._telling():
             self.check()
             if self._copy.checkpoints.is_dir():
-                retention.sweep(self._copy.checkpoints)  # Of a copy that was killed.
+                retention.remove_leftovers(self._copy.checkpoints)  # Of a copy that was killed.
             self._update()
 
     def set_aside(self) -> None:
         """Makes room for a run that begins again: file by file, since buckets do not rename folders."""
-        target = files.unused(self._copy.set_aside / "run")
+        target = files.unused_path(self._copy.set_aside / "run")
         for content in self._copy.contents:
             for path in [*_files_in(content)]:
                 aside = target / path.relative_to(self.path)
@@ -154,19 +154,21 @@ class Mirror:
             self._failed = False
         except (OSError, ValueError, CheckpointError, UsageError) as error:
             if not self._failed:
-                log.warning(f"the copy in {self.path} cannot be brought up to date ({said(error)}): training goes on")
+                log.warning(
+                    f"the copy in {self.path} cannot be brought up to date ({error_text(error)}): training goes on"
+                )
             self._failed = True
 
     def _update(self) -> None:
         self.path.mkdir(exist_ok=True)
-        for source, target in zip(self._run.before_checkpoints, self._copy.before_checkpoints, strict=True):
+        for source, target in zip(self._run.copied_first, self._copy.copied_first, strict=True):
             _copy_new(source, target)
         self._copy.checkpoints.mkdir(exist_ok=True)
         wanted = catalog.committed(self._run.checkpoints)
         failed = [error for step, place in wanted if (error := self._copied(step, place))]
         if wanted and not failed:
             self._remove_but(wanted)
-        for source, target in zip(self._run.after_checkpoints, self._copy.after_checkpoints, strict=True):
+        for source, target in zip(self._run.copied_last, self._copy.copied_last, strict=True):
             _copy_new(source, target)
         if failed:
             raise failed[0]
@@ -189,13 +191,13 @@ class Mirror:
             is_lost = step > newest and not retention.was_rolled_back(self._run.checkpoints, step)
             if (step, place.relative_to(self._copy.checkpoints)) not in kept and not is_lost:
                 manifests.delete(place, step)
-        for place in catalog.places(self._copy.checkpoints):
+        for place in catalog.folders(self._copy.checkpoints):
             manifests.write_state_file(place)
 
 
 def _copy_checkpoint(place: pathlib.Path, step: int, target: pathlib.Path) -> None:
     """Copies a checkpoint, its manifest last; what was copied is read back before."""
-    name = f"{manifests.name_of(step)}.json"
+    name = f"{manifests.checkpoint_name(step)}.json"
     text = (place / name).read_text(encoding="utf-8")
     if _text(target / name) == text.strip():
         return

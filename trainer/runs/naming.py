@@ -19,7 +19,7 @@ def _data_name(config: Config) -> str:
     return f"{config.data.dataset}-{stem}" if stem.strip("._-") else config.data.dataset
 
 
-def name_of(config: Config) -> str:
+def checkpoint_name(config: Config) -> str:
     """<dataset>-<model>-<hidden>, then 8 hex digits of the other mathematical flags if any is not its default."""
     default = configs.defaults()
     named = ("dataset", "model", "hidden")

@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 from trainer.config import Config
-from trainer.data.dataset import Data
-from trainer.data.rows import spread
-from trainer.serving.server import PICTURES_KEPT
+from trainer.data.dataset import Dataset
+from trainer.data.rows import evenly_spaced
+from trainer.serving.server import IMAGES_KEPT
 from trainer.system import intervals
-from trainer.training.objective import part_tags
+from trainer.training.objective import loss_term_tags
 from trainer.training.plan import Plan
 
 POINTS, EVALUATIONS, CHECKPOINTS = 250, 20, 5  # about so many of each in a run, by default
@@ -30,7 +30,7 @@ MAX_BLOCK_BYTES = 16 << 20
 MAX_BLOCK_STEPS = 1_000
 
 
-def plan(config: Config, data: Data) -> Plan:
+def plan(config: Config, data: Dataset) -> Plan:
     """The run's length and intervals in steps."""
     total = config.total_steps(len(data.train.examples))
 
@@ -49,9 +49,9 @@ def plan(config: Config, data: Data) -> Plan:
         eval_every=eval_every,
         checkpoint_every=checkpoint_every,
         keep_every=config.checkpoints.keep_every,
-        parts=part_tags(variational=config.model.variational, sparsity=config.training.sparsity),
+        loss_term_tags=loss_term_tags(variational=config.model.variational, sparsity=config.training.sparsity),
         stage_ends=config.stage_ends,
-        pictures=intervals.picture_steps(total, config.summaries.image_every, PICTURES_KEPT),
+        pictures=intervals.image_steps(total, config.summaries.image_every, IMAGES_KEPT),
         traced=(config.summaries.profile[0], sum(config.summaries.profile) - 1) if config.summaries.profile else None,
         batch_size=config.training.batch_size,
         has_loss_scale=config.compute.precision == "mixed_float16",
@@ -60,29 +60,29 @@ def plan(config: Config, data: Data) -> Plan:
     )
 
 
-def _evaluations(config: Config, data: Data, total_steps: int) -> int:
+def _evaluations(config: Config, data: Dataset, total_steps: int) -> int:
     """How many are made by default: in a long run with many evaluation examples fewer, so that they cost little."""
-    if not _is_long(config, data, total_steps):
+    if not _is_long_run(config, data, total_steps):
         return EVALUATIONS
-    affordable = EVALUATION_SHARE * _looks(config, total_steps) / len(data.evaluation.examples)
+    affordable = EVALUATION_SHARE * _affordable_forward_passes(config, total_steps) / len(data.evaluation.examples)
     return min(EVALUATIONS, max(CHECKPOINTS, int(affordable)))
 
 
-def last_look(config: Config, data: Data, total_steps: int) -> np.ndarray:
+def final_train_rows(config: Config, data: Dataset, total_steps: int) -> np.ndarray:
     """The numbers of the training examples that are looked at in the end, ascending: in a long run not always all."""
     count = len(data.train.examples)
-    if not _is_long(config, data, total_steps):
+    if not _is_long_run(config, data, total_steps):
         return np.arange(count)
-    affordable = int(LAST_LOOK_SHARE * _looks(config, total_steps))
-    return spread(count, max(affordable, len(data.evaluation.examples)))
+    affordable = int(LAST_LOOK_SHARE * _affordable_forward_passes(config, total_steps))
+    return evenly_spaced(count, max(affordable, len(data.evaluation.examples)))
 
 
-def _is_long(config: Config, data: Data, total_steps: int) -> bool:
+def _is_long_run(config: Config, data: Dataset, total_steps: int) -> bool:
     # A convolution's weights are used at many places.
     times = 2 if config.model.model == "conv" else 1
     return total_steps * config.training.batch_size * math.prod(data.shape) * max(config.model.hidden) * times >= LONG
 
 
-def _looks(config: Config, total_steps: int) -> int:
+def _affordable_forward_passes(config: Config, total_steps: int) -> int:
     """So many examples could be looked at instead of training: forward only, not back to inputs and to weights."""
     return 3 * total_steps * config.training.batch_size

@@ -15,7 +15,7 @@ from trainer.checkpoints import catalog
 from trainer.checkpoints.manifest import Manifest
 from trainer.compute.devices import Device
 from trainer.config import Config
-from trainer.data.dataset import Data
+from trainer.data.dataset import Dataset
 from trainer.errors import DataError, UsageError, option
 from trainer.runs.directory import RunDirectory
 from trainer.system import files
@@ -45,7 +45,7 @@ class Provenance:
     repeatable: bool
 
     @classmethod
-    def of(cls, config: Config, data: Data, device: Device, total_steps: int, directory: RunDirectory) -> Self:
+    def collect(cls, config: Config, data: Dataset, device: Device, total_steps: int, directory: RunDirectory) -> Self:
         """Of this run."""
         numerics = {
             "device": device.description,
@@ -69,7 +69,7 @@ class Provenance:
             repeatable=device.kind == "cpu" or config.compute.deterministic,
         )
 
-    def accept(self, manifest: Manifest) -> None:
+    def check_compatible(self, manifest: Manifest) -> None:
         """Refuses a checkpoint of another computation.
 
         Raises:
@@ -90,13 +90,13 @@ class Provenance:
                 remedy=f"bring back the same data, or give another {option('run_dir')} to train on these",
             )
 
-    def changes(self, manifest: Manifest) -> list[str]:
+    def differences(self, manifest: Manifest) -> list[str]:
         """All that has changed since the run's first start, this start included, that bits depend on."""
         return [*manifest.changes, *_differences(manifest.numerics, self.numerics)]
 
-    def claim(self, manifest: Manifest) -> str:
+    def reproducibility_statement(self, manifest: Manifest) -> str:
         """What may be said of a run that goes on from this checkpoint."""
-        changes = self.changes(manifest)
+        changes = self.differences(manifest)
         if manifest.rollbacks:  # To which checkpoint depends on when there was one.
             changes = [*changes, f"rollbacks: {manifest.rollbacks}"]
         if changes:

@@ -3,7 +3,7 @@
 import pathlib
 
 from trainer.checkpoints import catalog, retention
-from trainer.checkpoints.manager import Store
+from trainer.checkpoints.manager import CheckpointManager
 from trainer.checkpoints.manifest import Manifest
 from trainer.errors import DivergedError, option
 from trainer.runs.builder import Objects
@@ -27,7 +27,7 @@ class Recovery:
       begun_with: the checkpoint of another run whose weights it began with; empty where it did not just now.
     """
 
-    def __init__(self, objects: Objects, store: Store) -> None:
+    def __init__(self, objects: Objects, store: CheckpointManager) -> None:
         self._objects, self._store = objects, store
         self.rollbacks = 0
         self.changes: list[str] = []
@@ -36,16 +36,18 @@ class Recovery:
     def restore(self) -> Manifest | None:
         """Restores the newest checkpoint; or, in a run without one, the weights that it is to begin with."""
         objects = self._objects
-        restored = self._store.restore_newest(objects.provenance.accept)
+        restored = self._store.restore_newest(objects.provenance.check_compatible)
         if restored is None:
             if objects.config.run.init_from is not None:
-                self.begun_with = self._store.borrow(pathlib.Path(objects.config.run.init_from), objects.model)
+                self.begun_with = self._store.load_weights_from(
+                    pathlib.Path(objects.config.run.init_from), objects.model
+                )
             return None
         manifest = restored.manifest
         for words in restored.passed_over:
             log.warning(words)
-            objects.directory.remember(manifest.step, words)
-        self.rollbacks, self.changes = manifest.rollbacks, objects.provenance.changes(manifest)
+            objects.directory.append_history(manifest.step, words)
+        self.rollbacks, self.changes = manifest.rollbacks, objects.provenance.differences(manifest)
         return manifest
 
     def dropped_points(self) -> None:

@@ -30,9 +30,11 @@ def summary(result: Mapping[str, Any], directory: RunFiles, look: str) -> list[s
     if looked_at < count:
         lines.append(f"train       of {looked_at:,} of the {count:,} examples, spread evenly")
     checkpoints = directory.checkpoints
-    lines.append(f"checkpoint  {checkpoints / manifests.name_of(result['step'])}")
+    lines.append(f"checkpoint  {checkpoints / manifests.checkpoint_name(result['step'])}")
     if result["best"] not in (None, result["step"]):
-        lines.append(f"best        {checkpoints / BEST / manifests.name_of(result['best'])}: lower evaluation error")
+        lines.append(
+            f"best        {checkpoints / BEST / manifests.checkpoint_name(result['best'])}: lower evaluation error"
+        )
     if result["exported"] is not None:
         lines.append(f"SavedModel  {directory.exported(result['exported'])}")
     return [*lines, f"look        {look}"]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from trainer.checkpoints.manager import Store
+from trainer.checkpoints.manager import CheckpointManager
 from trainer.config import Config
-from trainer.data.dataset import Data
-from trainer.errors import DeviceError, HourglassError, StorageError, option, said
+from trainer.data.dataset import Dataset
+from trainer.errors import DeviceError, HourglassError, StorageError, error_text, option
 from trainer.runs import builder
 from trainer.runs import session as sessions
 from trainer.runs.builder import Objects
@@ -27,7 +27,12 @@ FULL_BYTES = 1 << 20  # a disk with less room is full
 
 
 def train(
-    config: Config, data: Data, directory: RunDirectory, *, mirror: Mirror | None = None, arguments: Sequence[str] = ()
+    config: Config,
+    data: Dataset,
+    directory: RunDirectory,
+    *,
+    mirror: Mirror | None = None,
+    arguments: Sequence[str] = (),
 ) -> Outcome:
     """Trains, or goes on training, one run; under its lock.
 
@@ -49,7 +54,7 @@ def train(
 
 def _explained(error: tf.errors.OpError | OSError, directory: RunDirectory) -> HourglassError | None:
     """A full disk, or too little memory; None: another thing."""
-    reason = said(error)[:200]
+    reason = error_text(error)[:200]
     # TensorFlow says "resource exhausted" of memory and of disks alike.
     full = "No space left" in str(error) or "quota" in str(error).lower()
     if isinstance(error, OSError) or full or shutil.disk_usage(directory.path).free < FULL_BYTES:
@@ -75,11 +80,11 @@ def train_objects(objects: Objects, *, mirror: Mirror | None = None, arguments: 
         stop = stack.enter_context(Stop())
         stack.enter_context(tf.device(objects.device.name))
         options = config.checkpoints
-        store = Store(
+        store = CheckpointManager(
             directory.checkpoints, objects.state.checkpoint(), keep=options.keep, keep_every=options.keep_every
         )
         stack.callback(store.close)
-        session = stack.enter_context(sessions.begun(objects, store, mirror, arguments))
+        session = stack.enter_context(sessions.open_session(objects, store, mirror, arguments))
         serving = config.serving
         server = start_server(directory.root, serving.host, serving.port) if serving.tensorboard else None
         ending = stack.enter_context(contextlib.ExitStack())
@@ -88,7 +93,7 @@ def train_objects(objects: Objects, *, mirror: Mirror | None = None, arguments: 
 
         step = session.train(stop)
         if step < objects.plan.total_steps:
-            _say_stopped(session, step, stop.signal or 0)
+            _log_stopped(session, step, stop.signal or 0)
             return Outcome(stop.signal, None)
         finish(session, step)
         if stop.signal is not None:  # It came too late to stop the training, but there is nobody to serve.
@@ -97,9 +102,9 @@ def train_objects(objects: Objects, *, mirror: Mirror | None = None, arguments: 
         return Outcome(None, server)
 
 
-def _say_stopped(session: Session, step: int, number: int) -> None:
+def _log_stopped(session: Session, step: int, number: int) -> None:
     saved = ", saved" if step else ""
     total = session.objects.plan.total_steps
     log.info(f"stopped at step {step:,} of {total:,}{saved}; the same command goes on from there")
-    session.remember(step, f"stopped by {signal.Signals(number).name}{saved}")
+    session.append_history(step, f"stopped by {signal.Signals(number).name}{saved}")
     session.update_mirror()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import trainer
 from trainer import config as configs
 from trainer.checkpoints import catalog
-from trainer.checkpoints.manager import Store
+from trainer.checkpoints.manager import CheckpointManager
 from trainer.checkpoints.manifest import Manifest
 from trainer.errors import DivergedError
 from trainer.runs import builder, description
@@ -24,7 +24,9 @@ from trainer.training import loop, pipeline, steps
 
 
 @contextlib.contextmanager
-def begun(objects: Objects, store: Store, mirror: Mirror | None, arguments: Sequence[str]) -> Iterator["Session"]:
+def open_session(
+    objects: Objects, store: CheckpointManager, mirror: Mirror | None, arguments: Sequence[str]
+) -> Iterator["Session"]:
     """Restores a run, writes its flags, says what it is, and opens its event files; closes them in the end.
 
     To be called under the run's lock.
@@ -37,7 +39,7 @@ def begun(objects: Objects, store: Store, mirror: Mirror | None, arguments: Sequ
     """
     recovery = Recovery(objects, store)
     restored = recovery.restore()
-    block = steps.compiled_ahead(objects.block, objects.block_of_data, objects.device.name)
+    block = steps.compile_in_background(objects.block, objects.block_of_data, objects.device.name)
     with contextlib.ExitStack() as stack:
         stack.callback(block.wait)
         objects.directory.write_flags(objects.config)  # Now that they are known to be this run's.
@@ -68,14 +70,14 @@ def _words(objects: Objects, restored: Manifest | None, begun_with: str) -> dict
         "look": command(objects.directory.root),
     }
     if restored:
-        words["resumed"] = f"at step {restored.step:,}; {objects.provenance.claim(restored)}"
+        words["resumed"] = f"at step {restored.step:,}; {objects.provenance.reproducibility_statement(restored)}"
     elif begun_with:
         words["weights"] = f"of {begun_with}"
     return words
 
 
 class Session:
-    """Trains a run from its newest checkpoint, or from the start: what the loop asks of it. See `begun`.
+    """Trains a run from its newest checkpoint, or from the start: what the loop asks of it. See `open_session`.
 
     Args:
       objects: of the run.
@@ -94,10 +96,10 @@ class Session:
     def __init__(
         self,
         objects: Objects,
-        store: Store,
+        store: CheckpointManager,
         mirror: Mirror | None,
         *,
-        block: steps.CompiledAhead,
+        block: steps.BackgroundCompilation,
         recovery: Recovery,
         restored: Manifest | None,
         words: Mapping[str, str],
@@ -119,9 +121,11 @@ class Session:
         self._describe()
         begun_with = self._recovery.begun_with
         if self._restored:
-            self.remember(self._restored.step, f"resumed; {self.objects.provenance.claim(self._restored)}")
+            self.append_history(
+                self._restored.step, f"resumed; {self.objects.provenance.reproducibility_statement(self._restored)}"
+            )
         else:
-            self.remember(0, f"started with the weights of {begun_with}" if begun_with else "started")
+            self.append_history(0, f"started with the weights of {begun_with}" if begun_with else "started")
         if self.mirror:
             self.mirror.claim()
 
@@ -155,14 +159,14 @@ class Session:
         )
         self._clock = progress.Clock(restored.seconds if restored else 0.0)
         actions = loop.Actions(
-            begun=self._begun,
+            on_first_block=self._on_first_block,
             log=self.recorder.log,
             evaluate=self.recorder.evaluate,
-            picture=self.recorder.picture,
+            write_images=self.recorder.write_images,
             profile=self._profiler.at,
-            is_sound=self.objects.state.is_sound,
+            weights_are_finite=self.objects.state.weights_are_finite,
             save=self.save,
-            batch=self._batch,
+            describe_batch=self._batch,
         )
         with progress.Bar(plan.total_steps) as bar, contextlib.closing(self._profiler):
             step = loop.train(
@@ -171,7 +175,7 @@ class Session:
                 plan,
                 actions,
                 start_step=restored.step if restored else None,
-                pending=loop.Pending(restored.pending if restored else ()),
+                pending=loop.LossAccumulator(restored.pending if restored else ()),
                 words=self.recorder.words(),
                 clock=self._clock,
                 bar=bar,
@@ -187,17 +191,17 @@ class Session:
         try:
             self._restored, words = self._recovery.roll_back(error)
         except DivergedError:
-            self.remember(due[0] if due else 0, f"diverged: {error.what}")
+            self.append_history(due[0] if due else 0, f"diverged: {error.what}")
             self.recorder.about.end(succeeded=False)
             raise
         self.recorder.close()
         self.recorder = self._make_recorder()
         self._describe()
-        self.remember(self._restored.step, words)
+        self.append_history(self._restored.step, words)
 
     # What the loop asks for.
 
-    def save(self, step: int, pending: loop.Pending) -> None:
+    def save(self, step: int, pending: loop.LossAccumulator) -> None:
         """Saves a checkpoint, and brings the copy up to date."""
         objects, recorder = self.objects, self.recorder
         # Before the commit: every step that a checkpoint claims is in the event files, or known to be missing.
@@ -208,25 +212,25 @@ class Session:
         is_first = not catalog.committed(objects.directory.checkpoints)
         self.store.save(self._manifest(step, pending))
         seconds, saved = time.perf_counter() - began, catalog.newest(objects.directory.checkpoints)
-        recorder.saved(step, seconds, saved.bytes if saved else 0)
+        recorder.write_checkpoint_info(step, seconds, saved.bytes if saved else 0)
         if is_first and step:
-            self.remember(step, "first checkpoint")
+            self.append_history(step, "first checkpoint")
         self.update_mirror()
 
-    def _manifest(self, step: int, pending: loop.Pending) -> Manifest:
-        provenance, examiner = self.objects.provenance, self.recorder.examiner
+    def _manifest(self, step: int, pending: loop.LossAccumulator) -> Manifest:
+        provenance, run_evaluator = self.objects.provenance, self.recorder.run_evaluator
         return Manifest(
             run_id=provenance.run_id,
             step=step,
             flags=provenance.flags,
             data=provenance.data,
             numerics=provenance.numerics,
-            metrics=examiner.metrics,
+            metrics=run_evaluator.metrics,
             changes=self._recovery.changes,
             pending=pending.sums,
             seconds=self._clock.seconds,
             files={},
-            evaluated=examiner.evaluated,
+            evaluated=run_evaluator.evaluated,
             rollbacks=self._recovery.rollbacks,
             saved=time.strftime("%F %T%z"),
         )
@@ -239,7 +243,7 @@ class Session:
         shown = ", ".join(map(str, numbers[:5])) + (", ..." if size > 5 else "")
         return f"epoch {(step - 1) * size // count + 1:,}, examples {shown}"
 
-    def _begun(self) -> None:
+    def _on_first_block(self) -> None:
         """What takes time, and is not needed for the first step."""
         objects = self.objects
         objects.baselines.start()
@@ -247,10 +251,10 @@ class Session:
 
     # What is told.
 
-    def remember(self, step: int, what: str) -> None:
+    def append_history(self, step: int, what: str) -> None:
         """Adds a line to the run's history, and to TensorBoard's."""
         with contextlib.suppress(OSError):
-            self.objects.directory.remember(step, what)
+            self.objects.directory.append_history(step, what)
             self.recorder.about.history(step, self.objects.directory.read_history())
 
     def update_mirror(self) -> None:
@@ -269,8 +273,8 @@ class Session:
             objects.baselines,
             total_steps=objects.plan.total_steps,
             batch_size=objects.config.training.batch_size,
-            picture_steps=objects.plan.pictures,
-            last_look=objects.last_look,
+            image_steps=objects.plan.pictures,
+            final_train_rows=objects.final_train_rows,
             next_step=restored.step + 1 if restored else 0,
             metrics=self._recovery.metrics(restored) if restored else {},
             evaluated=restored.evaluated if restored else None,
@@ -284,6 +288,6 @@ class Session:
             f"{objects.directory.path.name} {objects.provenance.run_id[:4]}",
             configs.columns(),
             configs.row(objects.config, objects.plan.total_steps),
-            lambda: description.pages(*given, run=objects.directory.path, arguments=self._arguments),
+            lambda: description.text_pages(*given, run=objects.directory.path, arguments=self._arguments),
         )
-        self.recorder.begin()
+        self.recorder.write_run_info()

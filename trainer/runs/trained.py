@@ -10,10 +10,10 @@ from trainer.checkpoints.catalog import Entry
 from trainer.checkpoints.manager import restore_weights, training_mean
 from trainer.compute import devices
 from trainer.config import Config
-from trainer.data.dataset import Data
+from trainer.data.dataset import Dataset
 from trainer.evaluation import statistics
-from trainer.evaluation.metrics import Assessment
-from trainer.evaluation.probes import Shown
+from trainer.evaluation.metrics import Metrics
+from trainer.evaluation.probes import ProbeSet
 from trainer.models.autoencoder import Autoencoder
 from trainer.runs import builder
 
@@ -21,7 +21,7 @@ BATCH = 1_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A network with a checkpoint's weights, in float32 whatever it was trained in.
 
     Attributes:
@@ -68,7 +68,7 @@ class Trained:
 
         @tf.function(autograph=False, reduce_retracing=True)
         def encode(some: tf.Tensor) -> dict[str, tf.Tensor]:
-            posterior = self.model.posterior(self.model.seen(some))
+            posterior = self.model.posterior(self.model.standardize(some))
             variances = {} if posterior.log_variance is None else {"log_variances": posterior.log_variance}
             return {"codes": posterior.mean, **variances}
 
@@ -82,18 +82,18 @@ class Trained:
         with tf.device(self.device.name):
             some = (codes[i : i + BATCH] for i in range(0, len(codes), BATCH))
             return np.concatenate(
-                [self.model.unseen(self.model.decode(tf.constant(one, tf.float32))).numpy() for one in some]
+                [self.model.unstandardize(self.model.decode(tf.constant(one, tf.float32))).numpy() for one in some]
             )
 
-    def assess(self, data: Data) -> dict[str, float]:
+    def evaluate(self, data: Dataset) -> dict[str, float]:
         """Errors on both splits by `<train or eval>/<tag>`; of the evaluation examples all that training tells."""
-        shown, num_pixels = Shown.of(data), int(np.prod(data.shape))
+        shown, num_pixels = ProbeSet.of(data), int(np.prod(data.shape))
         with tf.device(self.device.name):
             evaluator = builder.evaluator(self.config, data, self.model, self.device)
-            found = evaluator.measure(data.evaluation.examples, shown.rows)
+            found = evaluator.evaluate(data.evaluation.examples, shown.rows)
             errors = statistics.example_errors(found.squared_errors, num_pixels)
-            assessment = Assessment(data, shown, evaluator)
-            of_eval = assessment.essentials(found) | assessment.details(errors, found)
-            of_train = assessment.essentials(evaluator.measure(data.train.examples))
+            assessment = Metrics(data, shown, evaluator)
+            of_eval = assessment.reconstruction_metrics(found) | assessment.diagnostics(errors, found)
+            of_train = assessment.reconstruction_metrics(evaluator.evaluate(data.train.examples))
         splits = {"eval": of_eval, "train": of_train}
         return {f"{split}/{tag}": value for split, values in splits.items() for tag, value in values.items()}

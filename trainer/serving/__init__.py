@@ -1,4 +1,4 @@
-"""Starts TensorBoard in a process of its own.
+"""Runs TensorBoard in a child process.
 
-It imports `system` and `errors`, and no TensorFlow.
+Imports `trainer.system` and `trainer.errors` only, and does not import TensorFlow.
 """

@@ -1,36 +1,41 @@
-"""Hosts and ports that TensorBoard is bound to, and what they are called. No TensorFlow."""
+"""Host names, ports and URLs of TensorBoard servers. Does not import TensorFlow."""
 
 import contextlib
 import ipaddress
 import socket
 
-from trainer.errors import UsageError, option, said
+from trainer.errors import UsageError, error_text, option
+
+PORTS_TRIED = 10  # consecutive ports, as TensorBoard does when it is started without --port
+MAX_PORT = 65_535
 
 
-def url(host: str, port: int, prefix: str = "") -> str:
-    """What a person opens to see what is bound to `host`."""
-    return f"http://{_in_brackets(name(host))}:{port}{prefix}/"
-
-
-def name(host: str) -> str:
-    """What a host is reached at: 0.0.0.0 is where to listen, nothing to go to."""
-    return socket.gethostname() if _address(host)[1].is_unspecified else host
+def url(host: str, port: int) -> str:
+    """Returns the URL of a server that listens on `host` and `port`."""
+    return f"http://{_in_brackets(_reachable_name(host))}:{port}/"
 
 
 def is_public(host: str) -> bool:
-    """Whether other machines can reach what is bound to `host`."""
+    """Returns True if other machines can reach a server that listens on `host`.
+
+    Raises:
+      UsageError: the host name cannot be resolved.
+    """
     return not _address(host)[1].is_loopback
 
 
-def free_port(host: str, wanted: int) -> int:
-    """The wanted port of a host, or any free one where it is taken.
+def free_port(host: str, preferred: int) -> int:
+    """Returns the first free port among `preferred` and the next nine ports; if all are in use, any free port.
+
+    The port is not reserved: another process may bind it before the caller does.
 
     Raises:
-      UsageError: nothing can be bound to that host.
+      UsageError: no socket can be bound to `host`.
     """
-    with contextlib.suppress(OSError):
-        if not _is_used_on_localhost(wanted):
-            return _bind(host, wanted)
+    for port in range(preferred, min(preferred + PORTS_TRIED, MAX_PORT + 1)):
+        with contextlib.suppress(OSError):
+            if not _is_used_on_localhost(port):
+                return _bind(host, port)
     try:
         return _bind(host, 0)
     except OSError as error:
@@ -38,6 +43,7 @@ def free_port(host: str, wanted: int) -> int:
 
 
 def _bind(host: str, port: int) -> int:
+    """Binds a socket for a moment, and returns its port: a free one if `port` is 0."""
     family, address = _address(host)
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -46,25 +52,30 @@ def _bind(host: str, port: int) -> int:
 
 
 def _is_used_on_localhost(port: int) -> bool:
-    """TensorBoard asks that too, wherever it is to listen, and refuses the port then."""
+    # TensorBoard rejects a port that is in use on localhost, even if it is to listen on another address.
     with socket.socket() as probe:
         return probe.connect_ex(("localhost", port)) == 0
 
 
 def _address(host: str) -> tuple[socket.AddressFamily, ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """What a host's name stands for, chosen as TensorBoard chooses it."""
+    """Resolves a host name to the address family and the address that TensorBoard chooses."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host can be so long.
+        results = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # UnicodeError: the host name is too long.
         raise _unusable(host, error) from error
-    return family, ipaddress.ip_address(found[0][4][0])
+    return family, ipaddress.ip_address(results[0][4][0])
+
+
+def _reachable_name(host: str) -> str:
+    # 0.0.0.0 and :: are addresses to listen on, not addresses to connect to.
+    return socket.gethostname() if _address(host)[1].is_unspecified else host
 
 
 def _unusable(host: str, error: Exception) -> UsageError:
     return UsageError(
-        f"{option('host', host)} cannot be bound ({said(error)})",
-        remedy="give localhost, an address of this machine, or 0.0.0.0 for all of them",
+        f"{option('host', host)} cannot be bound ({error_text(error)})",
+        remedy="give localhost, an address of this machine, or 0.0.0.0 for all its addresses",
     )
 
 

@@ -9,12 +9,14 @@ TENSORBOARD = "TensorBoard"  # theme
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServingOptions(Options):
-    """Whether TensorBoard is served, and where."""
+    """Options of the TensorBoard server: on or off, host and port."""
 
     tensorboard: bool = declare(
-        False, PLACE, TENSORBOARD, "serve TensorBoard during the run and after it, until Ctrl-C", is_common=True
+        False, PLACE, TENSORBOARD, "Serve TensorBoard during the run, and after it until Ctrl-C", is_common=True
     )
     host: str = declare(
-        "localhost", PLACE, TENSORBOARD, "what TensorBoard listens on; 0.0.0.0: everything, so that others can look"
+        "localhost", PLACE, TENSORBOARD, "Serve TensorBoard on this address. 0.0.0.0: all addresses, visible from other machines"
     )
-    port: int = declare(6006, PLACE, TENSORBOARD, "TensorBoard's port; a free one where it is taken", low=1, high=65535)
+    port: int = declare(
+        6006, PLACE, TENSORBOARD, "Serve TensorBoard on this port, or on the next free one", low=1, high=65535
+    )

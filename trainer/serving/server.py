@@ -1,4 +1,4 @@
-"""TensorBoard as a process of its own. No TensorFlow."""
+"""Runs TensorBoard in a child process. Does not import TensorFlow."""
 
 import os
 import pathlib
@@ -8,32 +8,30 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 
-from trainer.errors import UsageError, said
-from trainer.serving import addresses, running
-from trainer.serving.running import Claim
+from trainer.errors import UsageError, error_text
+from trainer.serving import addresses
 from trainer.system.logs import log
 
-PICTURES_KEPT = 1_000  # TensorBoard keeps 10 of a tag unless told.
+IMAGES_KEPT = 1_000  # images of a tag that TensorBoard keeps; its default is 10
 
 
 def command(root: pathlib.Path) -> str:
-    """What a person types to look."""
-    # Where the virtual environment is not activated, its folder is not on the PATH.
+    """Returns the shell command that serves the folder `root`."""
+    # Use the full path if the virtual environment is not activated.
     program = "tensorboard" if shutil.which("tensorboard") else str(pathlib.Path(sys.executable).parent / "tensorboard")
     return shlex.join([program, *_arguments(root)])
 
 
 def _arguments(root: pathlib.Path) -> list[str]:
-    return ["--logdir", str(root), "--samples_per_plugin", f"images={PICTURES_KEPT}"]
+    return ["--logdir", str(root), "--samples_per_plugin", f"images={IMAGES_KEPT}"]
 
 
-# TensorBoard, in a process that ends when its standard input does: whatever becomes of the one that started it.
+# Runs TensorBoard until standard input is closed, so that the server ends when its parent process ends or is killed.
 _WATCHED = """
 import os, sys, threading
 def watch():
-    while os.read(0, 1):  # not sys.stdin: its lock, held by a thread, would abort Python where it ends
+    while os.read(0, 1):  # sys.stdin has a lock; a thread that holds the lock would abort Python at its exit.
         pass
     os._exit(0)
 threading.Thread(target=watch, daemon=True).start()
@@ -43,20 +41,22 @@ sys.exit(main.run_main())
 
 
 class Server:
-    """Serves a folder of runs.
+    """A TensorBoard process that serves a folder of runs.
 
-    The training's Ctrl-C does not end it, and its own end does not touch the training.
+    Ctrl-C in the terminal does not end the process, and the end of the process does not affect training.
 
     Args:
-      root: the folder.
-      host: what to listen on.
-      port: a free one.
-      claims: that the server has from now on.
+      root: the folder of runs.
+      host: the host name or address to listen on.
+      port: a free port.
+
+    Attributes:
+      url: the URL of the server.
     """
 
-    def __init__(self, root: pathlib.Path, host: str, port: int, claims: Sequence[Claim] = ()) -> None:
+    def __init__(self, root: pathlib.Path, host: str, port: int) -> None:
         self.url = addresses.url(host, port)
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the server
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         arguments = [*_arguments(root), "--host", host, "--port", str(port)]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _WATCHED, *arguments],
@@ -64,15 +64,16 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,
-            pass_fds=[claim.descriptor for claim in claims if claim.descriptor is not None],
         )
-        for claim in claims:
-            claim.tell(self.url)
 
     def wait(self) -> str | None:
-        """Serves on until a signal comes, and ends then; or until it ends by itself: then says how."""
+        """Waits for SIGINT, SIGTERM or the end of the server, and stops the server.
+
+        Returns:
+          None after a signal; otherwise the exit code of the server and the last line of its standard error.
+        """
         try:
-            # Not the handler of SIGINT: it is ignored where a script has started this in the background.
+            # The current handler of SIGINT may be SIG_IGN: a shell sets it for background processes of a script.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
             return self._last_words(self._process.wait())
         except KeyboardInterrupt:
@@ -88,7 +89,7 @@ class Server:
         return f"exit code {code}: {text.splitlines()[-1][:200]}" if text else f"exit code {code}"
 
     def stop(self) -> None:
-        """Ends the server."""
+        """Terminates the server; kills the server after 5 seconds."""
         self._process.terminate()
         try:
             self._process.wait(timeout=5)
@@ -98,36 +99,31 @@ class Server:
         self._errors.close()
 
 
-def serve(root: pathlib.Path, host: str, port: int) -> Server | None:
-    """A server of a folder; None where one is running already, whoever has started it.
+def serve(root: pathlib.Path, host: str, port: int) -> Server:
+    """Starts a TensorBoard server, and logs its URL.
 
     Args:
-      root: the folder.
-      host: what to listen on.
-      port: wanted; another free one is taken where it is in use.
+      root: the folder of runs.
+      host: the host name or address to listen on.
+      port: the preferred port; if the port is in use, the server uses the next free port.
 
     Raises:
-      UsageError: nothing can be bound to that host.
-      OSError: no process can be started.
+      UsageError: no socket can be bound to `host`.
+      OSError: the process cannot be started.
     """
     is_public = addresses.is_public(host)
-    with Claim(f"{os.path.realpath(root)} at {host}") as on_folder, Claim(f"port {port}") as on_port:
-        url = on_folder.url or running.find(root, host)
-        if url is not None:
-            log.info(f"TensorBoard {url} (running already)")
-            return None
-        free = addresses.free_port(host, port if on_port.url is None else 0)
-        server = Server(root, host, free, [on_folder, on_port] if free == port else [on_folder])
+    port = addresses.free_port(host, port)
+    server = Server(root, host, port)
     log.info(f"TensorBoard {server.url}")
     if is_public:
-        log.warning(f"TensorBoard has no password: everybody who can reach port {free} of this machine sees the runs")
+        log.warning(f"TensorBoard has no password: everybody who can reach port {port} of this machine sees the runs")
     return server
 
 
 def start_server(root: pathlib.Path, host: str, port: int) -> Server | None:
-    """Like `serve`, and None where none can be started: training does not depend on it."""
+    """Calls `serve`; if the server cannot be started, logs a warning and returns None, so that training continues."""
     try:
         return serve(root, host, port)
     except (OSError, UsageError) as error:
-        log.warning(f"TensorBoard cannot be started: {said(error)}")
+        log.warning(f"TensorBoard cannot be started: {error_text(error)}")
         return None

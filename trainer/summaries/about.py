@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.dataset import Data
-from trainer.data.rows import spread
+from trainer.data.dataset import Dataset
+from trainer.data.rows import evenly_spaced
 from trainer.evaluation.evaluator import Evaluator
 from trainer.summaries import hparams, images
 from trainer.summaries.guard import Guard
@@ -56,12 +56,12 @@ class About:
             kinds = {DENOISING: evaluator.objective.noise, EVIDENCE: evaluator.is_variational}
             self._eval.layout(0, omitted=[category for category, applies in kinds.items() if not applies])
 
-    def sample(self, data: Data) -> None:
+    def sample(self, data: Dataset) -> None:
         """Writes some training pictures, if they are missing."""
-        if data.is_pictures and "data/sample" not in self._train.older:
+        if data.is_image and "data/sample" not in self._train.older:
             # Not the first ones: folders are read one class after the other.
             every = data.train.examples
-            scaled = every[spread(len(every), images.NUM_SAMPLES)] / np.float32(data.scale)
+            scaled = every[evenly_spaced(len(every), images.NUM_SAMPLES)] / np.float32(data.scale)
             self._train.picture(0, "data/sample", images.samples(scaled))
 
     def graph(self, traced: Callable[[], tf.compat.v1.GraphDef]) -> None:

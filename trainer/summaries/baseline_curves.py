@@ -23,15 +23,15 @@ class BaselineCurves:
     def __init__(
         self,
         folder: pathlib.Path,
-        background: baselines.Background,
+        background: baselines.BackgroundBaselines,
         evaluator: Evaluator,
         *,
         total_steps: int,
         num_pixels: int,
-        is_pictures: bool,
+        is_image: bool,
     ) -> None:
         self._folder, self._background, self._total_steps = folder, background, total_steps
-        self._num_pixels, self._is_pictures = num_pixels, is_pictures
+        self._num_pixels, self._is_pictures = num_pixels, is_image
         # What the loss is, where it can be told from an error alone.
         self._loss = evaluator.objective.loss.measure if evaluator.is_plain else None
 
@@ -64,7 +64,7 @@ class BaselineCurves:
         return f" (PCA {found.pca[1] ** 0.5:.5f})" if found and found.pca else ""
 
 
-def _named(found: baselines.Floors | None) -> list[tuple[str, tuple[float, float]]]:
+def _named(found: baselines.Baselines | None) -> list[tuple[str, tuple[float, float]]]:
     """The floors that are known, each with its mean squared error on (train, eval)."""
     both = [("mean", found.mean), ("pca", found.pca)] if found else []
     return [(name, errors) for name, errors in both if errors is not None]

@@ -17,11 +17,11 @@ from trainer.system.logs import log
 FRAME_BYTES = 16  # around each record: its length, and two checksums
 PATTERN = "events.out.tfevents.*"
 
-# (step, value) -> whether the value stays.
+# (step, value) -> True if the value is kept.
 Filter = Callable[[int, tf.compat.v1.Summary.Value], bool]
 
 
-def continue_at(folder: pathlib.Path, next_step: int, make_filter: Callable[[], Filter]) -> set[str]:
+def continue_at(folder: pathlib.Path, next_step: int, keep: Filter) -> set[str]:
     """Makes the folder's event files end before `next_step`, and says so to readers that have them open.
 
     TensorBoard's two readers treat what a killed run wrote ahead of its checkpoint differently, and
@@ -31,14 +31,14 @@ def continue_at(folder: pathlib.Path, next_step: int, make_filter: Callable[[], 
     Args:
       folder: of one TensorBoard run.
       next_step: the first to come.
-      make_filter: called for each file; what it makes is asked about each value in it, from the first on.
+      keep: called with the step and each value; a value is removed if `keep` returns False.
 
     Returns:
       The tags of the values that are left, and `graph_def` where a graph is.
     """
     left: set[str] = set()
     found = sorted((path for path in folder.glob(PATTERN) if path.is_file()), key=lambda path: path.name)
-    existing = [path for path in found if _mend(path, next_step, make_filter(), left)]
+    existing = [path for path in found if _mend(path, next_step, keep, left)]
     now = int(time.time())
     # Readers take the files in the order of their names, which begin with the time: a clock may have been set back.
     if existing and _time_in(existing[-1].name) >= now:
@@ -51,7 +51,7 @@ def continue_at(folder: pathlib.Path, next_step: int, make_filter: Callable[[], 
         session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
     )
     name = f"events.out.tfevents.{now:010}.{socket.gethostname()}.{os.getpid()}.0.start"
-    write(files.unused(folder / name), [start.SerializeToString()])
+    write(files.unused_path(folder / name), [start.SerializeToString()])
     return left
 
 
@@ -66,7 +66,7 @@ def _time_in(name: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _mend(path: pathlib.Path, next_step: int, stays: Filter, left: set[str]) -> bool:
+def _mend(path: pathlib.Path, next_step: int, keep: Filter, left: set[str]) -> bool:
     """Rewrites one event file without the records of `next_step` and later, what does not stay, and a torn end.
 
     Returns:
@@ -83,7 +83,7 @@ def _mend(path: pathlib.Path, next_step: int, stays: Filter, left: set[str]) -> 
                 if "truncated" not in str(error):  # Else the kill came while it was written: what is left is no record.
                     _keep_damaged(path)
                 break
-            event = _filtered(record, next_step, stays)
+            event = _filtered(record, next_step, keep)
             if event is not None:
                 kept.append(event.SerializeToString())
                 size += len(kept[-1]) + FRAME_BYTES
@@ -100,7 +100,7 @@ def _mend(path: pathlib.Path, next_step: int, stays: Filter, left: set[str]) -> 
     return events > 0
 
 
-def _filtered(record: bytes, next_step: int, stays: Filter) -> tf.compat.v1.Event | None:
+def _filtered(record: bytes, next_step: int, keep: Filter) -> tf.compat.v1.Event | None:
     """What is left of a record; None: nothing."""
     event = tf.compat.v1.Event.FromString(record)
     if event.WhichOneof("what") == "file_version":
@@ -108,7 +108,7 @@ def _filtered(record: bytes, next_step: int, stays: Filter) -> tf.compat.v1.Even
     if event.step >= next_step:
         return None
     values = list(event.summary.value)
-    left = [value for value in values if stays(event.step, value)]
+    left = [value for value in values if keep(event.step, value)]
     if values and not left:
         return None
     if len(left) < len(values):
@@ -118,7 +118,7 @@ def _filtered(record: bytes, next_step: int, stays: Filter) -> tf.compat.v1.Even
 
 def _keep_damaged(path: pathlib.Path) -> None:
     """A copy under a name that TensorBoard does not read: what comes after the damage may matter to somebody."""
-    aside = files.unused(path.with_name("damaged." + path.name.replace("tfevents", "events")))
+    aside = files.unused_path(path.with_name("damaged." + path.name.replace("tfevents", "events")))
     shutil.copy2(path, aside)
     log.warning(f"{path} is damaged: what comes after that is lost to TensorBoard; kept as {aside.name}")
 

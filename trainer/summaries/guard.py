@@ -4,7 +4,7 @@ import contextlib
 import traceback
 from collections.abc import Iterator
 
-from trainer.errors import HourglassError, said
+from trainer.errors import HourglassError, error_text
 from trainer.system.logs import log
 
 
@@ -12,7 +12,7 @@ class Guard:
     """Logs an error once for each thing that cannot be written, and goes on."""
 
     def __init__(self) -> None:
-        self._told = set[str]()
+        self._translate_errors = set[str]()
 
     @contextlib.contextmanager
     def __call__(self, what: str) -> Iterator[None]:
@@ -22,7 +22,7 @@ class Guard:
         except HourglassError:
             raise
         except Exception as error:
-            if what not in self._told:
-                log.warning(f"TensorBoard: {what} cannot be written ({said(error)}): training goes on")
+            if what not in self._translate_errors:
+                log.warning(f"TensorBoard: {what} cannot be written ({error_text(error)}): training goes on")
                 log.debug(traceback.format_exc())
-            self._told.add(what)
+            self._translate_errors.add(what)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainer.data.rows import spread
+from trainer.data.rows import evenly_spaced
 
 MAX_HISTOGRAM_VALUES, HISTOGRAM_BUCKETS = 20_000, 30
 
@@ -19,7 +19,7 @@ def histogram(values: np.ndarray) -> np.ndarray:
     flat = values.reshape(-1)
     if flat.size > MAX_HISTOGRAM_VALUES:
         extremes = np.array([flat.min(), flat.max()], flat.dtype)
-        flat = np.concatenate([flat[spread(flat.size, MAX_HISTOGRAM_VALUES)], extremes])
+        flat = np.concatenate([flat[evenly_spaced(flat.size, MAX_HISTOGRAM_VALUES)], extremes])
     # In float64 there is room for 30 edges between any two different float32; around one number, room is made.
     low, high = float(flat.min()), float(flat.max())
     room = max(0.5, abs(low) * 1e-3) if low == high else 0.0

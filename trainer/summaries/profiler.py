@@ -5,7 +5,7 @@ import pathlib
 
 import tensorflow as tf
 
-from trainer.errors import said
+from trainer.errors import error_text
 from trainer.system.logs import log
 
 VIEWER = "xprof"
@@ -38,7 +38,7 @@ class Profiler:
             tf.profiler.experimental.start(str(self._folder))
             self._is_running = self._has_run = True
         except (tf.errors.OpError, OSError) as error:
-            log.warning(f"the profiler cannot be started ({said(error)}): training goes on")
+            log.warning(f"the profiler cannot be started ({error_text(error)}): training goes on")
 
     def close(self) -> None:
         """Ends the trace, if there is one, and writes it; says so if there was nothing to trace."""
@@ -56,7 +56,7 @@ class Profiler:
         try:
             tf.profiler.experimental.stop()
         except (tf.errors.OpError, OSError) as error:
-            log.warning(f"the trace cannot be written ({said(error)}): training goes on")
+            log.warning(f"the trace cannot be written ({error_text(error)}): training goes on")
             return
         hint = "" if importlib.util.find_spec(VIEWER) else "; to see it: pip install '.[profile]'"
         log.info(f"profile     {self._folder / 'plugins/profile'}: TensorBoard's Profile tab{hint}")

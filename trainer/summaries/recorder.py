@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from trainer.data.dataset import Data
-from trainer.data.rows import spread
+from trainer.data.dataset import Dataset
+from trainer.data.rows import evenly_spaced
 from trainer.evaluation import baselines
 from trainer.evaluation.evaluator import Evaluator
-from trainer.evaluation.examiner import Examined, Examiner
+from trainer.evaluation.run_evaluator import Evaluation, RunEvaluator
 from trainer.summaries import gallery, projector
 from trainer.summaries.about import About
 from trainer.summaries.baseline_curves import BaselineCurves
@@ -54,39 +54,41 @@ class Recorder:
     def __init__(
         self,
         folders: Folders,
-        data: Data,
+        data: Dataset,
         evaluator: Evaluator,
-        background: baselines.Background,
+        background: baselines.BackgroundBaselines,
         *,
         total_steps: int,
         batch_size: int,
         next_step: int,
-        picture_steps: Collection[int],
-        last_look: np.ndarray,
+        image_steps: Collection[int],
+        final_train_rows: np.ndarray,
         metrics: Mapping[str, float],
         evaluated: int | None,
     ) -> None:
         self._folders, self._data, self._evaluator = folders, data, evaluator
         self._total_steps, self._next_step = total_steps, next_step
         self._guard, self._is_logged = Guard(), False
-        steps, train = set(picture_steps), data.train.examples
+        steps, train = set(image_steps), data.train.examples
         self._train = Writer(folders.train, next_step, steps)
         self._eval = Writer(folders.evaluation, next_step, steps)
         self._sprite: projector.Sprite | None = None
         # The batch whose gradients are looked at: always the same.
-        self._batch = train[spread(len(train), min(batch_size, MAX_GRADIENT_EXAMPLES))]
+        self._batch = train[evenly_spaced(len(train), min(batch_size, MAX_GRADIENT_EXAMPLES))]
         self.about = About(self._train, self._eval, folders.evaluation, next_step, self._guard)
-        self.examiner = Examiner(data, evaluator, last_look=last_look, metrics=metrics, evaluated=evaluated)
+        self.run_evaluator = RunEvaluator(
+            data, evaluator, final_train_rows=final_train_rows, metrics=metrics, evaluated=evaluated
+        )
         self.curves = BaselineCurves(
             folders.baselines,
             background,
             evaluator,
             total_steps=total_steps,
             num_pixels=int(np.prod(data.shape)),
-            is_pictures=data.is_pictures,
+            is_image=data.is_image,
         )
 
-    def begin(self) -> None:
+    def write_run_info(self) -> None:
         """Writes what is missing of what was to be written before."""
         self.about.layout(self._evaluator)
         self.about.sample(self._data)
@@ -107,15 +109,15 @@ class Recorder:
         Raises:
           DivergedError: the error is not finite.
         """
-        examined = self.examiner.evaluate(step)
+        evaluation = self.run_evaluator.evaluate(step)
         with self._guard("statistics"):
-            examined.values.update(self.examiner.details(examined))
-        self._eval.scalars(step, examined.values)
+            evaluation.values.update(self.run_evaluator.diagnostics(evaluation))
+        self._eval.scalars(step, evaluation.values)
         with self._guard("histograms"):
-            self._write_histograms(examined)
-        self.examiner.remember(examined)
+            self._write_histograms(evaluation)
+        self.run_evaluator.remember(evaluation)
         if step == self._total_steps:
-            self._train.scalars(step, self.examiner.evaluate_training())
+            self._train.scalars(step, self.run_evaluator.evaluate_training())
         self.curves.write()
         if step == 0:
             self._eval.flush()  # There is something to see from the first second on.
@@ -123,19 +125,19 @@ class Recorder:
 
     def words(self) -> str:
         """The last evaluation, for the person; nothing before the first."""
-        metrics = self.examiner.metrics
+        metrics = self.run_evaluator.metrics
         return f"eval rmse {metrics['eval/reconstruction/rmse']:.5f}{self.curves.words}" if metrics else ""
 
-    def picture(self, step: int) -> None:
+    def write_images(self, step: int) -> None:
         """Writes the pictures."""
         with self._guard("pictures"):
-            look = self.examiner.look(step)
+            look = self.run_evaluator.look(step)
             if look.is_finite:  # Else the loss will tell.
-                drawn = gallery.draw(look, self.examiner.shown, self._evaluator, self._data.scale)
-                for tag, picture in drawn.items():
+                rendered = gallery.render(look, self.run_evaluator.probes, self._evaluator, self._data.scale)
+                for tag, picture in rendered.items():
                     self._eval.picture(step, tag, picture)
 
-    def saved(self, step: int, seconds: float, size: int) -> None:
+    def write_checkpoint_info(self, step: int, seconds: float, size: int) -> None:
         """Writes what belongs to a checkpoint: what saving took, its bytes, and what the projector shows."""
         self._train.scalars(step, {"perf/checkpoint_seconds": seconds, "perf/checkpoint_bytes": size})
         self._project(step)
@@ -157,18 +159,18 @@ class Recorder:
 
     def _project(self, step: int) -> None:
         with self._guard("the projector's files"):
-            look, shown = self.examiner.look(step), self.examiner.shown
-            if self._data.is_pictures and self._sprite is None:
+            look, shown = self.run_evaluator.look(step), self.run_evaluator.probes
+            if self._data.is_image and self._sprite is None:
                 self._sprite = projector.Sprite.of(shown.originals)
             columns = {"label": shown.classes, "rmse": look.errors.tolist(), "example": shown.rows.tolist()}
             if look.is_finite:
                 projector.write(self._folders.evaluation, step, look.codes, columns, self._sprite)
 
-    def _write_histograms(self, examined: Examined) -> None:
-        step = examined.step
-        self._eval.histograms(step, {"codes": examined.look.codes, "error/examples": examined.errors})
-        if examined.measured.divergences is not None:
-            self._eval.histograms(step, {"kl/units": examined.measured.divergences})
+    def _write_histograms(self, evaluation: Evaluation) -> None:
+        step = evaluation.step
+        self._eval.histograms(step, {"codes": evaluation.look.codes, "error/examples": evaluation.errors})
+        if evaluation.measured.divergences is not None:
+            self._eval.histograms(step, {"kl/units": evaluation.measured.divergences})
         found = {"weights": self._evaluator.weights(), "gradients": self._evaluator.gradients(self._batch)}
         tensors = {f"{kind}/{name}": values for kind, named in found.items() for name, values in named.items()}
         # A weight or gradient that is no number has no histogram; the loss will tell.

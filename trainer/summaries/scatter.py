@@ -41,15 +41,15 @@ def scatter(codes: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> np
     across, down = ((codes - low) / (high - low) * (SIDE - 1)).T
     _, first, numbers = np.unique(labels, return_index=True, return_inverse=True)
     for x, y, number in zip(across + MARGIN, SIDE - 1 - down, numbers, strict=True):
-        draw.ellipse((x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS), fill=_colour(number))
+        draw.ellipse((x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS), fill=_color(number))
     for row, example in enumerate(first[:MAX_IN_LEGEND]):
         left, top = MARGIN + SIDE + 12, 8 + 22 * row
-        draw.ellipse((left, top + 3, left + 9, top + 12), fill=_colour(row))
+        draw.ellipse((left, top + 3, left + 9, top + 12), fill=_color(row))
         draw.text((left + 16, top), classes[example][:MAX_LETTERS], fill="black", font=font)
     return np.asarray(image)
 
 
-def _colour(number: int) -> str:
+def _color(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 

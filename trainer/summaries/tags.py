@@ -1,197 +1,173 @@
-"""What every tag in TensorBoard is, in Markdown: what, in which unit, how to read it. Data only.
-
-A tag keeps its meaning for ever. Where one has to change, its `meaning` is counted up: a run that goes on then drops
-its old points of that tag, rather than to mix the two.
-"""
-
-import dataclasses
-import re
+"""Descriptions of all TensorBoard tags, in Markdown: quantity, unit, and how to read it."""
 
 from trainer.evaluation.statistics import NOISE_MULTIPLES
 
+_BASELINES = "The runs `floor/mean` and `floor/pca` show the same error of the training mean and of PCA"
 
-@dataclasses.dataclass(frozen=True)
-class Tag:
-    """A tag.
-
-    Attributes:
-      text: Markdown.
-      meaning: which one it has now; event files tell it by their descriptions.
-    """
-
-    text: str
-    meaning: int = 1
-
-    @property
-    def description(self) -> str:
-        """As TensorBoard shows it."""
-        return self.text if self.meaning == 1 else f"{self.text} [meaning {self.meaning}]"
-
-
-def meaning_in(description: str) -> int:
-    """The meaning that a description in an event file tells."""
-    match = re.search(r" \[meaning (\d+)\]$", description)
-    return int(match[1]) if match else 1
-
-
-_FLOORS = "The straight lines of the runs `floor/mean` and `floor/pca` are the errors of the training mean and of PCA"
-
-TAGS = {
-    # Training, at every logged step.
-    "loss": Tag(
-        "The loss: in `train` the mean over the steps since the last point, in `eval` over all evaluation examples, "
-        "with noise and sampling, where there is any, as in training (shifts excepted). "
-        "Variational: the KL divergence times beta less "
-        "the likelihood, in nats; with beta 1 minus the ELBO. "
-        f"{_FLOORS}, where the loss is a squared error and nothing else."
+TAGS: dict[str, str] = {
+    # Scalars of training, at every logged step.
+    "loss": (
+        "Training objective; lower is better. `train`: mean over the steps since the last point. `eval`: mean over all "
+        "evaluation examples, with the same noise and sampling as in training, but without shifts. For variational "
+        "networks: beta times the KL divergence minus the log-likelihood, in nats; with beta 1, the negative ELBO. "
+        f"{_BASELINES}, if the loss is a squared error without other terms."
     ),
-    "pretrain": Tag(
-        "The loss of one layer, trained with the layer that mirrors it to reconstruct its own input: of the first "
-        "layer the loss of images, of the others the mean squared error of the layer below."
+    "pretrain": (
+        "Loss of the layer pair in layerwise pretraining: an encoder layer and its mirrored decoder layer reconstruct "
+        "the input of the encoder layer. First layer: the reconstruction loss of images. Other layers: the mean "
+        "squared error of features."
     ),
-    "learning_rate": Tag("Learning rate of the step."),
-    "loss_scale": Tag(
-        "What the loss is multiplied by under float16. Falls when gradients overflow; below 1 is the end."
+    "learning_rate": "Learning rate of the step.",
+    "loss_scale": (
+        "Factor by which the loss is multiplied under float16. It falls when gradients overflow; training stops below "
+        "1."
     ),
-    "gradient_norm": Tag("Euclidean norm of all gradients of the step together."),
-    "update_norm": Tag(
-        "Euclidean norm of what the step has added to the weights. About a thousandth of `weight_norm` is usual; much "
-        "more is wild, much less is slow. 0 where the step was skipped, its gradients being too large."
+    "gradient_norm": "Euclidean norm of all gradients of the step.",
+    "update_norm": (
+        "Euclidean norm of the change of the weights in the step. About a thousandth of `weight_norm` is usual; a much "
+        "larger value is unstable, a much smaller value is slow. 0 if the step was skipped because its gradients "
+        "overflowed."
     ),
-    "weight_norm": Tag("Euclidean norm of all trained weights together, after the step."),
-    "perf/steps_per_second": Tag("Training steps a second; evaluation, pictures and checkpoints are not counted."),
-    "perf/examples_per_second": Tag(
-        "Examples (pictures, or rows of a table) a second: steps a second times the batch."
+    "weight_norm": "Euclidean norm of all trained weights after the step.",
+    "perf/steps_per_second": "Training steps per second, without evaluation, images and checkpoints.",
+    "perf/examples_per_second": "Training examples per second: steps per second times the batch size.",
+    "perf/input_wait": "Share of the training time spent waiting for data, 0 to 1. Near 0 is best.",
+    "perf/checkpoint_seconds": (
+        "Seconds to save the checkpoint, including its verification, fsync, and the flush of event files."
     ),
-    "perf/input_wait": Tag("Share of the training time, 0 to 1, spent waiting for data. Near 0 is as it should be."),
-    "perf/checkpoint_seconds": Tag(
-        "Seconds that saving this checkpoint took, verified and forced to the disk, event files included."
-    ),
-    "perf/checkpoint_bytes": Tag("Bytes of this checkpoint's files."),
+    "perf/checkpoint_bytes": "Size of the files of the checkpoint, in bytes.",
     # Reconstruction error.
-    "reconstruction/mse": Tag(
-        "Squared error, mean over pixels; pictures lie in [0, 1], tables are in their own units. Less is better. "
-        f"{_FLOORS} with as many components as the code has numbers: below PCA is what no linear code can do."
+    "reconstruction/mse": (
+        "Squared error, mean over pixels and examples; lower is better. Images are in [0, 1], tables in their own "
+        f"units. {_BASELINES} with as many components as the code has units. No linear code is better than PCA."
     ),
-    "reconstruction/rmse": Tag(f"Root of the mean squared error over pixels, in the data's units. {_FLOORS}."),
-    "reconstruction/sse": Tag(f"Squared error summed over pixels, mean over examples. {_FLOORS}."),
-    "reconstruction/psnr": Tag(
-        f"Peak signal-to-noise ratio of the mean squared error in dB, the peak being 1; more is better. {_FLOORS}."
+    "reconstruction/rmse": (
+        "Square root of `reconstruction/mse`, in the units of the data (images: [0, 1]); lower is better. "
+        f"{_BASELINES}."
     ),
-    "reconstruction/ssim": Tag(
-        "Structural similarity (Wang et al. 2004), at most 1, which is the original; mean over up to 250 evaluation "
-        "examples spread evenly. Sees blur that a squared error forgives."
+    "reconstruction/sse": (f"Squared error summed over pixels, mean over examples; lower is better. {_BASELINES}."),
+    "reconstruction/psnr": (f"Peak signal-to-noise ratio in dB, for peak 1; higher is better. {_BASELINES}."),
+    "reconstruction/ssim": (
+        "Structural similarity (Wang et al. 2004), mean over up to 250 evaluation examples; higher is better, 1 is a "
+        "perfect reconstruction. Unlike the squared error, it penalizes blur strongly."
     ),
-    "best/rmse": Tag("The lowest `reconstruction/rmse` of all evaluations so far."),
-    "best/step": Tag("The step of the evaluation with the lowest error so far. Where it stands still, more is no use."),
-    "error/p10": Tag("A tenth of the evaluation examples has at most this root mean squared error."),
-    "error/p50": Tag("Half of the evaluation examples has at most this root mean squared error: the median."),
-    "error/p90": Tag("Nine tenths of the evaluation examples have at most this root mean squared error."),
-    # What an objective has beside reconstruction.
-    "elbo/elbo": Tag(
-        "Evidence lower bound in nats an example (Kingma and Welling 2014, eq. 10): `elbo/reconstruction` less "
-        "`elbo/kl`, one sample of each code; more is better. A lower bound of the log-likelihood, where that is one: "
-        "of `bernoulli`, of pixels that are 0 or 1 (`binarise`)."
+    "best/rmse": "Lowest `reconstruction/rmse` of all evaluations so far.",
+    "best/step": (
+        "Step of the evaluation with the lowest error so far. If it no longer changes, more training does not help."
     ),
-    "elbo/reconstruction": Tag(
-        "Log-likelihood of the images in nats an example, their codes being drawn; under `loss=gaussian` with the "
-        "variance that makes it greatest for just these images (in training, for the batch)."
+    "error/p10": "10th percentile of the root mean squared errors of the evaluation examples; lower is better.",
+    "error/p50": "Median of the root mean squared errors of the evaluation examples; lower is better.",
+    "error/p90": "90th percentile of the root mean squared errors of the evaluation examples; lower is better.",
+    # Other terms of the objective.
+    "elbo/elbo": (
+        "Evidence lower bound in nats per example (Kingma and Welling 2014, eq. 10): `elbo/reconstruction` minus "
+        "`elbo/kl`, with one sample of each code; higher is better. It bounds the log-likelihood of the data only for "
+        "`loss=bernoulli` and pixels that are 0 or 1 (`binarise`)."
     ),
-    "elbo/kl": Tag(
-        "KL divergence in nats an example between the codes' distribution and the prior: what the codes say, at most. "
-        "0: the decoder has learnt to ignore them."
+    "elbo/reconstruction": (
+        "Log-likelihood of the images given sampled codes, in nats per example; higher is better. For `loss=gaussian`, "
+        "the variance is the maximum likelihood estimate for these images (in training: for the batch)."
     ),
-    "elbo/active_units": Tag(
-        "Code units whose mean varies over examples with a variance above 0.01 (Burda, Grosse and Salakhutdinov 2015, "
-        "section 5); the others are the prior, whatever the image is."
+    "elbo/kl": (
+        "KL divergence between the distribution of the codes and the prior, in nats per example: an upper bound of the "
+        "information in a code. At 0, the decoder has learned to ignore the codes."
     ),
-    "kl/units": Tag("`elbo/kl` of each code unit, in nats. At 0, a unit is not used."),
-    "sparsity/l1": Tag("Sum of a code's absolute values, mean over examples; the loss has it times `sparsity`."),
-    "denoising/corrupted": Tag(
-        "Root mean squared error of the corrupted images themselves, at the training level: what doing nothing gives. "
-        "Of up to 2,000 evaluation examples."
+    "elbo/active_units": (
+        "Number of code units whose mean has a variance above 0.01 over the examples (Burda, Grosse and Salakhutdinov "
+        "2015, section 5). The other units equal the prior for every image."
+    ),
+    "kl/units": "Distribution over code units of the KL divergence of each unit, in nats. A unit at 0 is unused.",
+    "sparsity/l1": (
+        "Sum of the absolute values of a code, mean over examples. The loss contains this value times `sparsity`."
+    ),
+    "denoising/corrupted": (
+        "Root mean squared error of the corrupted images before denoising, at the noise level of training: the error "
+        "of doing nothing. Computed on up to 2,000 evaluation examples."
     ),
     **{
-        f"denoising/rmse_{times}x": Tag(
-            f"Root mean squared error of restored images, corrupted at {times} times the training level, against the "
-            "clean ones; always the same noise, shares being at most 1. Of up to 2,000 evaluation examples."
+        f"denoising/rmse_{times}x": (
+            f"Root mean squared error of images denoised by the network, at {times} times the noise level of training "
+            "(a share of pixels is at most 1), compared with the clean images; lower is better. Computed on up to "
+            "2,000 evaluation examples with the same noise every time."
         )
         for times in NOISE_MULTIPLES
     },
     # Codes of up to 2,000 evaluation examples.
-    "latent/active_units": Tag(
-        "Code units that are in use: their standard deviation over examples is more than a hundredth of the widest "
-        "unit's. Fewer than `hidden` promises are dead units."
+    "latent/active_units": (
+        "Number of code units in use: units whose standard deviation over the examples exceeds a hundredth of the "
+        "largest one. The other units of the code are dead."
     ),
-    "latent/effective_rank": Tag(
-        "How many directions the codes really fill (Roy and Vetterli 2007): e to the entropy of the normalised "
-        "singular values of the centred codes. From 1, all on a line, to the number of units, all directions alike; 0 "
-        "where nothing varies. Of more than 256 units it is estimated from 500 examples."
+    "latent/effective_rank": (
+        "Effective number of dimensions of the codes (Roy and Vetterli 2007): exp of the entropy of the normalized "
+        "singular values of the centered codes. 1: all codes are on a line; number of units: all directions vary "
+        "equally; 0: all codes are equal. Codes of more than 256 units: estimated from 500 examples."
     ),
-    "latent/mean_correlation": Tag(
-        "Mean absolute correlation between pairs of active units, 0 to 1; of up to 256, those that vary most. Near 1 "
-        "the units repeat each other."
+    "latent/mean_correlation": (
+        "Mean absolute correlation between pairs of active units, 0 to 1, of the up to 256 units that vary most. Near "
+        "1, the units are redundant."
     ),
     # Histograms.
-    "weights": Tag("A layer's weights. Where a tensor has more than 20,000, as many spread evenly, and its extremes."),
-    "gradients": Tag(
-        "The loss's gradients by a layer's weights, of a batch of training examples (at most 256), always the same; "
-        "sampled like `weights`. All at 0: nothing is learnt there any more."
+    "weights": (
+        "Weights of a layer. Of a tensor with more than 20,000 weights: 20,000 evenly spaced weights, the smallest and "
+        "the largest."
     ),
-    "codes": Tag("All numbers in the codes of up to 2,000 evaluation examples; at most 20,000 of them."),
-    "error/examples": Tag("Root mean squared error of each evaluation example. A long tail: some are not learnt."),
-    # Pictures.
-    "reconstruction": Tag(
-        "Originals, reconstructions, and their absolute difference times 2, always of the same evaluation examples."
+    "gradients": (
+        "Gradients of the loss with respect to the weights of a layer, for one fixed batch of up to 256 training "
+        "examples, sampled like `weights`. If all are 0, the layer no longer learns."
     ),
-    "examples/worst": Tag(
-        "Of up to 2,000 evaluation examples those with the largest error, the worst first: originals, "
-        "reconstructions, absolute difference times 2. What does the network not see?"
+    "codes": "Values of the codes of up to 2,000 evaluation examples, sampled like `weights`.",
+    "error/examples": (
+        "Root mean squared error of each evaluation example. A long tail shows examples that the network does not "
+        "reconstruct well."
     ),
-    "examples/best": Tag("Like `examples/worst`, those with the smallest error, the best first."),
-    "denoising/restored": Tag(
-        "Corrupted, restored, and original pictures, always of the same evaluation examples with the same noise."
+    # Images.
+    "reconstruction": (
+        "Rows: originals, reconstructions, and their absolute difference times 2, for up to 8 fixed evaluation "
+        "examples."
     ),
-    "weights/first_layer": Tag(
-        "What the first units look at: each tile is one unit's (or one filter's) weights, grey 0, white its largest, "
-        "black the negative of that. Noise is untrained, or useless."
+    "examples/worst": (
+        "The up to 8 examples with the largest errors among up to 2,000 evaluation examples, the largest first. Rows: "
+        "originals, reconstructions, and their absolute difference times 2."
     ),
-    "latent/interpolation": Tag(
-        "Between two evaluation examples: a row begins and ends with an original; between them, what the decoder makes "
-        "of codes on the straight line from the first's to the second's, both ends included."
+    "examples/best": "Like `examples/worst`, for the smallest errors, the smallest first.",
+    "denoising/restored": (
+        "Rows: corrupted, denoised and original images of up to 8 fixed evaluation examples with fixed noise."
     ),
-    "prior/samples": Tag("What the decoder makes of 64 codes drawn from the prior, always the same ones."),
-    "latent/scatter": Tag(
-        "The codes of up to 2,000 evaluation examples; a colour is a class. After ten classes the colours come again."
+    "weights/first_layer": (
+        "Weights of up to 100 units (or convolution filters) of the first layer, one tile each. Gray is 0, white or "
+        "black is the largest absolute weight of the tile. A unit that looks like noise is untrained or unused."
     ),
-    "latent/manifold": Tag(
-        "What the decoder makes of a grid of 20 x 20 codes, from the 1st to the 99th percentile of each unit over "
-        "evaluation examples: the first unit from left to right, the second from bottom to top."
+    "latent/interpolation": (
+        "Interpolation between two evaluation examples in each row: the first original, 8 images decoded from evenly "
+        "spaced codes on the line from the first code to the second, both included, and the second original."
     ),
-    "latent/traversal": Tag(
-        "What single units do: a row is one of the most active units, from the most active down; from left to right it "
-        "goes from 3 standard deviations below its mean to 3 above, the others staying at theirs."
+    "prior/samples": "Images decoded from 64 fixed codes sampled from the prior.",
+    "latent/scatter": (
+        "Scatter plot of the two-dimensional codes of up to 2,000 evaluation examples, colored by class. Colors repeat "
+        "after ten classes."
     ),
-    "data/sample": Tag("64 training examples, spread evenly over all of them, as the network sees them."),
+    "latent/manifold": (
+        "Images decoded from a 20 x 20 grid of codes, from the 1st to the 99th percentile of each unit over the "
+        "evaluation examples. The first unit increases from left to right, the second from bottom to top."
+    ),
+    "latent/traversal": (
+        "Images decoded while one code unit varies in each row, from 3 standard deviations below its mean to 3 above; "
+        "the other units stay at their means. Rows: the up to 8 most active units, the most active first."
+    ),
+    "data/sample": "64 evenly spaced training examples, before noise, shifts and binarization.",
     # Texts.
-    "history": Tag(
-        "Starts, stops, and whatever went otherwise than planned: damaged checkpoints, divergences, rollbacks."
-    ),
-    "run/command": Tag("The command line, how to go on and how to repeat it, and what it runs on."),
-    "run/flags": Tag("Every flag's value, and whether it may change within the run."),
-    "run/network": Tag("The layers, their shapes, and how many weights they have."),
-    "run/data": Tag("What it is trained and evaluated on."),
+    "history": "Log of the run: starts, stops, damaged checkpoints, divergences and rollbacks; newest first.",
+    "run/command": "Command line, commands to resume and to repeat the run, and the software and hardware.",
+    "run/flags": "Value of every flag, and whether the flag may change within the run.",
+    "run/network": "Layers, their shapes, and their number of weights.",
+    "run/data": "Training and evaluation data of the run.",
 }
 
 
-def of(tag: str) -> Tag:
-    """A tag's entry; of `weights/...` and `gradients/...`, of which a network decides, that of their kind."""
+def description(tag: str) -> str:
+    """Returns the description of a tag; `weights/...` and `gradients/...` share one description each.
+
+    Raises:
+      KeyError: the tag has no description.
+    """
     return TAGS[tag] if tag in TAGS else TAGS[tag.split("/")[0]]
-
-
-def is_current(tag: str, meaning: int) -> bool:
-    """Whether that is what the tag means now; of tags that are used no more, yes."""
-    try:
-        return of(tag).meaning == meaning
-    except KeyError:
-        return True

@@ -17,7 +17,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from trainer.errors import said
+from trainer.errors import error_text
 from trainer.evaluation.statistics import NOISE_MULTIPLES
 from trainer.summaries import event_files, tags
 from trainer.summaries.histograms import histogram
@@ -68,10 +68,10 @@ class Writer:
       older: the tags that earlier files have points of, and `graph_def` if they have a graph.
     """
 
-    def __init__(self, folder: pathlib.Path, next_step: int, picture_steps: Collection[int] | None = None) -> None:
+    def __init__(self, folder: pathlib.Path, next_step: int, image_steps: Collection[int] | None = None) -> None:
         self.has_dropped = False
         self.older: set[str] = set()
-        self._folder, self._next_step, self._picture_steps = folder, next_step, picture_steps
+        self._folder, self._next_step, self._picture_steps = folder, next_step, image_steps
         self._next_text: dict[str, int] = {}
         # Of the file that is written now: which files are older, which tags are described, what a step looks like.
         self._older: set[str] = set()
@@ -84,7 +84,7 @@ class Writer:
 
     def _open(self) -> tf.summary.SummaryWriter:
         files.make_folder(self._folder)
-        self.older = event_files.continue_at(self._folder, self._next_step, lambda: _filter(self._picture_steps))
+        self.older = event_files.continue_at(self._folder, self._next_step, _filter(self._picture_steps))
         self._older = {path.name for path in self._folder.glob(event_files.PATTERN)}
         self._described, self._templates = set(), {}
         return tf.summary.create_file_writer(str(self._folder), flush_millis=FLUSH_MILLISECONDS)
@@ -97,7 +97,7 @@ class Writer:
         except (tf.errors.OpError, OSError) as error:
             writer, self._writer = self._writer, None
             if not self._failed:
-                reason = said(error).split("; ")[-1]
+                reason = error_text(error).split("; ")[-1]
                 log.warning(f"TensorBoard's files in {self._folder} cannot be written ({reason}): training goes on")
             self._failed = self.has_dropped = True
             if writer is not None:
@@ -132,7 +132,7 @@ class Writer:
             return self._templates[names]
         summary = Summary()
         for name in names:
-            summary.MergeFrom(scalar_pb(name, 0.0, description=tags.of(name).description))
+            summary.MergeFrom(scalar_pb(name, 0.0, description=tags.description(name)))
             if name in self._described:
                 summary.value[-1].ClearField("metadata")
         if self._described.issuperset(names):
@@ -145,7 +145,7 @@ class Writer:
         summary = Summary()
         for name, tensor in values.items():
             buckets = histogram(tensor)
-            metadata = histogram_metadata.create_summary_metadata(None, tags.of(name).description)
+            metadata = histogram_metadata.create_summary_metadata(None, tags.description(name))
             summary.value.add(tag=name, metadata=metadata, tensor=make_tensor_proto(buckets))
         self._write_summary(step, summary)
 
@@ -155,7 +155,7 @@ class Writer:
         height, width, channels = picture.shape
         image = Image.fromarray(picture[..., 0] if channels == 1 else picture)
         image.save(buffer, "png", compress_level=1)  # A quarter of TensorFlow's time.
-        metadata = image_metadata.create_summary_metadata(None, tags.of(tag).description)
+        metadata = image_metadata.create_summary_metadata(None, tags.description(tag))
         strings = make_tensor_proto([str(width).encode(), str(height).encode(), buffer.getvalue()])
         self._write_summary(step, Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=strings)]))
 
@@ -163,7 +163,7 @@ class Writer:
         """Writes a text in Markdown; at a later step where one has been written at this one: readers keep the last."""
         step = max(step, self._next_text.get(tag, 0))
         self._next_text[tag] = step + 1
-        self._write_summary(step, text_pb(tag, markdown, description=tags.of(tag).description))
+        self._write_summary(step, text_pb(tag, markdown, description=tags.description(tag)))
 
     def graph(self, step: int, graph: tf.compat.v1.GraphDef) -> None:
         """Writes a graph of operations."""
@@ -193,18 +193,14 @@ class Writer:
                 self._writer.close()
 
 
-def _filter(picture_steps: Collection[int] | None) -> event_files.Filter:
-    """Drops what a tag meant formerly, and pictures of another schedule; for one file."""
-    meanings: dict[str, int] = {}
+def _filter(image_steps: Collection[int] | None) -> event_files.Filter:
+    """Returns a filter that keeps everything except images of steps outside `image_steps`; None keeps all images."""
 
-    def stays(step: int, value: Summary.Value) -> bool:
-        if value.HasField("metadata"):
-            meanings[value.tag] = tags.meaning_in(value.metadata.summary_description)
-            if picture_steps is not None and value.metadata.plugin_data.plugin_name == "images":
-                return step in picture_steps and tags.is_current(value.tag, meanings[value.tag])
-        return tags.is_current(value.tag, meanings.get(value.tag, 1))
+    def keep(step: int, value: Summary.Value) -> bool:
+        is_image = value.metadata.plugin_data.plugin_name == image_metadata.PLUGIN_NAME
+        return image_steps is None or not is_image or step in image_steps
 
-    return stays
+    return keep
 
 
 def _layout(omitted: Collection[str]) -> layout_pb2.Layout:

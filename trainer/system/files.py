@@ -95,7 +95,7 @@ def sha256(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def unused(path: pathlib.Path) -> pathlib.Path:
+def unused_path(path: pathlib.Path) -> pathlib.Path:
     """`path`, or the first of path-2, path-3, ... that does not exist."""
     number, candidate = 1, path
     while candidate.exists():

@@ -20,7 +20,7 @@ def sensible_interval(total_steps: int, times: int) -> int:
     return next(int(factor * power) for factor in (1, 2, 5, 10) if factor * power >= wanted)
 
 
-def picture_steps(total_steps: int, every: int | None, limit: int) -> list[int]:
+def image_steps(total_steps: int, every: int | None, limit: int) -> list[int]:
     """When pictures are due: always at step 0 and at the last.
 
     Args:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 
-def acquire(file: IO[Any] | int) -> None:
+def acquire(file: IO[Any]) -> None:
     """Takes a file's lock; waits for it."""
     fcntl.flock(file, fcntl.LOCK_EX)
 
 
-def try_acquire(file: IO[Any] | int) -> None:
+def try_acquire(file: IO[Any]) -> None:
     """Takes a file's lock at once.
 
     Raises:

@@ -76,7 +76,7 @@ def log_error(text: str, trace: str, *, debug: bool) -> None:
 
 
 @contextlib.contextmanager
-def noise_to(path: os.PathLike[str]) -> Iterator[None]:
+def redirect_native_stderr(path: os.PathLike[str]) -> Iterator[None]:
     """What TensorFlow's C++ prints goes to the log; what Python prints to stderr still reaches the terminal."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     sys.stderr.flush()

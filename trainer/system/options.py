@@ -12,7 +12,7 @@ import operator
 import os
 import types
 import typing
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from trainer.errors import UsageError, is_line, option
@@ -46,6 +46,8 @@ class Option:
       is_column: whether it tells runs apart in a table of them, also where it has its default.
       parse: a value as somebody gives it, text too -> the value.
       separator: between the elements of a tuple, as text.
+      alias: a second spelling of the name.
+      synonyms: other spellings of choices, with the choice of each.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Option:
     is_column: bool = False
     parse: Callable[[Any], Any] | None = None
     separator: str = ","
+    alias: str | None = None
+    synonyms: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def is_stored(self) -> bool:
@@ -87,6 +91,8 @@ class Option:
             return None
         if given == "" and (self.default is None or self.kind == PLACE):
             raise UsageError(f"{option(self.name)} is empty", remedy="give a value, or leave it out")
+        if isinstance(given, str):
+            given = self.synonyms.get(given, given)
         if self.type is tuple:
             value = self.parse(self._elements(given)) if self.parse else self._elements(given)
         else:

@@ -79,14 +79,12 @@ class _Display:
 class Bar(_Display):
     """One line that says how far training is."""
 
-    def __init__(
-        self, total_steps: int, console: "Console | None" = None, now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, total_steps: int, console: "Console | None" = None) -> None:
         from rich.console import Console
 
         self._total = total_steps
         console = console or Console(stderr=True)
-        super().__init__(_training_bar(console) if console.is_terminal else None, now)
+        super().__init__(_training_bar(console) if console.is_terminal else None, time.monotonic)
         self._task = self._bar.add_task("train", total=total_steps, text="") if self._bar else None
 
     def update(self, step: int, steps_per_second: float, text: str) -> None:

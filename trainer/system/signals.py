@@ -13,7 +13,7 @@ class Terminated(BaseException):
     """SIGTERM before training has begun, when there is nothing to save."""
 
 
-def hear_sigterm() -> None:
+def handle_sigterm() -> None:
     """From now on SIGTERM ends the program as Ctrl-C does: by an exception, so that what is open is closed."""
 
     def end(number: int, frame: FrameType | None) -> NoReturn:

@@ -13,8 +13,8 @@ def shift(images: tf.Tensor, most: int, key: tf.Tensor) -> tf.Tensor:
       most: at least 1, less than H and W.
       key: of the step.
     """
-    drawn = randomness.uniform(randomness.for_purpose(key, randomness.SHIFT), [tf.shape(images)[0], 2])
-    moves = tf.cast(tf.floor(drawn * (2 * most + 1)), tf.int32) - most  # [N, 2]
+    uniform = randomness.uniform(randomness.purpose_key(key, randomness.SHIFT), [tf.shape(images)[0], 2])
+    moves = tf.cast(tf.floor(uniform * (2 * most + 1)), tf.int32) - most  # [N, 2]
 
     def sources(axis: int) -> tf.Tensor:
         """[N, H or W]: where each row or column comes from."""
@@ -25,7 +25,7 @@ def shift(images: tf.Tensor, most: int, key: tf.Tensor) -> tf.Tensor:
     return tf.gather(rows, sources(2), axis=2, batch_dims=1)
 
 
-def binarise(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+def binarize(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """Draws each pixel as 0 or 1, its value in [0, 1] being the probability (Salakhutdinov and Murray 2008)."""
-    drawn = randomness.uniform(randomness.for_purpose(key, randomness.BINARISE), tf.shape(images))
-    return tf.cast(drawn < images, tf.float32)
+    uniform = randomness.uniform(randomness.purpose_key(key, randomness.BINARISE), tf.shape(images))
+    return tf.cast(uniform < images, tf.float32)

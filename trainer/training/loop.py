@@ -33,7 +33,7 @@ SECONDS_BEFORE_ANOTHER_TRY = 20.0  # after a disk has not taken a checkpoint
 FAILURES_IN_A_ROW = 5  # after which a run ends, rather than to train what cannot be kept
 
 
-class Pending:
+class LossAccumulator:
     """What the steps since the last point in TensorBoard have reported: summed one by one, so that cuts leave no trace.
 
     Args:
@@ -61,7 +61,7 @@ class Pending:
         self.count += 1
         self.parts = [a + b for a, b in zip(self.parts or [0.0] * len(parts), parts, strict=True)]
 
-    def take_means(self) -> list[float]:
+    def pop_means(self) -> list[float]:
         """The mean loss and the means of its parts, float64; begins anew."""
         means = [value / self.count for value in (self.total, *self.parts)]
         self.total, self.count, self.parts = 0.0, 0, []
@@ -73,24 +73,24 @@ class Actions:
     """What the loop does between blocks; most are told the steps done.
 
     Attributes:
-      begun: the first call of the block is over: now is the time for what has not to be done before training.
+      on_first_block: the first call of the block is over: now is the time for what has not to be done before training.
       log: (step, values): writes scalars of training.
       evaluate: evaluates, writes it, and returns words for the person.
-      picture: writes the pictures.
+      write_images: writes the pictures.
       profile: before a call: starts and stops the profiler, where that is due.
-      is_sound: whether all weights are finite numbers.
+      weights_are_finite: whether all weights are finite numbers.
       save: (step, pending): saves a checkpoint with the losses that are not logged yet.
-      batch: says which examples a step was trained on.
+      describe_batch: says which examples a step was trained on.
     """
 
-    begun: Callable[[], None]
+    on_first_block: Callable[[], None]
     log: Callable[[int, Mapping[str, float]], None]
     evaluate: Callable[[int], str]
-    picture: Callable[[int], None]
+    write_images: Callable[[int], None]
     profile: Callable[[int], None]
-    is_sound: Callable[[], bool]
-    save: Callable[[int, Pending], None]
-    batch: Callable[[int], str]
+    weights_are_finite: Callable[[], bool]
+    save: Callable[[int, LossAccumulator], None]
+    describe_batch: Callable[[int], str]
 
 
 class _Saver:
@@ -106,7 +106,7 @@ class _Saver:
         """Whether to save now: at steps that the plan names, and when it is long ago."""
         return (self._plan.is_scheduled(step) and not self._failures) or self._now() > self._next
 
-    def save(self, step: int, pending: Pending, *, must: bool) -> None:
+    def save(self, step: int, pending: LossAccumulator, *, must: bool) -> None:
         """Saves, unless the last update has ruined the weights: a loss tells of those before it.
 
         Args:
@@ -116,7 +116,7 @@ class _Saver:
           DivergedError: a weight is not finite.
           StorageError: it could not be saved, and must, or could not several times.
         """
-        if not self._actions.is_sound():
+        if not self._actions.weights_are_finite():
             raise _diverged(f"after step {step:,} weights or optimizer slots are not finite", self.saved_step)
         try:
             self._actions.save(step, pending)
@@ -138,7 +138,7 @@ def train(
     actions: Actions,
     *,
     start_step: int | None,
-    pending: Pending,
+    pending: LossAccumulator,
     words: str,
     clock: progress.Clock,
     bar: progress.Bar,
@@ -164,11 +164,11 @@ def train(
       StorageError: checkpoints cannot be saved.
     """
     step, offset, data = start_step or 0, plan.steps_per_block, None
-    pace, saver = _Pace(), _Saver(plan, actions, start_step, now)
+    throughput, saver = _Throughput(), _Saver(plan, actions, start_step, now)
     if start_step is None:
         with clock.paused():
             words = actions.evaluate(0)
-            actions.picture(0)
+            actions.write_images(0)
             if plan.save_first:
                 saver.save(0, pending, must=True)
     while step < plan.total_steps and stop.signal is None:
@@ -177,27 +177,27 @@ def train(
         began = clock.seconds
         if offset == plan.steps_per_block:
             data, offset = tf.identity(next(blocks)), 0  # Once to the device, however many calls it is cut into.
-            pace.waited(clock.seconds - began)
-        count = min(plan.steps_per_block - offset, plan.next_stop(step) - step, pace.steps)
+            throughput.record_wait(clock.seconds - began)
+        count = min(plan.steps_per_block - offset, plan.next_stop(step) - step, throughput.steps)
         reports = block(data, offset, offset + count).numpy()[offset : offset + count]
-        pace.took(count, clock.seconds - began)
+        throughput.record_call(count, clock.seconds - began)
         step, offset = step + count, offset + count
         if step in plan.stage_ends:
-            pace.new_stage()
+            throughput.start_stage()
 
         # 2. What it reports.
-        _check(reports, step - count, saver.saved_step, actions.batch)
+        _check(reports, step - count, saver.saved_step, actions.describe_batch)
         with clock.paused():
-            _log(actions, plan, reports, step - count, pending, pace)
-        bar.update(step, pace.steps_per_second, f"loss {reports[-1, LOSS]:.4g}  {words}")
+            _log(actions, plan, reports, step - count, pending, throughput)
+        bar.update(step, throughput.steps_per_second, f"loss {reports[-1, LOSS]:.4g}  {words}")
 
         # 3. What is due. The checkpoint comes last: what TensorBoard knows of its step must be in the files by then.
         last = step == plan.total_steps
         with clock.paused():
             if last or is_due(step, plan.eval_every):
                 words = _evaluate(actions, step, saver.saved_step)
-            if plan.has_pictures(step):
-                actions.picture(step)
+            if plan.has_images(step):
+                actions.write_images(step)
             if last or stop.signal is not None or saver.is_due(step):
                 saver.save(step, pending, must=last or stop.signal is not None)
     if step and saver.saved_step != step:  # The signal came while something else was done.
@@ -212,12 +212,12 @@ def _evaluate(actions: Actions, step: int, saved_step: int | None) -> str:
         raise _diverged(error.what, saved_step) from error
 
 
-def _check(reports: np.ndarray, before: int, saved_step: int | None, batch: Callable[[int], str]) -> None:
+def _check(reports: np.ndarray, before: int, saved_step: int | None, describe_batch: Callable[[int], str]) -> None:
     """Refuses losses that are not finite, and a loss scale that has collapsed."""
     bad = np.flatnonzero(~np.isfinite(reports[:, LOSS]))
     if len(bad):
         step = before + int(bad[0]) + 1
-        raise _diverged(f"the loss of step {step:,} is {reports[bad[0], LOSS]} ({batch(step)})", saved_step)
+        raise _diverged(f"the loss of step {step:,} is {reports[bad[0], LOSS]} ({describe_batch(step)})", saved_step)
     tiny = np.flatnonzero(reports[:, LOSS_SCALE] < 1)
     if len(tiny):
         step = before + int(tiny[0]) + 1
@@ -233,33 +233,35 @@ def _diverged(what: str, saved_step: int | None, remedy: str = SLOWER) -> Diverg
     return DivergedError(what, found=found, remedy=SLOWER_ANEW if none and remedy == SLOWER else remedy)
 
 
-def _log(actions: Actions, plan: Plan, reports: np.ndarray, before: int, pending: Pending, pace: "_Pace") -> None:
+def _log(
+    actions: Actions, plan: Plan, reports: np.ndarray, before: int, pending: LossAccumulator, throughput: "_Throughput"
+) -> None:
     """Writes a point for every logged step among those reported; `pending` keeps the losses of no point yet."""
-    if pace.is_first:
-        actions.begun()
+    if throughput.is_first:
+        actions.on_first_block()
     for row, report in enumerate(reports):
         step = before + row + 1
         pending.add(float(report[LOSS]), [float(value) for value in report[NUM_REPORTED:]])
         if plan.is_logged(step):
-            tag, (loss, *parts) = plan.loss_tag(step), pending.take_means()
+            tag, (loss, *parts) = plan.loss_tag(step), pending.pop_means()
             values = {
                 tag: loss,
-                **(dict(zip(plan.parts, parts, strict=True)) if tag == "loss" else {}),
+                **(dict(zip(plan.loss_term_tags, parts, strict=True)) if tag == "loss" else {}),
                 "learning_rate": float(report[LEARNING_RATE]),
                 "gradient_norm": float(report[GRADIENT_NORM]),
                 "update_norm": float(report[UPDATE_NORM]),
                 "weight_norm": float(report[WEIGHT_NORM]),
             }
-            if pace.steps_per_second:  # Known from the second call on.
-                values["perf/steps_per_second"] = pace.steps_per_second
-                values["perf/examples_per_second"] = pace.steps_per_second * plan.batch_size
-                values["perf/input_wait"] = pace.input_wait
+            if throughput.steps_per_second:  # Known from the second call on.
+                values["perf/steps_per_second"] = throughput.steps_per_second
+                values["perf/examples_per_second"] = throughput.steps_per_second * plan.batch_size
+                values["perf/input_wait"] = throughput.input_wait
             if plan.has_loss_scale:
                 values["loss_scale"] = float(report[LOSS_SCALE])
             actions.log(step, values)
 
 
-class _Pace:
+class _Throughput:
     """How many steps the next call should do, so that it takes about `SECONDS_A_CALL`; and how the time was spent.
 
     Attributes:
@@ -281,15 +283,15 @@ class _Pace:
         """Whether there was one call so far."""
         return self._calls == 1
 
-    def new_stage(self) -> None:
+    def start_stage(self) -> None:
         """The next call is the first of another block."""
         self._is_new = True
 
-    def waited(self, seconds: float) -> None:
-        """Data were waited for; a part of what `took` is told next."""
+    def record_wait(self, seconds: float) -> None:
+        """Data were waited for; a part of what `record_call` is told next."""
         self._waited = seconds
 
-    def took(self, steps: int, seconds: float) -> None:
+    def record_call(self, steps: int, seconds: float) -> None:
         """Learns from a call. The first of a block traces and compiles, so its time says nothing."""
         waited, self._waited = self._waited, 0.0
         self._calls += 1

@@ -29,9 +29,9 @@ def masking(images: tf.Tensor, level: tf.Tensor, low: Values, high: Values, key:
 
 def salt_and_pepper(images: tf.Tensor, level: tf.Tensor, low: Values, high: Values, key: tf.Tensor) -> tf.Tensor:
     """Sets a share `level`, each by chance, to its lowest or its highest value, by a fair coin (2010, section 3.3)."""
-    drawn = randomness.uniform(key, tf.shape(images))
-    salted = tf.where(drawn < level / 2, low + tf.zeros_like(images), images)
-    return tf.where((drawn >= level / 2) & (drawn < level), high + tf.zeros_like(images), salted)
+    uniform = randomness.uniform(key, tf.shape(images))
+    salted = tf.where(uniform < level / 2, low + tf.zeros_like(images), images)
+    return tf.where((uniform >= level / 2) & (uniform < level), high + tf.zeros_like(images), salted)
 
 
 NOISES: dict[str, Corruption] = {
@@ -61,4 +61,4 @@ class Noise:
         level = tf.cast(self.level if level is None else level, tf.float32)
         if self.name in SHARES:
             level = tf.minimum(level, 1.0)
-        return NOISES[self.name](images, level, self.low, self.high, randomness.for_purpose(key, randomness.NOISE))
+        return NOISES[self.name](images, level, self.low, self.high, randomness.purpose_key(key, randomness.NOISE))

@@ -16,7 +16,7 @@ RECONSTRUCTION, KL, SPARSITY = "elbo/reconstruction", "elbo/kl", "sparsity/l1"
 
 
 @dataclasses.dataclass(frozen=True)
-class Terms:
+class LossTerms:
     """What an objective consists of, for each of N examples; float32.
 
     Attributes:
@@ -61,20 +61,20 @@ class Objective:
         """Whether it is the reconstruction loss of the images as they are, and nothing else."""
         return not (self.noise or self.binarise or self.sparsity or model.is_variational)
 
-    def drawn(self, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    def augment(self, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         """The images that training is to reconstruct: moved and drawn."""
         moved = augmentation.shift(images, self.shift, key) if self.shift else images
         return self.target(moved, key)
 
     def target(self, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         """The images that are to be reconstructed."""
-        return augmentation.binarise(images, key) if self.binarise else images
+        return augmentation.binarize(images, key) if self.binarise else images
 
     def corrupted(self, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         """What the encoder is to see of them."""
         return self.noise(images, key) if self.noise else images
 
-    def terms(self, model: Autoencoder, images: tf.Tensor, key: tf.Tensor) -> Terms:
+    def terms(self, model: Autoencoder, images: tf.Tensor, key: tf.Tensor) -> LossTerms:
         """What it consists of.
 
         Args:
@@ -86,13 +86,13 @@ class Objective:
         codes = sample(posterior, key)
         outputs = model.logits(codes) if self.loss.takes_logits else model.decode(codes)
         with tf.name_scope("loss"):
-            return Terms(
+            return LossTerms(
                 self.loss.examplewise(images, outputs),
                 kl_divergence(posterior) if model.is_variational else None,
                 tf.reduce_sum(tf.abs(posterior.mean), axis=1) if self.sparsity else None,
             )
 
-    def whole(self, means: Terms) -> tuple[Any, dict[str, Any]]:
+    def combine(self, means: LossTerms) -> tuple[Any, dict[str, Any]]:
         """Means of terms over examples: scalars, of KL [K] -> the objective, and its parts by tag."""
         nats = self.loss.total(means.reconstruction, self.num_pixels)
         value, parts = nats, {}
@@ -107,23 +107,23 @@ class Objective:
             parts[SPARSITY] = means.l1
         return value, parts
 
-    def of_step(
+    def step_loss(
         self, model: Autoencoder, images: tf.Tensor, step: tf.Tensor, *, seed: int
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """What the step after `step` others makes small, and its parts; [N, ...] images as the data set has them."""
-        key = randomness.of_step(seed, step)
-        return self.of_batch(model, self.drawn(images, key), key)
+        key = randomness.step_key(seed, step)
+        return self.batch_loss(model, self.augment(images, key), key)
 
-    def of_batch(self, model: Autoencoder, images: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The objective of a batch and its parts, in the order of `part_tags`; images as `terms`."""
+    def batch_loss(self, model: Autoencoder, images: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """The objective of a batch and its parts, in the order of `loss_term_tags`; images as `terms`."""
         terms = self.terms(model, images, key)
         with tf.name_scope("loss"):
             found = (terms.reconstruction, terms.kl, terms.l1)
-            value, parts = self.whole(Terms(*(None if t is None else tf.reduce_mean(t, axis=0) for t in found)))
+            value, parts = self.combine(LossTerms(*(None if t is None else tf.reduce_mean(t, axis=0) for t in found)))
             return value, list(parts.values())
 
 
-def part_tags(*, variational: bool, sparsity: float) -> tuple[str, ...]:
+def loss_term_tags(*, variational: bool, sparsity: float) -> tuple[str, ...]:
     """The tags of an objective's parts, in order."""
     elbo = (RECONSTRUCTION, KL) if variational else ()
     return (*elbo, SPARSITY) if sparsity else elbo
@@ -133,8 +133,8 @@ def sample(posterior: Posterior, key: tf.Tensor) -> tf.Tensor:
     """Codes [N, K] drawn from their distribution by the reparameterisation of Kingma and Welling 2014, eq. 4."""
     if posterior.log_variance is None:
         return posterior.mean
-    drawn = randomness.normal(randomness.for_purpose(key, randomness.SAMPLE), tf.shape(posterior.mean))
-    return posterior.mean + tf.exp(posterior.log_variance / 2) * drawn
+    normal = randomness.normal(randomness.purpose_key(key, randomness.SAMPLE), tf.shape(posterior.mean))
+    return posterior.mean + tf.exp(posterior.log_variance / 2) * normal
 
 
 def kl_divergence(posterior: Posterior) -> tf.Tensor:

@@ -17,7 +17,7 @@ def apply(
     gradients: Sequence[tf.Tensor],
     variables: Sequence[keras.Variable],
     *,
-    by_kernels: bool,
+    use_fused_kernels: bool,
 ) -> None:
     """Changes the variables and the optimizer's slots.
 
@@ -28,7 +28,7 @@ def apply(
       by_kernels: each by one kernel of TensorFlow, where there is one for this optimizer. Keras's own arithmetic is
         some twelve of them, each of which reads and writes arrays of that size, unless XLA fuses them.
     """
-    if by_kernels and type(optimizer) is keras.optimizers.Adam:
+    if use_fused_kernels and type(optimizer) is keras.optimizers.Adam:
         _apply_adam(optimizer, gradients, variables)
     else:
         optimizer.apply(gradients, variables)

@@ -1,4 +1,4 @@
-"""The options of training: the objective, the optimizer, the length. No NumPy, no TensorFlow."""
+"""Training options: objective, optimizer, length. No NumPy, no TensorFlow."""
 
 import dataclasses
 
@@ -6,41 +6,41 @@ from trainer.errors import option
 from trainer.system.options import DURATION, MATHEMATICS, PRESENTATION, Options, declare
 
 LOSSES = ("bernoulli", "gaussian", "mse", "rmse", "sse")
-LIKELIHOODS = ("bernoulli", "gaussian")  # losses in nats, which a variational network weighs against others
+LIKELIHOODS = ("bernoulli", "gaussian")  # losses in nats: a KL divergence may be added to them
 NOISES = ("none", "gaussian", "masking", "salt_and_pepper")
-SHARES = ("masking", "salt_and_pepper")  # noises whose level is a share of the numbers
+SHARES = ("masking", "salt_and_pepper")  # noises whose level is a fraction of the values
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine")
 DEFAULT_STEPS = 10_000
 MAX_STEPS = 10**12
-TRAINING, LENGTH, KINDS_OF_TRAINING = "Training", "Length", "Denoising, sparse, variational, pretrained"  # themes
+TRAINING, LENGTH, KINDS_OF_TRAINING = "Training", "Length", "Denoising, variational, sparse, stacked"  # themes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingOptions(Options):
-    """What training makes small, how, and for how long."""
+    """Options for the objective, the optimizer and the length of training."""
 
     loss: str = declare(
         "auto",
         MATHEMATICS,
         TRAINING,
-        "of reconstruction. mse and rmse: over all pixels of the batch; sse, bernoulli and gaussian (the last two in"
-        " nats): summed over pixels, mean over examples; auto: mse, variational gaussian",
+        "Reconstruction loss. mse, rmse: over all pixels of the batch. sse, and bernoulli and gaussian in nats: summed"
+        f" over pixels, mean over examples. auto: mse; with {option('variational')}, gaussian",
         choices=("auto", *LOSSES),
         is_common=True,
         is_column=True,
     )
     optimizer: str = declare(
-        "adam", MATHEMATICS, TRAINING, "as in Keras, with its defaults", choices=OPTIMIZERS, is_column=True
+        "adam", MATHEMATICS, TRAINING, "Optimizer, with the default parameters of Keras", choices=OPTIMIZERS, is_column=True
     )
     learning_rate: float = declare(
-        2e-3, MATHEMATICS, TRAINING, "the largest", low=0.0, high=1e6, is_common=True, is_column=True
+        2e-3, MATHEMATICS, TRAINING, "Peak learning rate", low=0.0, high=1e6, is_common=True, is_column=True
     )
     schedule: str = declare(
         "cosine",
         MATHEMATICS,
         TRAINING,
-        "of the learning rate; cosine falls to 0 at the end",
+        "Learning rate schedule. cosine: falls to 0 at the end of the run",
         choices=SCHEDULES,
         is_column=True,
     )
@@ -48,21 +48,21 @@ class TrainingOptions(Options):
         0,
         MATHEMATICS,
         TRAINING,
-        "steps in which the learning rate rises to its largest first; of each stage of pretraining too",
+        "Raise the learning rate linearly to its peak in the first N steps, and in those of each pretraining stage",
         low=0,
         high=MAX_STEPS,
     )
     batch_size: int = declare(
-        64, MATHEMATICS, TRAINING, "examples a step", low=1, high=10**9, is_common=True, is_column=True
+        64, MATHEMATICS, TRAINING, "Examples per step", low=1, high=10**9, is_common=True, is_column=True
     )
     epochs: float | None = declare(
-        None, DURATION, LENGTH, f"passes over the data; or give {option('steps')}", low=0.0, high=1e9, is_common=True
+        None, DURATION, LENGTH, f"Length of the whole run in passes over the training data. Use this or {option('steps')}", low=0.0, high=1e9, is_common=True
     )
     steps: int | None = declare(
         None,
         DURATION,
         LENGTH,
-        f"steps of the whole run (default {DEFAULT_STEPS:,}); or give {option('epochs')}",
+        f"Length of the whole run in steps. Default: {DEFAULT_STEPS:,}. A larger number continues a finished run",
         low=1,
         high=MAX_STEPS,
         is_common=True,
@@ -72,7 +72,7 @@ class TrainingOptions(Options):
         0,
         MATHEMATICS,
         TRAINING,
-        "of the initial weights and the order of the data",
+        "Seed of the initial weights, the data order and all noise",
         low=0,
         high=2**31 - 1,
         is_column=True,
@@ -81,14 +81,14 @@ class TrainingOptions(Options):
         "none",
         MATHEMATICS,
         KINDS_OF_TRAINING,
-        "denoising: what corrupts the input; the target stays clean",
+        "Train a denoising autoencoder: corrupt the input with this noise; the target stays clean",
         choices=NOISES,
     )
     noise_level: float = declare(
         0.25,
         MATHEMATICS,
         KINDS_OF_TRAINING,
-        "gaussian: standard deviation, pictures being in [0, 1]; else: the share of the pixels",
+        "Noise level. gaussian: standard deviation, for images in [0, 1]. masking, salt_and_pepper: fraction of the pixels",
         low=0.0,
         high=1e6,
     )
@@ -96,7 +96,7 @@ class TrainingOptions(Options):
         0,
         MATHEMATICS,
         KINDS_OF_TRAINING,
-        "move each training picture, input and target alike, by up to so many pixels",
+        "Shift each training image, input and target, by up to N pixels",
         low=0,
         high=64,
     )
@@ -104,26 +104,27 @@ class TrainingOptions(Options):
         False,
         MATHEMATICS,
         KINDS_OF_TRAINING,
-        "draw pixels anew as 0 or 1 at each step, their values being chances",
+        "Sample each pixel as 0 or 1 at every step, with its value as the probability",
+        alias="binarize",
     )
     beta: float = declare(
-        1.0, MATHEMATICS, KINDS_OF_TRAINING, "variational: weight of the KL divergence", low=0.0, high=1e6
+        1.0, MATHEMATICS, KINDS_OF_TRAINING, f"Weight of the KL divergence (with {option('variational')})", low=0.0, high=1e6
     )
     sparsity: float = declare(
-        0.0, MATHEMATICS, KINDS_OF_TRAINING, "weight of the sum of a code's absolute values", low=0.0, high=1e6
+        0.0, MATHEMATICS, KINDS_OF_TRAINING, "Train a sparse autoencoder: weight of the L1 norm of the code", low=0.0, high=1e6
     )
     pretrain: str = declare(
         "none",
         MATHEMATICS,
         KINDS_OF_TRAINING,
-        "train one layer after the other before all (dense only)",
+        "Pretrain layer by layer, then train all layers together (dense only)",
         choices=("none", "layerwise"),
     )
     pretrain_steps: int = declare(
         1_000,
         MATHEMATICS,
         KINDS_OF_TRAINING,
-        f"steps for each layer, the first of the run's {option('steps')}",
+        f"Pretraining steps per layer. They count toward {option('steps')}",
         low=1,
         high=MAX_STEPS,
     )
@@ -131,6 +132,7 @@ class TrainingOptions(Options):
         "stop",
         PRESENTATION,
         TRAINING,
-        "rollback: back to the last checkpoint with a quarter of the learning rate, at most three times",
+        "If the loss is no longer finite: stop, or roll back to the last checkpoint with a quarter of the learning rate, at"
+        " most three times",
         choices=("stop", "rollback"),
     )

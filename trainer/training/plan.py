@@ -21,7 +21,7 @@ class Plan:
       keep_every: what is saved then is kept for good.
       save_first: save a checkpoint of step 0 too.
       stage_ends: the steps after which the stages before the last one end, ascending: layers trained one by one.
-      parts: tags of what steps report beside their loss.
+      loss_term_tags: tags of what steps report beside their loss.
     """
 
     total_steps: int
@@ -36,7 +36,7 @@ class Plan:
     keep_every: int = 0
     save_first: bool = False
     stage_ends: Sequence[int] = ()
-    parts: Sequence[str] = ()
+    loss_term_tags: Sequence[str] = ()
 
     def is_scheduled(self, step: int) -> bool:
         """Whether a checkpoint of this step is due by steps."""
@@ -62,7 +62,7 @@ class Plan:
         stage = bisect.bisect_left(self.stage_ends, step)
         return "loss" if stage == len(self.stage_ends) else f"pretrain/stage_{stage + 1}"
 
-    def has_pictures(self, step: int) -> bool:
+    def has_images(self, step: int) -> bool:
         """Whether pictures are due."""
         place = bisect.bisect_left(self.pictures, step)
         return place < len(self.pictures) and self.pictures[place] == step

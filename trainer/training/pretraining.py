@@ -25,20 +25,20 @@ def variables(model: Autoencoder, stage: int) -> list[keras.Variable]:
     return [*trained, model.decoder.bias] if stage == 0 else trained
 
 
-def make_loss(model: Autoencoder, objective: Objective, stage: int, *, seed: int, num_parts: int) -> BatchLoss:
+def make_loss(model: Autoencoder, objective: Objective, stage: int, *, seed: int, num_loss_terms: int) -> BatchLoss:
     """What stage `stage` makes small: of images the reconstruction loss, of features their mean squared error."""
     layer, mirror = model.encoder.layers[stage], model.decoder.layers[-1 - stage]
     below = model.encoder.layers[:stage]
-    idle = [0.0] * num_parts  # The objective's parts mean nothing yet.
+    idle = [0.0] * num_loss_terms  # The objective's parts mean nothing yet.
 
     def of_images(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        features = apply(layer, model.centred(objective.corrupted(images, key)))
+        features = apply(layer, model.centered(objective.corrupted(images, key)))
         logits = model.decoder.shaped(apply(mirror, features))
         takes_logits = objective.loss.takes_logits
         return objective.loss(images, logits if takes_logits else model.output_activation(logits))
 
     def of_features(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        values = model.centred(images)
+        values = model.centered(images)
         for under in below:
             values = apply(under, values)
         target = tf.stop_gradient(tf.cast(values, tf.float32))
@@ -49,8 +49,8 @@ def make_loss(model: Autoencoder, objective: Objective, stage: int, *, seed: int
         return tf.reduce_mean(mean_squares(target, tf.cast(apply(mirror, apply(layer, seen)), tf.float32)))
 
     def loss(images: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, list[float]]:
-        key = randomness.of_step(seed, step)
-        drawn = objective.drawn(images, key)
-        return (of_features if stage else of_images)(drawn, key), idle
+        key = randomness.step_key(seed, step)
+        targets = objective.augment(images, key)
+        return (of_features if stage else of_images)(targets, key), idle
 
     return loss

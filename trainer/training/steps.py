@@ -50,7 +50,7 @@ class TrainState:
     step: tf.Variable
     damping: tf.Variable
 
-    def forget(self) -> None:
+    def reset_optimizer(self) -> None:
         """Makes the optimizer's memory that of a beginning: what it has learnt of another loss misleads it."""
         for variable in self.optimizer.variables:
             if variable is not self.optimizer._learning_rate:
@@ -58,7 +58,7 @@ class TrainState:
         self.loss_scale.assign(FIRST_LOSS_SCALE)
         self.loss_scale_good_steps.assign(0)
 
-    def is_sound(self) -> bool:
+    def weights_are_finite(self) -> bool:
         """Whether all weights, and what the optimizer remembers, are finite numbers."""
         variables = (variable.value for variable in (*self.model.variables, *self.optimizer.variables))
         return all(bool(tf.reduce_all(tf.math.is_finite(v))) for v in variables if v.dtype.is_floating)
@@ -120,7 +120,7 @@ def make_step(
     scale: float | np.ndarray,
     is_logged: Callable[[tf.Tensor], tf.Tensor] | None,
     variables: Sequence[keras.Variable] | None = None,
-    by_kernels: bool = False,
+    use_fused_kernels: bool = False,
 ) -> Step:
     """One training step, to be compiled.
 
@@ -153,7 +153,7 @@ def make_step(
         unscale = 1.0 if state.scaler is state.optimizer else 1.0 / state.loss_scale
         with tf.name_scope("optimizer"):
             state.step.assign_add(1)
-            optimizers.apply(state.scaler, gradients, trained, by_kernels=by_kernels)
+            optimizers.apply(state.scaler, gradients, trained, use_fused_kernels=use_fused_kernels)
 
         def norms() -> tf.Tensor:
             unscaled = optimizers.flat(gradients) * unscale
@@ -171,7 +171,7 @@ def make_step(
     return step
 
 
-def make_block(step: Step, *, jit: bool, num_parts: int = 0) -> Block:
+def make_block(step: Step, *, jit: bool, num_loss_terms: int = 0) -> Block:
     """The compiled block of training steps.
 
     Args:
@@ -190,7 +190,7 @@ def make_block(step: Step, *, jit: bool, num_parts: int = 0) -> Block:
     @tf.function(jit_compile=jit)
     def block(examples: tf.Tensor, first: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
         # `while first < last`, not a loop over tf.range: XLA would compile that anew for every length.
-        reports = tf.TensorArray(tf.float32, size=examples.shape[0], element_shape=[NUM_REPORTED + num_parts])
+        reports = tf.TensorArray(tf.float32, size=examples.shape[0], element_shape=[NUM_REPORTED + num_loss_terms])
         while first < last:
             reports = reports.write(first, step(examples[first]))
             first += 1
@@ -199,7 +199,7 @@ def make_block(step: Step, *, jit: bool, num_parts: int = 0) -> Block:
     return lambda examples, first, last: block(examples, tf.constant(first), tf.constant(last))
 
 
-def in_stages(blocks: Sequence[Block], ends: Sequence[int], state: TrainState) -> Block:
+def switch_by_stage(blocks: Sequence[Block], ends: Sequence[int], state: TrainState) -> Block:
     """A block that is another one in each stage of training, whose optimizer begins anew.
 
     Args:
@@ -212,13 +212,13 @@ def in_stages(blocks: Sequence[Block], ends: Sequence[int], state: TrainState) -
         done = int(state.step)
         # Here, and not when a stage ends, so that it does not matter whether a run stopped there.
         if done in ends and first < last:
-            state.forget()
+            state.reset_optimizer()
         return blocks[bisect.bisect_right(ends, done)](examples, first, last)
 
     return block
 
 
-class CompiledAhead:
+class BackgroundCompilation:
     """A block that a thread traces and compiles until its first call."""
 
     def __init__(self, block: Block, thread: threading.Thread) -> None:
@@ -234,7 +234,7 @@ class CompiledAhead:
         self._thread.join()
 
 
-def compiled_ahead(block: Block, examples: tf.TensorSpec, device: str) -> CompiledAhead:
+def compile_in_background(block: Block, examples: tf.TensorSpec, device: str) -> BackgroundCompilation:
     """The same block, which is traced and compiled from now on, beside whatever else is done until its first call.
 
     That is by a call that runs no step, but writes back what steps change: until the first call, or `wait`, nobody else
@@ -253,10 +253,10 @@ def compiled_ahead(block: Block, examples: tf.TensorSpec, device: str) -> Compil
 
     thread = threading.Thread(target=run, name="compiling")
     thread.start()
-    return CompiledAhead(block, thread)
+    return BackgroundCompilation(block, thread)
 
 
-def graph_of(step: Step, examples: tf.TensorSpec, model: Autoencoder) -> tf.compat.v1.GraphDef:
+def step_graph(step: Step, examples: tf.TensorSpec, model: Autoencoder) -> tf.compat.v1.GraphDef:
     """The graph of one training step, to be looked at: traced, not run."""
     traced = tf.function(step, autograph=False).get_concrete_function(examples)
     graph = traced.graph.as_graph_def(add_shapes=True)

@@ -1,20 +1,12 @@
-"""Data made to do harm, one by one."""
+"""Malicious data, item by item."""
 
-from hostile.harms import numbers, pictures
-from hostile.harms.placing import Harm
+from hostile.harms import arrays, images
+from hostile.harms.harm import Harm
 
 __all__ = ["Harm", "everything"]
 
 
 def everything() -> list[Harm]:
-    """All of them."""
-    return [
-        *numbers.pickles(),
-        *numbers.headers(),
-        *numbers.zips(),
-        *numbers.archives(),
-        *pictures.pictures(),
-        *pictures.links(),
-        *pictures.names(),
-        *numbers.tables(),
-    ]
+    """Returns all malicious data."""
+    makers = (arrays.pickles, arrays.headers, arrays.zips, arrays.archives, images.images, images.links, images.names)
+    return [harm for make in (*makers, arrays.tables) for harm in make()]

@@ -12,9 +12,9 @@ import numpy as np
 
 from trainer.data.builtin import safe_pickle
 from trainer.data.builtin.archives import Archive, Mirror, verify
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.data.sources import Sources
-from trainer.errors import DataError, said
+from trainer.errors import DataError, error_text
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
@@ -52,11 +52,11 @@ Batch = tuple[np.ndarray, np.ndarray]  # [N, 3072] uint8 rows, [N] int64 labels
 Reader = Callable[[bytes, str], Batch]
 
 
-def colour(sources: Sources) -> Data:
+def color(sources: Sources) -> Dataset:
     """60,000 pictures of 32x32x3 in ten classes; the last 10,000 evaluate."""
     batches, source = _find(sources)
     train = [np.concatenate(arrays) for arrays in zip(*batches[:-1], strict=True)]
-    return Data(
+    return Dataset(
         name="cifar10",
         train=Split(_pictures(train[0]), train[1]),
         evaluation=Split(_pictures(batches[-1][0]), batches[-1][1]),
@@ -66,14 +66,14 @@ def colour(sources: Sources) -> Data:
     )
 
 
-def grey(name: str, sources: Sources) -> Data:
+def gray(name: str, sources: Sources) -> Dataset:
     """One class of CIFAR-10, 5,000 pictures to train and 1,000 to evaluate, 32x32x1: the mean of R, G and B."""
     wanted = CLASSES.index(name)
     batches, source = _find(sources, lambda pixels, labels: (pixels[labels == wanted], labels[labels == wanted]))
     rows = [pixels for pixels, _ in batches]
-    train = grey_pictures(_pictures(np.concatenate(rows[:-1])))
-    evaluation = grey_pictures(_pictures(rows[-1]))
-    return Data(
+    train = gray_images(_pictures(np.concatenate(rows[:-1])))
+    evaluation = gray_images(_pictures(rows[-1]))
+    return Dataset(
         name=f"cifar_{name}",
         train=Split(train, np.zeros(len(train), np.int64)),
         evaluation=Split(evaluation, np.zeros(len(evaluation), np.int64)),
@@ -83,7 +83,7 @@ def grey(name: str, sources: Sources) -> Data:
     )
 
 
-def grey_pictures(pictures: np.ndarray) -> np.ndarray:
+def gray_images(pictures: np.ndarray) -> np.ndarray:
     """[N, H, W, 3] uint8 -> [N, H, W, 1] uint8, the mean rounded to the nearest (thirds are never halfway)."""
     return ((pictures.sum(axis=-1, keepdims=True, dtype=np.uint16) * 2 + 3) // 6).astype(np.uint8)
 
@@ -167,7 +167,7 @@ def read_archive(path: pathlib.Path, published: Archive, names: tuple[str, ...],
     except Exception as error:  # A damaged archive can raise anything at all.
         raise DataError(
             f"{path} is damaged",
-            found=said(error) or type(error).__name__,
+            found=error_text(error) or type(error).__name__,
             remedy="delete it, so that it is downloaded again",
         ) from error
     missing = [name for name in names if name not in found]
@@ -196,7 +196,7 @@ def read_python(content: bytes, where: str) -> Batch:
     """A pickled dict with `data`, uint8 of [10000, 3072], and `labels`, a list of ints."""
     try:
         batch = safe_pickle.load(content)
-    except safe_pickle.Refused as error:
+    except safe_pickle.RejectedPickle as error:
         raise _damaged(where, str(error)) from error
     if not isinstance(batch, dict):
         raise _damaged(where, f"a pickled {type(batch).__name__}; expected a dict")

@@ -5,14 +5,14 @@ import pathlib
 
 import numpy as np
 
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.data.sources import Sources
 
 NUM_DIGITS_TO_EVALUATE = 297
 IRIS_NAMES = ("setosa", "versicolor", "virginica")
 
 
-def digits(sources: Sources) -> Data:
+def digits(sources: Sources) -> Dataset:
     """1,797 handwritten digits of 8x8 pixels with values 0 to 16; the last 297 evaluate.
 
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test half).
@@ -20,7 +20,7 @@ def digits(sources: Sources) -> Data:
     rows = np.loadtxt(_folder() / "digits.csv.gz", delimiter=",", dtype=np.uint8)  # 64 pixels, then the label
     images, labels = rows[:, :-1].reshape(-1, 8, 8, 1), rows[:, -1].astype(np.int64)
     cut = len(images) - NUM_DIGITS_TO_EVALUATE
-    return Data(
+    return Dataset(
         name="digits",
         train=Split(images[:cut], labels[:cut]),
         evaluation=Split(images[cut:], labels[cut:]),
@@ -30,14 +30,14 @@ def digits(sources: Sources) -> Data:
     )
 
 
-def iris(sources: Sources) -> Data:
+def iris(sources: Sources) -> Dataset:
     """150 flowers, 4 lengths in cm. All of them both train and evaluate: the set is too small to split.
 
     Source: Fisher, The use of multiple measurements in taxonomic problems, 1936.
     """
     rows = np.loadtxt(_folder() / "iris.csv", delimiter=",", dtype=np.float32, skiprows=1)  # 4 lengths, then the label
     flowers = Split(rows[:, :-1].copy(), rows[:, -1].astype(np.int64))
-    return Data(
+    return Dataset(
         name="iris",
         train=flowers,
         evaluation=flowers,

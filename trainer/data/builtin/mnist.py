@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer.data.builtin.archives import Archive, Mirror, verify
-from trainer.data.dataset import Data, Split
+from trainer.data.dataset import Dataset, Split
 from trainer.data.formats import npy
 from trainer.data.formats.npy import BadArray
 from trainer.data.sources import Sources
@@ -45,7 +45,7 @@ FASHION_NAMES = tuple("T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Snea
 FASHION_CACHE = "fashion-mnist"  # As Keras names it.
 
 
-def mnist(sources: Sources) -> Data:
+def mnist(sources: Sources) -> Dataset:
     """70,000 handwritten digits, 28x28, grey; the last 10,000 evaluate."""
     digits = tuple(str(digit) for digit in range(10))
     files = _find_idx(sources, ("MNIST/raw", "mnist", "."))
@@ -55,7 +55,7 @@ def mnist(sources: Sources) -> Data:
     return _from_npz(path, digits)
 
 
-def fashion_mnist(sources: Sources) -> Data:
+def fashion_mnist(sources: Sources) -> Dataset:
     """70,000 pictures of clothes, 28x28, grey; the last 10,000 evaluate."""
     folders = (
         (FASHION_CACHE, "FashionMNIST/raw")
@@ -86,7 +86,7 @@ def _find_idx(sources: Sources, folders: Sequence[str]) -> list[pathlib.Path] | 
     return None
 
 
-def _from_idx(name: str, files: Sequence[pathlib.Path], label_names: tuple[str, ...]) -> Data:
+def _from_idx(name: str, files: Sequence[pathlib.Path], label_names: tuple[str, ...]) -> Dataset:
     arrays = []
     for path, (count, dimensions) in zip(
         files, ((NUM_TRAIN, 3), (NUM_TRAIN, 1), (NUM_EVALUATION, 3), (NUM_EVALUATION, 1)), strict=True
@@ -120,7 +120,7 @@ def read_idx(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=header_size).reshape(shape)
 
 
-def _from_npz(path: pathlib.Path, label_names: tuple[str, ...]) -> Data:
+def _from_npz(path: pathlib.Path, label_names: tuple[str, ...]) -> Dataset:
     verify(path, MNIST_NPZ)
     try:
         arrays = [npy.member(path, key).read() for key in ("x_train", "y_train", "x_test", "y_test")]
@@ -134,7 +134,7 @@ def _from_npz(path: pathlib.Path, label_names: tuple[str, ...]) -> Data:
     return _data("mnist", arrays, label_names, str(path))
 
 
-def _data(name: str, arrays: Sequence[np.ndarray], label_names: tuple[str, ...], source: str) -> Data:
+def _data(name: str, arrays: Sequence[np.ndarray], label_names: tuple[str, ...], source: str) -> Dataset:
     train_images, train_labels, test_images, test_labels = arrays
     for labels in (train_labels, test_labels):
         if labels.max() >= len(label_names):
@@ -143,7 +143,7 @@ def _data(name: str, arrays: Sequence[np.ndarray], label_names: tuple[str, ...],
                 found=f"labels go from 0 to {len(label_names) - 1}",
                 remedy="delete the file, so that it is downloaded again",
             )
-    return Data(
+    return Dataset(
         name=name,
         train=Split(train_images[..., np.newaxis], train_labels.astype(np.int64)),
         evaluation=Split(test_images[..., np.newaxis], test_labels.astype(np.int64)),

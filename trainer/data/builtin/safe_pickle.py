@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 
-class Refused(Exception):
+class RejectedPickle(Exception):
     """The pickle is damaged, or wants something that an array of numbers does not need."""
 
 
@@ -22,7 +22,7 @@ class _Dtype:
 
     def __init__(self, *arguments: Any) -> None:
         if not arguments or arguments[0] not in ("u1", "|u1", b"u1", b"|u1"):
-            raise Refused(f"an array of dtype {arguments[:1]}; expected uint8")
+            raise RejectedPickle(f"an array of dtype {arguments[:1]}; expected uint8")
 
     def __setstate__(self, state: Any) -> None:
         """The byte order and the like mean nothing for single bytes."""
@@ -35,7 +35,7 @@ class _Array:
 
     def __init__(self, *arguments: Any) -> None:
         if arguments:
-            raise Refused("an array that is not built as NumPy pickles arrays")
+            raise RejectedPickle("an array that is not built as NumPy pickles arrays")
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -62,10 +62,10 @@ class _Unpickler(pickle._Unpickler):
         try:
             return _ALLOWED[module, name]
         except KeyError:
-            raise Refused(f"it names {module}.{name}, which no array of numbers needs") from None
+            raise RejectedPickle(f"it names {module}.{name}, which no array of numbers needs") from None
 
     def persistent_load(self, pid: Any) -> Any:
-        raise Refused("it refers to something outside itself")
+        raise RejectedPickle("it refers to something outside itself")
 
 
 def load(content: bytes) -> Any:
@@ -76,10 +76,10 @@ def load(content: bytes) -> Any:
     """
     try:
         value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-    except Refused:
+    except RejectedPickle:
         raise
     except Exception as error:  # A damaged pickle can raise anything at all.
-        raise Refused(f"not a pickle that can be read: {type(error).__name__}: {error}") from error
+        raise RejectedPickle(f"not a pickle that can be read: {type(error).__name__}: {error}") from error
     return {key: _resolve(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
@@ -91,7 +91,7 @@ def _resolve(item: Any) -> Any:
         _, shape, dtype, fortran_order, content = item.state
         fits = isinstance(dtype, _Dtype) and isinstance(content, bytes) and math.prod(shape) == len(content)
     except (TypeError, ValueError) as error:
-        raise Refused("an array without shape, type and bytes") from error
+        raise RejectedPickle("an array without shape, type and bytes") from error
     if not fits or fortran_order or not all(isinstance(size, int) and size >= 0 for size in shape):
-        raise Refused(f"an array whose bytes do not fit its shape {shape}")
+        raise RejectedPickle(f"an array whose bytes do not fit its shape {shape}")
     return np.frombuffer(content, np.uint8).reshape(shape)

@@ -9,11 +9,11 @@ import numpy as np
 
 from trainer.data import filters, splits
 from trainer.data.custom import cache, locate
-from trainer.data.dataset import NO_LABEL, Data, Split
+from trainer.data.dataset import NO_LABEL, Dataset, Split
 from trainer.data.formats import npy
 from trainer.data.formats.npy import BadArray, Member
 from trainer.data.sources import Sources
-from trainer.errors import DataError, printable
+from trainer.errors import DataError, sanitize
 from trainer.system import files
 from trainer.system.progress import Meter
 
@@ -41,7 +41,7 @@ class _Part:
     labels: np.ndarray
 
 
-def array(sources: Sources) -> Data:
+def array(sources: Sources) -> Dataset:
     """An array of one's own: `--data_dir` is an .npy file of it, or an .npz with Keras's names.
 
     [N, D] are rows in their own units; [N, H, W] and [N, H, W, C] are pictures, uint8 or floats in [0, 1]. In an .npz:
@@ -68,11 +68,11 @@ def array(sources: Sources) -> Data:
         large = sum(_stored_nbytes(part.member) for part in parts) > sources.limits.in_memory_bytes
         data = (_stored if large else _in_memory)(path, parts, label_names, sources)
         ignored = [name for name in names if name not in (*keys, *of_labels.values())]
-        notes = [f"left out, arrays that are not used: {', '.join(map(printable, ignored[:10]))}"] if ignored else []
+        notes = [f"left out, arrays that are not used: {', '.join(map(sanitize, ignored[:10]))}"] if ignored else []
         return dataclasses.replace(data, notes=(*data.notes, *notes))
     except BadArray as error:
         raise DataError(
-            f"{printable(path)} cannot be read",
+            f"{sanitize(path)} cannot be read",
             found=str(error),
             remedy="write it with numpy.save or numpy.savez, as numbers",
         ) from error
@@ -85,8 +85,8 @@ def _keys(path: pathlib.Path, names: Sequence[str]) -> list[str]:
         train = names[0]
     if train is None:
         raise DataError(
-            f"{printable(path)} holds no x_train and no data",
-            found=f"arrays: {', '.join(map(printable, names[:20])) or 'none'}",
+            f"{sanitize(path)} holds no x_train and no data",
+            found=f"arrays: {', '.join(map(sanitize, names[:20])) or 'none'}",
             remedy="save it with numpy.savez(path, x_train=..., x_test=...), or data=...",
         )
     return [train, *(key for key in EVALUATION_KEYS if key in names and key != train)][:2]
@@ -99,7 +99,7 @@ def _check_kinds(path: pathlib.Path, members: Mapping[str, Member]) -> None:
     if len({(member.shape[1:], _stored_dtype(member)) for member in members.values()}) > 1:
         found = ", ".join(f"{key} {member.dtype} {list(member.shape)}" for key, member in members.items())
         raise DataError(
-            f"{printable(path)}: its arrays do not go together", found=found, remedy="save equal shapes and types"
+            f"{sanitize(path)}: its arrays do not go together", found=found, remedy="save equal shapes and types"
         )
 
 
@@ -109,7 +109,7 @@ def _check_kind(path: pathlib.Path, key: str, member: Member) -> None:
     allowed = (member.dtype == np.uint8 or kind == "f") if is_picture else (len(shape) == 2 and kind in "uif")
     if not allowed or 0 in shape:
         raise DataError(
-            f"{printable(path)}: {printable(key)} is {member.dtype} of shape {list(shape)}",
+            f"{sanitize(path)}: {sanitize(key)} is {member.dtype} of shape {list(shape)}",
             found=f"expected {EXPECTED}",
             remedy="convert it, for example with .astype('uint8') or .reshape, and save it again",
         )
@@ -144,13 +144,13 @@ def _labels(
         fits = member.shape in ((count,), (count, 1)) and member.dtype.kind in "uiUSb"
         if not fits or member.dtype.itemsize > MAX_LABEL_BYTES:
             raise DataError(
-                f"{printable(path)}: {of_labels[key]} is {member.dtype} of shape {list(member.shape)}",
+                f"{sanitize(path)}: {of_labels[key]} is {member.dtype} of shape {list(member.shape)}",
                 found=f"expected {count:,} whole numbers or short texts, one for each example",
                 remedy="mend it or leave it out",
             )
         found.append(_texts(np.ascontiguousarray(member.read()).reshape(-1), of_labels[key]))
     texts, labels = np.unique(np.concatenate(found), return_inverse=True)
-    shown = [printable(text) for text in texts]
+    shown = [sanitize(text) for text in texts]
     names = sorted(set(shown), key=_by_value)
     places = {name: place for place, name in enumerate(names)}
     numbers = np.array([places[name] for name in shown], np.int64)[labels]
@@ -177,7 +177,7 @@ def _evaluates(count: int, number: int, parts: int, fraction: float) -> np.ndarr
     return splits.by_index(count, fraction) if parts == 1 else np.full(count, number == 1)
 
 
-def _in_memory(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[str, ...], sources: Sources) -> Data:
+def _in_memory(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[str, ...], sources: Sources) -> Dataset:
     every = [_converted(path, part.key, part.member.read()) for part in parts]
 
     def split(evaluation: bool) -> Split:
@@ -189,7 +189,7 @@ def _in_memory(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[st
         return Split(some if chosen.all() else some[chosen], np.concatenate(labels))
 
     train, evaluation = split(False), split(True)
-    return Data(
+    return Dataset(
         name="array",
         train=train,
         evaluation=evaluation if len(evaluation.examples) else train,
@@ -203,7 +203,7 @@ def _scale(dtype: np.dtype) -> float:
     return 255.0 if dtype == np.uint8 else 1.0
 
 
-def _stored(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[str, ...], sources: Sources) -> Data:
+def _stored(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[str, ...], sources: Sources) -> Dataset:
     """Through the cache."""
     found, options = path.stat(), sources.options
     # Only the wanted ones are copied; the label names stay all of them, and so do the numbers.
@@ -213,12 +213,12 @@ def _stored(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[str, 
     ]
     counts = [sum(int(chosen.sum()) for chosen in some) for some in rows]
     both = not any(part.evaluates.any() for part in parts)  # All of them train, and evaluate.
-    filters.check_left("array", options.classes, counts[0], counts[0] if both else counts[1])
+    filters.check_not_empty("array", options.classes, counts[0], counts[0] if both else counts[1])
 
-    def make(folder: pathlib.Path) -> cache.Made:
+    def make(folder: pathlib.Path) -> cache.BuiltDataset:
         _copy(path, parts, rows, [folder / split for split in cache.SPLITS], sources)
         dtype, shape = _stored_dtype(parts[0].member), parts[0].member.shape[1:]
-        return cache.Made(
+        return cache.BuiltDataset(
             shape=(*shape, 1) if len(shape) == 2 else shape,
             dtype=str(dtype),
             labels=[
@@ -235,7 +235,7 @@ def _stored(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[str, 
         "eval_fraction": options.eval_fraction,
         "classes": kept,
     }
-    return cache.stored(sources.cache, made_from, make, name="array", source=str(path), say=sources.say).data
+    return cache.get_or_build(sources.cache, made_from, make, name="array", source=str(path), say=sources.say).data
 
 
 def _copy(
@@ -284,7 +284,7 @@ def _converted(path: pathlib.Path, key: str, values: np.ndarray, first: int = 0)
         expected = "from 0 to 1" if is_picture else "finite, of 32 bits"
         remedy = "divide by the largest they can be, or save uint8" if is_picture else "mend or leave out these rows"
         raise DataError(
-            f"{printable(path)}: {printable(key)}[{', '.join(map(str, (first + row, *place)))}] is"
+            f"{sanitize(path)}: {sanitize(key)}[{', '.join(map(str, (first + row, *place)))}] is"
             f" {shaped[(row, *place)]}",
             found=f"{int(wrong.sum()):,} such values in these {len(values):,} examples; expected numbers {expected}",
             remedy=remedy,

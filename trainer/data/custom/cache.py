@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from trainer.data.custom import wanted
-from trainer.data.dataset import Data, Known, Split, parts
+from trainer.data.dataset import CachedStatistics, Dataset, Split, chunk_slices
 from trainer.data.options import DataOptions
 from trainer.errors import DataError, option
 from trainer.system import files, locks
@@ -29,7 +29,7 @@ SPLITS = ("train", "eval")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Made:
+class BuiltDataset:
     """What a maker tells of the examples that it has written.
 
     Attributes:
@@ -37,7 +37,7 @@ class Made:
       dtype: uint8 or float32.
       labels: of each split's examples, [N] int64.
       label_names: their meanings.
-      scale: as in `Data`.
+      scale: as in `Dataset`.
       notes: what a person should know.
       bad: the first of what could not be used, each with the reason.
       num_bad: how many there were.
@@ -55,7 +55,7 @@ class Made:
     may_pass: bool = False
 
 
-def of_pictures(
+def built_images(
     options: DataOptions,
     *,
     labels: Sequence[np.ndarray],
@@ -63,15 +63,15 @@ def of_pictures(
     sizes: collections.Counter[str],
     bad: Sequence[tuple[str, str]],
     may_pass: bool = False,
-) -> Made:
+) -> BuiltDataset:
     """What a maker tells of pictures as they were wanted; `sizes` are those that they had, in words."""
-    return Made(
+    return BuiltDataset(
         shape=wanted.target(options).shape,
         dtype="uint8",
         labels=labels,
         label_names=label_names,
         scale=255.0,
-        notes=[wanted.note_of_sizes(options, sizes)],
+        notes=[wanted.size_note(options, sizes)],
         bad=bad[: wanted.BAD_KEPT],
         num_bad=len(bad),
         may_pass=may_pass,
@@ -79,30 +79,30 @@ def of_pictures(
 
 
 @dataclasses.dataclass(frozen=True)
-class Stored:
+class CachedDataset:
     """A data set in the cache, and what could not be used of what it was made from."""
 
-    data: Data
+    data: Dataset
     bad: Sequence[tuple[str, str]]
     num_bad: int
 
 
-def stored(
+def get_or_build(
     cache: pathlib.Path,
     made_from: Mapping[str, Any],
-    make: Callable[[pathlib.Path], Made],
+    make: Callable[[pathlib.Path], BuiltDataset],
     *,
     name: str,
     source: str,
     say: Callable[[str], None],
-) -> Stored:
+) -> CachedDataset:
     """The data set that was made from this, and where it was not yet, or is damaged: makes it.
 
     Args:
       cache: where stored data sets are.
       made_from: all that they depend on, as JSON has it.
       make: writes the splits' files into a folder, `train` and `eval`, rows one after the other.
-      name, source: as in `Data`.
+      name, source: as in `Dataset`.
       say: is told what takes long.
 
     Raises:
@@ -118,7 +118,7 @@ def stored(
                 if about is None or not _is_sound(folder, about):
                     if folder.exists() and not (about or {}).get("may_pass"):
                         say(f"{folder} is damaged, and made again")
-                    about = _make(folder, make, say)
+                    about = _make(folder, make)
     except OSError as error:
         raise DataError(
             f"the cache {cache} cannot be written",
@@ -136,14 +136,14 @@ def _locked(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def mapped(path: pathlib.Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+def memory_map(path: pathlib.Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     """A file's numbers as an array, copied on write: TensorFlow shares no memory that may not be written."""
     if 0 in shape:
         return np.zeros(shape, dtype)
     return np.memmap(path, dtype, "c", 0, shape)
 
 
-def _make(folder: pathlib.Path, make: Callable[[pathlib.Path], Made], say: Callable[[str], None]) -> dict[str, Any]:
+def _make(folder: pathlib.Path, make: Callable[[pathlib.Path], BuiltDataset]) -> dict[str, Any]:
     aside = folder.with_name(f".{folder.name}.tmp")
     for old in (aside, folder):
         shutil.rmtree(old, ignore_errors=True)
@@ -163,18 +163,18 @@ def _make(folder: pathlib.Path, make: Callable[[pathlib.Path], Made], say: Calla
     return about
 
 
-def _describe(folder: pathlib.Path, made: Made) -> dict[str, Any]:
+def _describe(folder: pathlib.Path, made: BuiltDataset) -> dict[str, Any]:
     """Reads all of what was made, once."""
     counts = [len(labels) for labels in made.labels]
-    # As `Data.fingerprint` has it of arrays.
+    # As `Dataset.fingerprint` has it of arrays.
     digest = hashlib.sha256(f"{made.scale}".encode())
     low, high, total = np.inf, -np.inf, np.zeros(made.shape)
     # What trains evaluates too, where nothing else does.
     splits = [(SPLITS[0], counts[0]), (SPLITS[1], counts[1]) if counts[1] else (SPLITS[0], counts[0])]
     for number, (split, count) in enumerate(splits):
-        examples = mapped(folder / split, made.dtype, (count, *made.shape))
+        examples = memory_map(folder / split, made.dtype, (count, *made.shape))
         digest.update(f"{examples.dtype} {examples.shape}".encode())
-        for part in parts(examples):
+        for part in chunk_slices(examples):
             rows = np.ascontiguousarray(examples[part])
             digest.update(rows.data)
             if number == 0:
@@ -220,15 +220,16 @@ def _is_sound(folder: pathlib.Path, about: Mapping[str, Any]) -> bool:
         return False
 
 
-def _open(folder: pathlib.Path, about: Mapping[str, Any], *, name: str, source: str) -> Stored:
+def _open(folder: pathlib.Path, about: Mapping[str, Any], *, name: str, source: str) -> CachedDataset:
     shape, dtype = tuple(about["shape"]), about["dtype"]
     splits = [
         Split(
-            mapped(folder / split, dtype, (count, *shape)), np.load(folder / LABELS.format(split), allow_pickle=False)
+            memory_map(folder / split, dtype, (count, *shape)),
+            np.load(folder / LABELS.format(split), allow_pickle=False),
         )
         for split, count in zip(SPLITS, about["counts"], strict=True)
     ]
-    data = Data(
+    data = Dataset(
         name=name,
         train=splits[0],
         evaluation=splits[1] if len(splits[1].examples) else splits[0],
@@ -236,6 +237,8 @@ def _open(folder: pathlib.Path, about: Mapping[str, Any], *, name: str, source: 
         scale=about["scale"],
         source=source,
         notes=tuple(about["notes"]),
-        known=Known(about["fingerprint"], about["low"], about["high"], np.load(folder / TOTAL, allow_pickle=False)),
+        known=CachedStatistics(
+            about["fingerprint"], about["low"], about["high"], np.load(folder / TOTAL, allow_pickle=False)
+        ),
     )
-    return Stored(data, [tuple(one) for one in about["bad"]], about["num_bad"])
+    return CachedDataset(data, [tuple(one) for one in about["bad"]], about["num_bad"])

@@ -16,9 +16,9 @@ from typing import IO
 import numpy as np
 
 from trainer.data.formats import image_files
-from trainer.data.formats.image_files import BadPicture, Target
+from trainer.data.formats.image_files import BadImage, Target
 from trainer.data.limits import Limits
-from trainer.errors import said
+from trainer.errors import error_text
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
 MAX_FILE_BYTES = 1 << 30
@@ -60,16 +60,16 @@ def reports(jobs: Sequence[Job], count: int, limits: Limits) -> Iterator[tuple[J
     left, running = iter(jobs), dict[concurrent.futures.Future[Report], Job]()
     while True:
         try:
-            yield from _by_others(left, processes, running)
+            yield from _decode_in_pool(left, processes, running)
             return
         except BrokenProcessPool:  # A file has ended a process, one of these few jobs'.
             suspects = list(running.values())
             running.clear()
         for job in suspects:
-            yield from _suspected(job)
+            yield from _decode_suspects(job)
 
 
-def _by_others(
+def _decode_in_pool(
     left: Iterator[Job], processes: int, running: dict[concurrent.futures.Future[Report], Job]
 ) -> Iterator[tuple[Job, Report]]:
     """By processes of their own; `running` holds what they are at, also where they have ended."""
@@ -102,10 +102,10 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _suspected(job: Job) -> Iterator[tuple[Job, Report]]:
+def _decode_suspects(job: Job) -> Iterator[tuple[Job, Report]]:
     """A job that may have ended its process, in one for itself; if it does so again, file by file."""
     try:
-        yield from list(_by_others(iter([job]), 1, {}))
+        yield from list(_decode_in_pool(iter([job]), 1, {}))
         return
     except BrokenProcessPool:
         pass
@@ -113,7 +113,7 @@ def _suspected(job: Job) -> Iterator[tuple[Job, Report]]:
         yield job, Report([(job.first, "ends the process that decodes it")], collections.Counter(), may_pass=True)
         return
     for number, name in enumerate(job.names):
-        yield from _suspected(dataclasses.replace(job, names=[name], first=job.first + number))
+        yield from _decode_suspects(dataclasses.replace(job, names=[name], first=job.first + number))
 
 
 def run(job: Job) -> Report:
@@ -124,7 +124,7 @@ def run(job: Job) -> Report:
         for row, name in enumerate(job.names, start=job.first):
             try:
                 pixels, shape = decode(job.root, name, job.target)
-            except BadPicture as error:
+            except BadImage as error:
                 bad.append((row, f"{error.what} ({error.found})"))
                 may_pass |= error.may_pass
                 continue
@@ -144,7 +144,7 @@ def decode(root: str, name: str, target: Target) -> tuple[np.ndarray, str]:
         with _opened(os.path.join(root, name), root) as file:
             pixels, _ = image_files.decode(file, target, FORMATS, sizes.append)
     except OSError as error:
-        raise BadPicture("cannot be read", said(error), may_pass=True) from error
+        raise BadImage("cannot be read", error_text(error), may_pass=True) from error
     return pixels, "x".join(map(str, sizes[0]))
 
 
@@ -154,19 +154,19 @@ def _opened(path: str, root: str) -> Iterator[IO[bytes]]:
     if os.path.islink(path):
         path = os.path.realpath(path)
         if os.path.commonpath([path, os.path.realpath(root)]) != os.path.realpath(root):
-            raise BadPicture("is a link to outside of the folder", "only what is in it is read")
+            raise BadImage("is a link to outside of the folder", "only what is in it is read")
     _check_plain(os.stat(path, follow_symlinks=False))  # To open some devices is to do something with them.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY)
     with open(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         _check_plain(found)  # It may be another by now.
         if found.st_size > MAX_FILE_BYTES:
-            raise BadPicture("is too large a file", f"{found.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+            raise BadImage("is too large a file", f"{found.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
         if found.st_size == 0:
-            raise BadPicture("is empty", "0 bytes")
+            raise BadImage("is empty", "0 bytes")
         yield file
 
 
 def _check_plain(found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise BadPicture("is no plain file", "a pipe, a socket or a device")
+        raise BadImage("is no plain file", "a pipe, a socket or a device")

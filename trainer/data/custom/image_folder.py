@@ -13,9 +13,9 @@ import PIL
 
 from trainer.data import filters, splits
 from trainer.data.custom import cache, decode_pool, locate, wanted
-from trainer.data.dataset import NO_LABEL, Data
+from trainer.data.dataset import NO_LABEL, Dataset
 from trainer.data.sources import Sources
-from trainer.errors import DataError, printable, said
+from trainer.errors import DataError, error_text, sanitize
 from trainer.system import files
 from trainer.system.progress import Meter
 
@@ -41,7 +41,7 @@ class Listing:
     notes: Sequence[str]
 
 
-def images(sources: Sources) -> Data:
+def images(sources: Sources) -> Dataset:
     """Pictures of one's own: `--data_dir` is a folder of them, its sub-folders are their labels.
 
     Where there are a train folder and one to evaluate on at its top, or below the folders that all are in, they are the
@@ -52,21 +52,21 @@ def images(sources: Sources) -> Data:
       DataError: no pictures; or bad ones, unless those are to be left out.
     """
     root, options = locate.folder(sources.options.data_dir, "images"), sources.options
-    listing = found_in(root)
+    listing = list_images(root)
     if not listing.names:
         raise DataError(
-            f"the folder {printable(root)} holds no pictures",
+            f"the folder {sanitize(root)} holds no pictures",
             found=f"pictures end in {', '.join(SUFFIXES)}" + ("; " + "; ".join(listing.notes) if listing.notes else ""),
             remedy="give a folder with pictures in it, or in folders below it",
         )
-    place = _Places(listing.names)
+    place = _FolderLayout(listing.names)
     label_names = sorted({place.label(name) for name in listing.names if place.counts(name)})
     wanted_names = {label_names[number] for number in filters.numbers("images", label_names, options.classes)}
     kept = [
         number for number, name in enumerate(listing.names) if place.counts(name) and place.label(name) in wanted_names
     ]
     names = [listing.names[number] for number in kept]
-    found = cache.stored(
+    found = cache.get_or_build(
         sources.cache,
         {
             "kind": "images",
@@ -81,13 +81,13 @@ def images(sources: Sources) -> Data:
         source=str(root),
         say=sources.say,
     )
-    skipped = wanted.answer_for_bad(options, "files", found.bad, found.num_bad, len(names), root)
+    skipped = wanted.report_unusable(options, "files", found.bad, found.num_bad, len(names), root)
     filters.check_divided(found.data, options.classes, is_divided=place.has_split or options.eval_fraction > 0)
     notes = (*listing.notes, *place.notes(listing.names))
     return dataclasses.replace(found.data, notes=(*found.data.notes, *notes, *skipped))
 
 
-class _Places:
+class _FolderLayout:
     """What the folders that pictures are in say of them."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -114,7 +114,7 @@ class _Places:
     def label(self, name: str) -> str:
         """The folder that a picture is in."""
         folders = self._folders(name)[self.has_split :]
-        return printable(folders[0]) if folders else NO_LABEL
+        return sanitize(folders[0]) if folders else NO_LABEL
 
     def evaluates(self, names: Sequence[str], fraction: float) -> np.ndarray:
         """[N] bool: which of them evaluate."""
@@ -129,7 +129,7 @@ class _Places:
         return found + ([f"left out, beside those folders: {beside:,} pictures"] if beside else [])
 
 
-def found_in(root: pathlib.Path) -> Listing:
+def list_images(root: pathlib.Path) -> Listing:
     """All pictures in a folder and those below it, by their names' endings; links to folders are not followed.
 
     Raises:
@@ -157,8 +157,8 @@ def found_in(root: pathlib.Path) -> Listing:
                         pictures.append((name, (status.st_size, status.st_mtime_ns)))
         except OSError as error:
             raise DataError(
-                f"the folder {printable(root / folder)} cannot be read",
-                found=said(error),
+                f"the folder {sanitize(root / folder)} cannot be read",
+                found=error_text(error),
                 remedy="mend its permissions, or move it elsewhere",
             ) from error
     pictures.sort()
@@ -192,9 +192,9 @@ def _make(
     root: pathlib.Path,
     names: Sequence[str],
     label_names: Sequence[str],
-    place: _Places,
+    place: _FolderLayout,
     sources: Sources,
-) -> cache.Made:
+) -> cache.BuiltDataset:
     """Decodes all into the splits' files."""
     evaluates = place.evaluates(names, sources.options.eval_fraction)
     target = wanted.target(sources.options)
@@ -225,11 +225,11 @@ def _make(
         labels.append(np.array([numbers[place.label(part[row])] for row in rows], np.int64))
     if bad and not sizes:
         raise DataError(
-            f"none of the {len(names):,} pictures in {printable(root)} can be used",
-            found=f"{printable(bad[0][0])} {bad[0][1]}",
+            f"none of the {len(names):,} pictures in {sanitize(root)} can be used",
+            found=f"{sanitize(bad[0][0])} {bad[0][1]}",
             remedy="give other files",
         )
-    return cache.of_pictures(
+    return cache.built_images(
         sources.options, labels=labels, label_names=label_names, sizes=sizes, bad=sorted(bad), may_pass=may_pass
     )
 

@@ -14,9 +14,9 @@ import numpy as np
 from trainer.data import splits
 from trainer.data.custom import locate, wanted
 from trainer.data.custom.wanted import BAD_KEPT
-from trainer.data.dataset import NO_LABEL, Data, Split
+from trainer.data.dataset import NO_LABEL, Dataset, Split
 from trainer.data.sources import Sources
-from trainer.errors import DataError, UsageError, option, printable, said
+from trainer.errors import DataError, UsageError, error_text, option, sanitize
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
@@ -29,7 +29,7 @@ NAMES_SHOWN = 20
 SAMPLED_LINES = 50  # by which delimiter, heading and kinds of columns are told
 
 
-def table(sources: Sources) -> Data:
+def table(sources: Sources) -> Dataset:
     """A table of one's own: `--data_dir` is a .csv file; its columns of numbers are the examples' numbers.
 
     Delimited by commas, semicolons, tabs or bars, quoted as in RFC 4180, UTF-8 with or without a byte order mark; the
@@ -45,11 +45,13 @@ def table(sources: Sources) -> Data:
     try:
         return _read(path, lines, sources)
     except UnicodeDecodeError as error:
-        raise DataError(f"{printable(path)} is not UTF-8", found=said(error), remedy="save it as UTF-8 text") from error
+        raise DataError(
+            f"{sanitize(path)} is not UTF-8", found=error_text(error), remedy="save it as UTF-8 text"
+        ) from error
     except csv.Error as error:
         raise DataError(
-            f"{printable(path)}: line {lines.number:,} is no row of a table",
-            found=said(error),
+            f"{sanitize(path)}: line {lines.number:,} is no row of a table",
+            found=error_text(error),
             remedy="mend its quotes, or whatever stands there instead of a number",
         ) from error
 
@@ -115,15 +117,15 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Data:
+def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Dataset:
     rows = iter(lines)
     sample = [(lines.number, row) for row in itertools.islice(rows, SAMPLED_LINES)]
     if not sample:
-        raise DataError(f"{printable(path)} holds no rows", remedy="give a table with numbers in it")
+        raise DataError(f"{sanitize(path)} holds no rows", remedy="give a table with numbers in it")
     width = len(sample[0][1])
     if width > MAX_COLUMNS:
         raise DataError(
-            f"{printable(path)} has {width:,} columns",
+            f"{sanitize(path)} has {width:,} columns",
             found=f"at most {MAX_COLUMNS:,} are read",
             remedy=f"give an .npy file with {option('dataset', 'array')}",
         )
@@ -140,7 +142,7 @@ def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Data:
         _check_decimals(path, names[column], (row[column] for _, row in body if column < len(row)))
     if not numeric:
         raise DataError(
-            f"{printable(path)} has no column of numbers",
+            f"{sanitize(path)} has no column of numbers",
             found=f"columns: {_listed(names)}",
             remedy="give a table with numbers in it",
         )
@@ -180,7 +182,7 @@ def _check_decimals(path: pathlib.Path, name: str, cells: Iterator[str]) -> None
     cell = next((cell for cell in cells if re.fullmatch(COMMAS, cell.strip())), None)
     if cell is not None:
         raise DataError(
-            f"{printable(path)}: the column '{printable(name)}' has numbers with commas, such as '{cell}'",
+            f"{sanitize(path)}: the column '{sanitize(name)}' has numbers with commas, such as '{cell}'",
             found="expected numbers such as 1234.5",
             remedy="write them with a point, and nothing between thousands",
         )
@@ -194,7 +196,7 @@ def _label_column(path: pathlib.Path, wanted: str | None, names: Sequence[str]) 
     if wanted.isdecimal() and len(wanted) < 9 and 1 <= int(wanted) <= len(names):
         return int(wanted) - 1
     raise UsageError(
-        f"{option('label_column', wanted)}: {printable(path)} has no such column",
+        f"{option('label_column', wanted)}: {sanitize(path)} has no such column",
         found=f"columns: {_listed(names)}",
         remedy="give a name from its heading, or a number from 1 on",
     )
@@ -202,7 +204,7 @@ def _label_column(path: pathlib.Path, wanted: str | None, names: Sequence[str]) 
 
 def _listed(names: Sequence[str]) -> str:
     """The first of them, in a line."""
-    return ", ".join(map(printable, names[:NAMES_SHOWN])) + (", ..." if len(names) > NAMES_SHOWN else "")
+    return ", ".join(map(sanitize, names[:NAMES_SHOWN])) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 class _Rows:
@@ -250,14 +252,14 @@ class _Rows:
         for column in self.numeric:
             value = _number(row[column])
             if value is None or not abs(value) <= MAX_FLOAT32:
-                shown = printable(row[column])[:40]
+                shown = sanitize(row[column])[:40]
                 what = f"'{shown}'" if shown else "nothing"
-                self._refuse(line, f"has {what} in the column '{printable(self._names[column])}', not a finite number")
+                self._refuse(line, f"has {what} in the column '{sanitize(self._names[column])}', not a finite number")
                 return
             numbers.append(value)
         self._numbers_of_rows.append(self.total)
         self._values.extend(numbers)
-        label = NO_LABEL if self._label is None else printable(row[self._label])
+        label = NO_LABEL if self._label is None else sanitize(row[self._label])
         self._labels.append(self._numbers.setdefault(label, len(self._numbers)))
 
     def _refuse(self, line: int, reason: str) -> None:
@@ -266,9 +268,9 @@ class _Rows:
             self.bad.append((f"line {line:,}", reason))
 
 
-def _data(path: pathlib.Path, found: _Rows, heading: Sequence[str] | None, sources: Sources) -> Data:
+def _data(path: pathlib.Path, found: _Rows, heading: Sequence[str] | None, sources: Sources) -> Dataset:
     options = sources.options
-    notes = list(wanted.answer_for_bad(options, "rows", found.bad, found.num_bad, found.total, path))
+    notes = list(wanted.report_unusable(options, "rows", found.bad, found.num_bad, found.total, path))
     is_row = "no heading: the first line is a row"
     notes.append(f"the first line is a heading: {_listed(heading)}" if heading else is_row)
     if found.left_out:
@@ -276,7 +278,7 @@ def _data(path: pathlib.Path, found: _Rows, heading: Sequence[str] | None, sourc
     examples = found.examples()
     if not len(examples):
         raise DataError(
-            f"{printable(path)} holds no row that can be used",
+            f"{sanitize(path)} holds no row that can be used",
             found=f"{found.total:,} rows; " + ("; ".join(f"{name} {why}" for name, why in found.bad[:1]) or "no more"),
             remedy="give a table with numbers in it",
         )
@@ -286,7 +288,7 @@ def _data(path: pathlib.Path, found: _Rows, heading: Sequence[str] | None, sourc
     labels, label_names = found.labels()
     evaluates = found.evaluates(options.eval_fraction)
     train = Split(examples[~evaluates], labels[~evaluates])
-    return Data(
+    return Dataset(
         name="table",
         train=train,
         evaluation=Split(examples[evaluates], labels[evaluates]) if evaluates.any() else train,

@@ -19,12 +19,12 @@ from trainer.data import filters
 from trainer.data import splits as splitting
 from trainer.data.custom import cache, wanted
 from trainer.data.custom.decode_pool import end_with_parent
-from trainer.data.dataset import NO_LABEL, Data
+from trainer.data.dataset import NO_LABEL, Dataset
 from trainer.data.formats import image_files
-from trainer.data.formats.image_files import BadPicture, Target
+from trainer.data.formats.image_files import BadImage, Target
 from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
-from trainer.errors import DataError, HourglassError, UsageError, option, printable, said
+from trainer.errors import DataError, HourglassError, UsageError, error_text, option, sanitize
 
 NAME = r"[a-z0-9_]+(/[A-Za-z0-9_.+-]+)?(:\d+\.\d+\.\d+)?"
 EVALUATION_SPLITS = ("test", "validation")
@@ -45,7 +45,7 @@ class _Read:
     bad: Sequence[tuple[str, str]]
 
 
-def images(sources: Sources) -> Data:
+def images(sources: Sources) -> Dataset:
     """`tfds:NAME`: a data set of TensorFlow Datasets with a feature `image`, and if it has one `label`.
 
     Its `train` trains and its `test` or `validation` evaluates; without these, `--eval_fraction`. `--data_dir` is where
@@ -62,7 +62,7 @@ def images(sources: Sources) -> Data:
             found="NAME, NAME/CONFIG, NAME:1.0.0 and NAME/CONFIG:1.0.0 are expected",
             remedy="give one of these",
         )
-    found = cache.stored(
+    found = cache.get_or_build(
         sources.cache,
         {
             "kind": f"tfds:{name}",
@@ -79,12 +79,12 @@ def images(sources: Sources) -> Data:
     )
     splits = {id(split): len(split.examples) for split in (found.data.train, found.data.evaluation)}  # It may be one.
     total = sum(splits.values()) + found.num_bad
-    skipped = wanted.answer_for_bad(options, "pictures", found.bad, found.num_bad, total, pathlib.Path(name))
+    skipped = wanted.report_unusable(options, "pictures", found.bad, found.num_bad, total, pathlib.Path(name))
     filters.check_divided(found.data, options.classes, is_divided=options.eval_fraction > 0)
     return dataclasses.replace(found.data, notes=(*found.data.notes, *skipped))
 
 
-def _make(folder: pathlib.Path, *, name: str, sources: Sources) -> cache.Made:
+def _make(folder: pathlib.Path, *, name: str, sources: Sources) -> cache.BuiltDataset:
     if importlib.util.find_spec("tensorflow_datasets") is None:
         raise UsageError(
             f"{option('dataset', f'tfds:{name}')} needs TensorFlow Datasets",
@@ -105,7 +105,7 @@ def _make(folder: pathlib.Path, *, name: str, sources: Sources) -> cache.Made:
         except Exception as error:  # The library's builders raise whatever they like.
             raise DataError(
                 f"TensorFlow Datasets cannot give {name}",
-                found=said(error)[:300] or type(error).__name__,
+                found=error_text(error)[:300] or type(error).__name__,
                 remedy=f"mend the name, or {option('data_dir')}; or download it where there is a network",
             ) from error
     bad = [(f"{split} {number}", reason) for split, read in reads.items() for number, reason in read.bad]
@@ -115,12 +115,12 @@ def _make(folder: pathlib.Path, *, name: str, sources: Sources) -> cache.Made:
         evaluates = splitting.by_number(numbers, options.eval_fraction)
         _divide(folder, evaluates, target)
         labels = [labels[0][~evaluates], labels[0][evaluates]]
-    return cache.of_pictures(options, labels=labels, label_names=label_names, sizes=sizes, bad=bad)
+    return cache.built_images(options, labels=labels, label_names=label_names, sizes=sizes, bad=bad)
 
 
 def _divide(folder: pathlib.Path, evaluates: np.ndarray, target: Target) -> None:
     """One file of all -> one of those that train, and one of those that evaluate."""
-    every = cache.mapped(folder / "train", "uint8", (len(evaluates), *target.shape))
+    every = cache.memory_map(folder / "train", "uint8", (len(evaluates), *target.shape))
     for name, rows in (("rest", np.flatnonzero(~evaluates)), ("eval", np.flatnonzero(evaluates))):
         with open(folder / name, "wb") as file:
             for chosen in np.array_split(rows, max(1, len(rows) // 1_000)):
@@ -150,7 +150,7 @@ def _read(
     if other is not None:
         theirs["eval"] = other
     names = list(getattr(features["label"], "names", None) or []) if "label" in features else []
-    label_names = [printable(label) for label in names] or [NO_LABEL]
+    label_names = [sanitize(label) for label in names] or [NO_LABEL]
     kept = set(filters.numbers(f"tfds:{name}", label_names, options.classes))
     sizes, reads = collections.Counter[str](), {}
     for ours, split in theirs.items():
@@ -172,7 +172,7 @@ def _read(
                     pixels, _ = image_files.decode(
                         io.BytesIO(example["image"]), wanted.target(options), tell=size.append
                     )
-                except BadPicture as error:
+                except BadImage as error:
                     bad.append((str(number), f"{error.what} ({error.found})"))
                     continue
                 sizes.update(["x".join(map(str, size[0]))])

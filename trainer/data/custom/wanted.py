@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trainer.data.formats.image_files import Target
 from trainer.data.options import DataOptions
-from trainer.errors import DataError, option, printable
+from trainer.errors import DataError, option, sanitize
 
 SIZES_SHOWN = 3
 BAD_SHOWN, BAD_KEPT = 3, 1_000  # of what cannot be used, so many are told, and remembered
@@ -17,7 +17,7 @@ def target(options: DataOptions) -> Target:
     return Target(*options.image_size, 1 if options.color == "grey" else 3, options.fit)
 
 
-def note_of_sizes(options: DataOptions, sizes: collections.Counter[str]) -> str:
+def size_note(options: DataOptions, sizes: collections.Counter[str]) -> str:
     """What to say of pictures, by their sizes in words, that were made into what is wanted."""
     shown = ", ".join(f"{size} ({count:,})" for size, count in sizes.most_common(SIZES_SHOWN))
     more = f" and {len(sizes) - SIZES_SHOWN:,} other sizes" if len(sizes) > SIZES_SHOWN else ""
@@ -25,7 +25,7 @@ def note_of_sizes(options: DataOptions, sizes: collections.Counter[str]) -> str:
     return f"pictures of {shown}{more} were made {width}x{height}, {options.color}, {options.fit}"
 
 
-def answer_for_bad(
+def report_unusable(
     options: DataOptions, kind: str, bad: Sequence[tuple[str, str]], count: int, total: int, where: pathlib.Path
 ) -> tuple[str, ...]:
     """What to say of what cannot be used, if it is to be left out.
@@ -43,11 +43,11 @@ def answer_for_bad(
     """
     if not count:
         return ()
-    shown = "; ".join(f"{printable(name)} {reason}" for name, reason in bad[:BAD_SHOWN])
+    shown = "; ".join(f"{sanitize(name)} {reason}" for name, reason in bad[:BAD_SHOWN])
     if options.on_bad_file == "error":
         name, reason = bad[0]
         raise DataError(
-            f"{printable(name)} in {printable(where)} cannot be used",
+            f"{sanitize(name)} in {sanitize(where)} cannot be used",
             found=f"it {reason}; in all {count:,} of {total:,} {kind} cannot be used",
             remedy=f"mend or remove what is wrong, or give {option('on_bad_file', 'skip')} to leave it out",
         )

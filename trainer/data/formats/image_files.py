@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from trainer.errors import said
+from trainer.errors import error_text
 
 # Of a picture: what claims more is not decoded. A side of a JPEG has no more either; very thin ones take very long.
 MAX_PIXELS, MAX_SIDE = 64_000_000, 65_535
@@ -20,7 +20,7 @@ LAYERED = "PSD"  # Its further frames are layers: the first is the whole picture
 NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
 
-class BadPicture(Exception):
+class BadImage(Exception):
     """A file that is no picture, or none that can be used.
 
     Attributes:
@@ -92,19 +92,19 @@ def decode(
                 picture, resized = _fitted(_plain(_eight_bits(_upright(image))), target)
                 picture, transparent = _on_white(picture)
                 pixels, greyed = _channels(np.asarray(picture), target.channels)
-        except BadPicture:
+        except BadImage:
             raise
         except Image.DecompressionBombError as error:
-            raise BadPicture("is too large a picture", said(error)) from error
+            raise BadImage("is too large a picture", error_text(error)) from error
         except UnidentifiedImageError as error:
             known = "" if formats is None else f" ({', '.join(formats)})"
-            raise BadPicture(
+            raise BadImage(
                 "is no picture that can be read", f"what it begins with is of no known format{known}"
             ) from error
         except Exception as error:  # A damaged picture can raise anything at all.
             may_pass = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
-            found = said(error) or type(error).__name__
-            raise BadPicture("cannot be read as a picture", found, may_pass=may_pass) from error
+            found = error_text(error) or type(error).__name__
+            raise BadImage("cannot be read as a picture", found, may_pass=may_pass) from error
     return pixels, ["cut to its first frame"] * moves + ["laid on white"] * transparent + resized + greyed
 
 
@@ -118,7 +118,7 @@ def _check_size(size: tuple[int, int]) -> None:
     width, height = size
     if width * height > MAX_PIXELS or max(size) > MAX_SIDE:
         limits = f"at most {MAX_PIXELS:,}, and {MAX_SIDE:,} a side, are decoded"
-        raise BadPicture("is too large a picture", f"{width:,} x {height:,} pixels; {limits}")
+        raise BadImage("is too large a picture", f"{width:,} x {height:,} pixels; {limits}")
 
 
 def _read_small(image: Image.Image, target: Target) -> None:
@@ -151,11 +151,11 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     for start in range(0, len(values), rows):
         some = values[start : start + rows]
         pixels[start : start + rows] = np.rint(some * 255.0) if top == 1 else (some.astype(np.uint32) + 128) // 257
-    grey = Image.fromarray(pixels)
+    gray = Image.fromarray(pixels)
     clear = image.info.get("transparency")
     if isinstance(clear, int):
-        grey.putalpha(Image.fromarray(np.where(values == clear, np.uint8(0), np.uint8(255))))
-    return grey
+        gray.putalpha(Image.fromarray(np.where(values == clear, np.uint8(0), np.uint8(255))))
+    return gray
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -211,5 +211,5 @@ def _channels(pixels: np.ndarray, count: int) -> tuple[np.ndarray, list[str]]:
         return np.repeat(pixels[..., np.newaxis], count, axis=-1), []
     if count == 3:
         return pixels, []
-    grey = (pixels.sum(axis=-1, keepdims=True, dtype=np.uint16) * 2 + 3) // 6
-    return grey.astype(np.uint8), ["made grey"] if (pixels != pixels[..., :1]).any() else []
+    gray = (pixels.sum(axis=-1, keepdims=True, dtype=np.uint16) * 2 + 3) // 6
+    return gray.astype(np.uint8), ["made grey"] if (pixels != pixels[..., :1]).any() else []

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from trainer.data.limits import Limits
-from trainer.errors import printable, said
+from trainer.errors import error_text, sanitize
 
 SUFFIXES = (".npy", ".npz")
 ONLY = "data"  # what the array of an .npy file is called
@@ -60,7 +60,7 @@ class Member:
         Raises:
           BadArray: it is damaged.
         """
-        with _told(), self.open() as file:
+        with _translate_errors(), self.open() as file:
             return np.lib.format.read_array(file, allow_pickle=False)
 
     def chunks(self, num_bytes: int) -> Iterator[np.ndarray]:
@@ -71,7 +71,7 @@ class Member:
             yield from (whole[start : start + rows] for start in range(0, len(whole), rows))
             return
         size = self.nbytes // self.shape[0]
-        with _told(), self.open() as file:
+        with _translate_errors(), self.open() as file:
             _header(file)
             for start in range(0, self.shape[0], rows):
                 count = min(rows, self.shape[0] - start)
@@ -89,7 +89,7 @@ def names(path: pathlib.Path, limits: Limits = LIMITS) -> list[str]:
     """
     if path.suffix.lower() == ".npy":
         return [ONLY]
-    with _told(), _archive(path, limits) as archive:
+    with _translate_errors(), _archive(path, limits) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
@@ -99,7 +99,7 @@ def member(path: pathlib.Path, name: str, limits: Limits = LIMITS) -> Member:
     Raises:
       BadArray: it is damaged, is a bomb, or holds objects.
     """
-    with _told():
+    with _translate_errors():
         if path.suffix.lower() == ".npy":
             return dataclasses.replace(_member(lambda: open(path, "rb"), path.stat().st_size), path=path)
         with _archive(path, limits) as archive:
@@ -107,19 +107,19 @@ def member(path: pathlib.Path, name: str, limits: Limits = LIMITS) -> Member:
                 raise BadArray(f"it holds no {name}")
             info = archive.getinfo(f"{name}.npy")
         if info.file_size > limits.bomb_bytes and info.file_size > BOMB_RATIO * max(1, info.compress_size):
-            raise BadArray(f"{printable(name)} has {info.compress_size:,} bytes that would become {info.file_size:,}")
+            raise BadArray(f"{sanitize(name)} has {info.compress_size:,} bytes that would become {info.file_size:,}")
         return _member(lambda: _opened(path, info, limits), info.file_size)
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Whatever is raised while a damaged file is read, as one kind."""
     try:
         yield
     except BadArray:
         raise
     except Exception as error:  # A damaged archive can raise anything at all.
-        raise BadArray(said(error) or type(error).__name__) from error
+        raise BadArray(error_text(error) or type(error).__name__) from error
 
 
 @contextlib.contextmanager
@@ -165,7 +165,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     except KeyError as error:
         raise BadArray(f"it is of version {error}; known are 1.0, 2.0, 3.0") from error
     except Exception as error:  # A damaged header is parsed as Python, and can raise anything at all.
-        raise BadArray(said(error) or type(error).__name__) from error
+        raise BadArray(error_text(error) or type(error).__name__) from error
     if min(shape, default=0) < 0:
         raise BadArray(f"its header claims the shape {list(shape)}")
     return shape, by_columns, dtype

@@ -9,7 +9,7 @@ from trainer.data.formats import npy
 from trainer.data.formats.npy import BadArray
 from trainer.data.inputs.messages import ARRAY, brief, meaning, numbers_of, shape_of, shapes_of, wanted
 from trainer.data.inputs.types import Inputs
-from trainer.errors import DataError, HourglassError, UsageError, option, printable
+from trainer.errors import DataError, HourglassError, UsageError, option, sanitize
 
 
 def from_array(path: pathlib.Path, shape: tuple[int, ...]) -> Inputs:
@@ -18,14 +18,14 @@ def from_array(path: pathlib.Path, shape: tuple[int, ...]) -> Inputs:
         array = npy.member(path, npy.ONLY).read()
     except BadArray as error:
         raise DataError(
-            f"{printable(path)} cannot be read as an {ARRAY} file",
+            f"{sanitize(path)} cannot be read as an {ARRAY} file",
             found=str(error),
             remedy="write it with numpy.save, as an array of numbers",
         ) from error
     examples = _batch(array, shape)
     if examples is None or not examples.size:
         raise DataError(
-            f"{printable(path)} holds an array of shape {shape_of(array.shape)}",
+            f"{sanitize(path)} holds an array of shape {shape_of(array.shape)}",
             found=f"expected {shapes_of(shape)}, at least one example",
             remedy="reshape it, or give pictures as PNG files: those are resized" if len(shape) == 3 else "reshape it",
         )
@@ -34,11 +34,11 @@ def from_array(path: pathlib.Path, shape: tuple[int, ...]) -> Inputs:
     kinds, expected = ("f", "uint8, or floats in [0, 1]") if len(shape) == 3 else ("uif", "real numbers")
     if examples.dtype.kind not in kinds:
         raise DataError(
-            f"{printable(path)} holds {examples.dtype}",
+            f"{sanitize(path)} holds {examples.dtype}",
             found=f"expected {expected}",
             remedy="convert it before saving it",
         )
-    return _inputs(_stored(examples, shape, printable(path), DataError))
+    return _inputs(_stored(examples, shape, sanitize(path), DataError))
 
 
 def _batch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.errors import printable
+from trainer.errors import sanitize
 
 ARRAY = ".npy"
 MAX_SHOWN = 60  # characters of what was given
@@ -52,10 +52,10 @@ def joined(words: Sequence[str]) -> str:
 def listed(names: Sequence[str]) -> str:
     """The first of some names, and how many more."""
     more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-    return f"{printable(names[0])}{more}"
+    return f"{sanitize(names[0])}{more}"
 
 
 def brief(text: str) -> str:
     """What was given, cut where it is long."""
-    text = printable(text)
+    text = sanitize(text)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

@@ -4,15 +4,15 @@ import os
 import pathlib
 
 from trainer.data.inputs.arrays import from_array, from_numbers
-from trainer.data.inputs.images import MAX_PICTURES, from_folder, from_pictures
+from trainer.data.inputs.images import from_folder, from_images
 from trainer.data.inputs.messages import ARRAY, brief, example, numbers_of, shapes_of, wanted
 from trainer.data.inputs.types import Inputs
 from trainer.errors import UsageError, option
 
-__all__ = ["MAX_PICTURES", "Inputs", "read"]
+__all__ = ["Inputs", "read"]
 
 
-def read(text: str, shape: tuple[int, ...], fit: str = "crop", *, max_pictures: int = MAX_PICTURES) -> Inputs:
+def read(text: str, shape: tuple[int, ...], fit: str = "crop") -> Inputs:
     """Reads what a person gave as `--input`: whatever exists under that name, otherwise numbers.
 
     A picture of another size is cropped around its middle and resized, or as `fit` says; `formats.image_files.decode`
@@ -24,11 +24,10 @@ def read(text: str, shape: tuple[int, ...], fit: str = "crop", *, max_pictures: 
         in [0, 1], row by row with channels last.
       shape: of one example of the run: (H, W, C) of a picture, C being 1 or 3, or (D,) of a row.
       fit: of pictures of other proportions, as in `image_files.Target`.
-      max_pictures: of a folder.
 
     Raises:
       UsageError: neither a path nor as many numbers as an example has, in range; pictures for a table; a folder of
-        more than `max_pictures`.
+        more than 10,000.
       DataError: what is there cannot be read, is damaged or too large, has another shape, or holds numbers that are
         not finite or, for pictures, not in [0, 1].
     """
@@ -45,9 +44,9 @@ def read(text: str, shape: tuple[int, ...], fit: str = "crop", *, max_pictures: 
             remedy=f"give an {ARRAY} file of shape {shapes_of(shape)}, or {example(shape)}",
         )
     if path.is_dir():
-        return from_folder(path, shape, fit, max_pictures)
+        return from_folder(path, shape, fit)
     if not path.is_file():
         raise UsageError(
             f"{option('input', brief(text))} is neither a file nor a folder", remedy=f"give {wanted(shape)}"
         )
-    return from_pictures([path], shape, fit)
+    return from_images([path], shape, fit)

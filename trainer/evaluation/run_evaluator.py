@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from trainer.data.dataset import Data
-from trainer.data.rows import Picked
+from trainer.data.dataset import Dataset
+from trainer.data.rows import RowSubset
 from trainer.errors import DivergedError, option
 from trainer.evaluation import statistics
-from trainer.evaluation.evaluator import Evaluator, Measured
-from trainer.evaluation.metrics import Assessment
-from trainer.evaluation.probes import Look, Shown
+from trainer.evaluation.evaluator import EvaluationResult, Evaluator
+from trainer.evaluation.metrics import Metrics
+from trainer.evaluation.probes import ProbeResult, ProbeSet
 
 
 @dataclasses.dataclass(frozen=True)
-class Examined:
+class Evaluation:
     """One evaluation.
 
     Attributes:
@@ -30,11 +30,11 @@ class Examined:
     step: int
     values: dict[str, float]
     errors: np.ndarray
-    measured: Measured
-    look: Look
+    measured: EvaluationResult
+    look: ProbeResult
 
 
-class Examiner:
+class RunEvaluator:
     """Evaluates one network on one data set, step after step.
 
     Args:
@@ -52,59 +52,59 @@ class Examiner:
 
     def __init__(
         self,
-        data: Data,
+        data: Dataset,
         evaluator: Evaluator,
         *,
-        last_look: np.ndarray,
+        final_train_rows: np.ndarray,
         metrics: Mapping[str, float],
         evaluated: int | None,
     ) -> None:
-        self.shown = Shown.of(data)
+        self.probes = ProbeSet.of(data)
         self.metrics, self.evaluated = dict(metrics), evaluated
-        self._data, self._evaluator, self._last_look = data, evaluator, last_look
+        self._data, self._evaluator, self._last_look = data, evaluator, final_train_rows
         self._num_pixels = int(np.prod(data.shape))
-        self._assessment = Assessment(data, self.shown, evaluator)
-        self._last: tuple[int, Look] | None = None
+        self._assessment = Metrics(data, self.probes, evaluator)
+        self._last: tuple[int, ProbeResult] | None = None
 
-    def evaluate(self, step: int) -> Examined:
+    def evaluate(self, step: int) -> Evaluation:
         """Evaluates on all evaluation examples.
 
         Raises:
           DivergedError: the error is not finite.
         """
-        measured = self._evaluator.measure(self._data.evaluation.examples, self.shown.rows)
-        values = self._assessment.essentials(measured)
+        measured = self._evaluator.evaluate(self._data.evaluation.examples, self.probes.rows)
+        values = self._assessment.reconstruction_metrics(measured)
         self._check(step, values["reconstruction/mse"], measured.codes)
         errors = statistics.example_errors(measured.squared_errors, self._num_pixels)
-        look = Look(errors[self.shown.rows], measured.codes, measured.reconstructions)
+        look = ProbeResult(errors[self.probes.rows], measured.codes, measured.reconstructions)
         self._last = step, look
         values |= self._best(step, values["reconstruction/rmse"])
-        return Examined(step, values, errors, measured, look)
+        return Evaluation(step, values, errors, measured, look)
 
-    def details(self, examined: Examined) -> dict[str, float]:
+    def diagnostics(self, evaluation: Evaluation) -> dict[str, float]:
         """What there is to say beside the errors, by tag."""
-        return self._assessment.details(examined.errors, examined.measured)
+        return self._assessment.diagnostics(evaluation.errors, evaluation.measured)
 
-    def remember(self, examined: Examined) -> None:
+    def remember(self, evaluation: Evaluation) -> None:
         """Makes it the last evaluation, whose values checkpoints and results have."""
-        self.metrics = {f"eval/{tag}": value for tag, value in examined.values.items()}
-        self.evaluated = examined.step
+        self.metrics = {f"eval/{tag}": value for tag, value in evaluation.values.items()}
+        self.evaluated = evaluation.step
 
     def evaluate_training(self) -> dict[str, float]:
         """Reconstruction errors of training examples by tag; to be remembered with the last evaluation."""
         train = self._data.train.examples
-        some = train if len(self._last_look) == len(train) else Picked(train, self._last_look)
-        found = self._assessment.essentials(self._evaluator.measure(some))
+        some = train if len(self._last_look) == len(train) else RowSubset(train, self._last_look)
+        found = self._assessment.reconstruction_metrics(self._evaluator.evaluate(some))
         values = {tag: value for tag, value in found.items() if tag.startswith("reconstruction/")}
         self.metrics |= {f"train/{tag}": value for tag, value in values.items()}
         return values
 
-    def look(self, step: int) -> Look:
+    def look(self, step: int) -> ProbeResult:
         """The probes at a step: as its evaluation has seen them, if there was one."""
         if self._last is None or self._last[0] != step:
-            found = self._evaluator.measure(self.shown.examples, np.arange(len(self.shown.rows)))
+            found = self._evaluator.evaluate(self.probes.examples, np.arange(len(self.probes.rows)))
             errors = statistics.example_errors(found.squared_errors, self._num_pixels)
-            self._last = step, Look(errors, found.codes, found.reconstructions)
+            self._last = step, ProbeResult(errors, found.codes, found.reconstructions)
         return self._last[1]
 
     def _check(self, step: int, mse: float, codes: np.ndarray) -> None:
