@@ -9,14 +9,13 @@ prints, after the command's stdout, a line with the exit code, the seconds and t
 """
 
 import os
-import signal
+import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-
-SECONDS_BETWEEN_CHECKS = 0.002
 
 
 class Measured(NamedTuple):
@@ -49,16 +48,13 @@ def run(
 
 def main(seconds: float, command: list[str]) -> None:
     started = time.monotonic()
-    null = os.open(os.devnull, os.O_RDWR)
-    pid = os.posix_spawn(command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 0)])
-    while True:
-        ended, status, usage = os.wait4(pid, os.WNOHANG)
-        if ended:
-            break
-        if time.monotonic() - started > seconds:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(SECONDS_BETWEEN_CHECKS)
-    print(f"\n{os.waitstatus_to_exitcode(status)} {time.monotonic() - started} {usage.ru_maxrss}")
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    code = process.wait()
+    timer.cancel()
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print(f"\n{code} {time.monotonic() - started} {peak}")
 
 
 if __name__ == "__main__":

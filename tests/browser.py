@@ -1,4 +1,4 @@
-"""A browser that looks at TensorBoard as a person does, and says what it sees."""
+"""Opens TensorBoard in Chromium, and reads the text and the images that are visible."""
 
 import json
 import shutil
@@ -19,9 +19,9 @@ OPTIONS = (
     "--disable-sync",
     "--window-size=1500,1000",
 )
-SECONDS = 60  # After that, what is not to be seen will not come.
+TIMEOUT = 60  # seconds
 
-# TensorBoard is made of web components, whose insides are in shadow trees, and the projector is a page in a frame.
+# TensorBoard consists of web components with shadow trees, and the projector is a page in a frame.
 WALK = """
 function* nodes(node) {
   if (["SCRIPT", "STYLE", "TEMPLATE"].includes(node.nodeName)) return;
@@ -31,42 +31,40 @@ function* nodes(node) {
   for (const child of node.childNodes) yield* nodes(child);
 }
 """
-# What is chosen of a menu stands in a field.
+# The selected item of a menu is the value of an input field.
 TEXT = """
-const seen = [];
+const texts = [];
 for (const node of nodes(document)) {
   const text = (node.nodeType === Node.TEXT_NODE ? node.data : node.nodeName === "INPUT" ? node.value : "").trim();
   const holder = node.nodeName === "INPUT" ? node : node.parentElement || node.parentNode?.host;
-  if (text && holder.checkVisibility()) seen.push(text);
+  if (text && holder.checkVisibility()) texts.push(text);
 }
-return seen.join("\\n");
+return texts.join("\\n");
 """
-# A picture is loaded once it has a size of its own; a canvas has one as soon as it is there.
-PICTURES = """
-const seen = [];
+# An image has a natural size once it is loaded. A canvas always has a size.
+IMAGES = """
+const images = [];
 for (const node of nodes(document)) {
   if (!["IMG", "CANVAS"].includes(node.nodeName) || !node.checkVisibility()) continue;
   const [width, height] = [node.naturalWidth || node.width, node.naturalHeight || node.height];
   if (node.nodeName === "CANVAS" ? width * height : node.complete && node.naturalWidth) {
-    seen.push([node.nodeName, width, height]);
+    images.push([node.nodeName, width, height]);
   }
 }
-return seen;
+return images;
 """
 
 
-def missing() -> str:
-    """The programs that are not there, or nothing."""
+def missing_programs() -> str:
+    """Returns the names of the programs that are not installed; empty if all are installed."""
     return " and ".join(name for name, path in PROGRAMS.items() if not path)
 
 
-needs_browser = pytest.mark.skipif(
-    bool(missing()), reason=f"{missing()} not installed: nobody looks at TensorBoard's tabs"
-)
+needs_browser = pytest.mark.skipif(bool(missing_programs()), reason=f"{missing_programs()} not installed")
 
 
 def chromium():
-    """A browser without a window. Both programs are named, so that Selenium does not look for others to download."""
+    """Returns a headless browser. Sets the paths of both programs, so that Selenium does not download others."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -77,52 +75,52 @@ def chromium():
     return webdriver.Chrome(options=options, service=Service(PROGRAMS["chromedriver"]))
 
 
-def wait(subject, condition, otherwise) -> None:
-    """Until the condition holds of the subject; else the test fails with what `otherwise` says."""
+def wait(subject, condition, failure_text) -> None:
+    """Waits until `condition(subject)` is true; at the timeout, fails the test with the text of `failure_text()`."""
     from selenium.common.exceptions import TimeoutException
     from selenium.webdriver.support.ui import WebDriverWait
 
     try:
-        WebDriverWait(subject, SECONDS, poll_frequency=0.1).until(condition)
+        WebDriverWait(subject, TIMEOUT, poll_frequency=0.1).until(condition)
     except TimeoutException:
-        pytest.fail(otherwise())
+        pytest.fail(failure_text())
 
 
 def wait_until_served(url: str) -> None:
-    """Until TensorBoard answers with runs: it answers before it has found any."""
+    """Waits until TensorBoard lists runs; the list is empty at first."""
 
     def is_served(url: str) -> bool:
         try:
-            with urllib.request.urlopen(url + "data/runs", timeout=SECONDS) as response:
+            with urllib.request.urlopen(url + "data/runs", timeout=TIMEOUT) as response:
                 return bool(json.load(response))
         except (urllib.error.URLError, ConnectionError):
             return False
 
-    wait(url, is_served, lambda: f"TensorBoard does not answer with runs at {url}")
+    wait(url, is_served, lambda: f"TensorBoard lists no runs at {url}")
 
 
 def deep_text(driver) -> str:
-    """All text that is shown, one piece a line, through shadow trees and frames."""
+    """Returns all visible text, with one line per text node, including shadow trees and frames."""
     return driver.execute_script(WALK + TEXT)
 
 
-def deep_pictures(driver) -> list[tuple[str, int, int]]:
-    """Element, width and height of every picture that is loaded, and of every canvas."""
-    return [tuple(found) for found in driver.execute_script(WALK + PICTURES)]
+def deep_images(driver) -> list[tuple[str, int, int]]:
+    """Returns element name, width and height of each loaded image and each canvas."""
+    return [tuple(image) for image in driver.execute_script(WALK + IMAGES)]
 
 
-def look(driver, url: str, words) -> None:
-    """Opens a page and waits until all these words are to be seen; with a line break between pieces of text."""
-    driver.get("about:blank")  # A change behind the # alone would not load the page anew.
+def open_page(driver, url: str, texts) -> None:
+    """Opens a page and waits until all texts are visible. Line breaks in a text separate text nodes."""
+    driver.get("about:blank")  # Without this, a change after the # would not reload the page.
     driver.get(url)
 
-    def unseen(driver=driver) -> list[str]:
-        text = deep_text(driver)
-        return [word for word in words if word not in text]
+    def missing_texts(driver=driver) -> list[str]:
+        visible = deep_text(driver)
+        return [text for text in texts if text not in visible]
 
-    wait(driver, lambda driver: not unseen(driver), lambda: f"not seen: {unseen()} in:\n{deep_text(driver)}")
+    wait(driver, lambda driver: not missing_texts(driver), lambda: f"no {missing_texts()} in:\n{deep_text(driver)}")
 
 
-def see_picture(driver, *picture) -> None:
-    """Waits until a picture (or canvas) is loaded: ("IMG", width, height)."""
-    wait(driver, lambda driver: picture in deep_pictures(driver), lambda: f"no {picture} in {deep_pictures(driver)}")
+def wait_for_image(driver, *image) -> None:
+    """Waits until an image or a canvas is loaded, given as ("IMG", width, height)."""
+    wait(driver, lambda driver: image in deep_images(driver), lambda: f"no {image} in {deep_images(driver)}")

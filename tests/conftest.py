@@ -1,4 +1,4 @@
-"""What several tests need: launching in this process, and reading back what was written."""
+"""Fixtures of all tests: settings of TensorFlow, launching in this process, finished runs."""
 
 import functools
 import logging
@@ -8,21 +8,21 @@ import sys
 
 import pytest
 from checkout import ROOT
-from own_data import COLOURS, save
+from custom_data import COLORS, save
 
-from trainer.errors import as_flag, options_shown_as
+from trainer.errors import as_flag, option_style
 
-# TensorFlow's greetings are of no interest here, and what is claimed to the bit is claimed of a CPU.
+# Hide messages of TensorFlow. Use the CPU, because the same bits are only guaranteed on a CPU.
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
-WHOLE = "whole"  # the folder of tests that need processes of their own, or minutes
+WHOLE = "whole"  # the folder of tests that need minutes or separate processes
 
 
 def pytest_addoption(parser):
-    parser.addoption("--all", action="store_true", help=f"the tests in {WHOLE}/ too: processes of their own, minutes")
+    parser.addoption("--all", action="store_true", help=f"also run {WHOLE}/, which needs minutes and other processes")
 
 
 def pytest_configure(config):
@@ -31,19 +31,19 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     if not config.getoption("--all"):
-        left_out = [item for item in items if item.get_closest_marker(WHOLE)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+        deselected = [item for item in items if item.get_closest_marker(WHOLE)]
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if item not in deselected]
 
 
 def pytest_ignore_collect(collection_path, config):
-    named = any(WHOLE in str(argument) for argument in config.args)
-    return True if collection_path.name == WHOLE and not config.getoption("--all") and not named else None
+    is_named = any(WHOLE in str(argument) for argument in config.args)
+    return True if collection_path.name == WHOLE and not config.getoption("--all") and not is_named else None
 
 
 @functools.cache
 def prepare_tensorflow():
-    """Threads are settled once a process: before the first test that computes something."""
+    """Sets the number of threads, which is possible only before TensorFlow computes."""
     from trainer.compute import devices
     from trainer.compute.options import ComputeOptions
 
@@ -51,32 +51,32 @@ def prepare_tensorflow():
 
 
 @pytest.fixture(autouse=True)
-def tensorflow_as_runs_want_it():
-    """Only where a test has imported TensorFlow, or one before it: most need none."""
+def tensorflow_is_prepared():
+    """Prepares TensorFlow if a test module has imported it."""
     if "tensorflow" in sys.modules:
         prepare_tensorflow()
 
 
 @pytest.fixture(scope="session")
 def prepared_tensorflow():
-    """For fixtures of more than one test: they come before `tensorflow_as_runs_want_it`."""
+    """Prepares TensorFlow for fixtures of larger scope, which run before `tensorflow_is_prepared`."""
     prepare_tensorflow()
 
 
 @pytest.fixture(scope="session")
-def one_graph_a_network():
-    """Tracing what the Graphs tab shows takes longer than these runs: of runs of the same flags it is done once."""
+def cached_graphs():
+    """Traces the graph for TensorBoard only once for equal flags, because tracing takes longer than these runs."""
     from trainer import config
     from trainer.runs import builder
 
     prepare_tensorflow()
-    trace, traced = builder.graph, {}
+    trace, graphs = builder.graph, {}
 
-    def graph(given, data, state, plan):
-        key = repr((config.guarded(given), given.compute.precision, plan.total_steps, data.shape))
-        if key not in traced:
-            traced[key] = trace(given, data, state, plan)
-        return traced[key]
+    def graph(parsed, data, state, plan):
+        key = repr((config.mathematical_options(parsed), parsed.compute.precision, plan.total_steps, data.shape))
+        if key not in graphs:
+            graphs[key] = trace(parsed, data, state, plan)
+        return graphs[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder, "graph", graph)
@@ -84,23 +84,23 @@ def one_graph_a_network():
 
 
 @pytest.fixture(autouse=True)
-def at_the_command_line():
-    """Messages call options as the command line does: `--hidden`; that it is `hidden=` in Python is test_errors'."""
-    with options_shown_as(as_flag):
+def options_as_flags():
+    """Shows options in messages as flags, such as `--hidden`. test_errors.py tests the form `hidden=`."""
+    with option_style(as_flag):
         yield
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """Every test has a working folder and a Keras cache of its own."""
+def working_folder(tmp_path, monkeypatch):
+    """Gives each test its own working folder and Keras cache."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras_home"))
     return tmp_path
 
 
 @pytest.fixture
-def launch(capfd, one_graph_a_network):
-    """Launches in this process: launch("--steps=3") -> (exit code, stdout, stderr)."""
+def launch(capfd, cached_graphs):
+    """Runs Hourglass in this process: launch("--steps=3") -> (exit code, stdout, stderr)."""
     import launch as program
 
     def run(*arguments: str) -> tuple[int, str, str]:
@@ -114,16 +114,16 @@ def launch(capfd, one_graph_a_network):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Forty pictures in two folders, of one colour each."""
-    for label, color in COLOURS.items():
-        for number in range(20):
-            save(tmp_path / "pictures" / label / f"{number}.{'png' if number % 2 else 'bmp'}", color)
+    """Forty images in two folders, one color per folder."""
+    for label, color in COLORS.items():
+        for index in range(20):
+            save(tmp_path / "pictures" / label / f"{index}.{'png' if index % 2 else 'bmp'}", color)
     return tmp_path / "pictures"
 
 
 @pytest.fixture
 def python():
-    """Runs Python code in a process of its own, where the checkout can be imported from."""
+    """Runs Python code in a separate process that can import the checkout."""
 
     def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -135,8 +135,8 @@ def python():
 
 
 @pytest.fixture(scope="session")
-def small_blocks(one_graph_a_network):
-    """Blocks of seven steps: these runs have several."""
+def small_blocks(cached_graphs):
+    """Sets the length of a block to seven steps, so that runs consist of several blocks."""
     from trainer.runs import planning
 
     with pytest.MonkeyPatch.context() as patch:
@@ -146,7 +146,7 @@ def small_blocks(one_graph_a_network):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, small_blocks):
-    """An uninterrupted run with a checkpoint at every step."""
+    """The directory of an uninterrupted run with a checkpoint of every step."""
     from trained import OFTEN
 
     import launch
@@ -157,15 +157,16 @@ def finished(tmp_path_factory, small_blocks):
 
 
 @pytest.fixture(scope="session")
-def seen_of_finished(finished):
+def finished_series(finished):
+    """The TensorBoard data of `finished`, as each reader returns them."""
     from trained import seen
 
     return seen(finished)
 
 
 @pytest.fixture
-def told():
-    """The log lines of this test."""
+def log_lines():
+    """The lines that the test has logged."""
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())

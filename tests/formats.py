@@ -1,4 +1,4 @@
-"""Small files in the formats that data sets are published in, made here."""
+"""Small files in the formats of published data sets, and small checkpoints."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ from trainer.data.builtin import cifar
 
 
 def python2_batch(rows: np.ndarray, labels) -> bytes:
-    """A CIFAR-10 batch as Python 2's cPickle wrote it: protocol 2, byte strings, NumPy before 2."""
+    """Returns a CIFAR-10 batch as written by cPickle of Python 2: protocol 2, byte strings, NumPy before 2."""
 
     def string(value: bytes) -> bytes:
         return b"U" + bytes([len(value)]) + value
@@ -32,12 +32,12 @@ def python2_batch(rows: np.ndarray, labels) -> bytes:
 
 
 def binary_batch(rows: np.ndarray, labels) -> bytes:
-    """A CIFAR-10 batch of the binary version."""
+    """Returns a CIFAR-10 batch of the binary version."""
     return np.concatenate([np.uint8(labels)[:, np.newaxis], rows], axis=1).tobytes()
 
 
 def cifar_rows(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random rows, and labels that go round through all ten."""
+    """Returns random rows and the labels 0 to 9, repeated."""
     random = np.random.default_rng(seed)
     return random.integers(0, 256, (count, cifar.ROW), dtype=np.uint8), np.arange(count) % 10
 
@@ -49,7 +49,7 @@ def cifar_folder(folder: pathlib.Path, names, write, count: int) -> None:
 
 
 def cifar_archive(path: pathlib.Path, inner: str, names, write, count: int, extra=()) -> None:
-    """A .tar.gz as the university packs it, with `extra` members (TarInfo, bytes) before the batches."""
+    """Writes a .tar.gz like the published one, with `extra` members (TarInfo, bytes) before the batches."""
     with tarfile.open(path, "w:gz") as archive:
         for info, content in extra:
             archive.addfile(info, io.BytesIO(content))
@@ -61,7 +61,7 @@ def cifar_archive(path: pathlib.Path, inner: str, names, write, count: int, extr
 
 
 def idx(array: np.ndarray) -> bytes:
-    """The IDX format of MNIST."""
+    """Returns a file in the IDX format of MNIST."""
     return struct.pack(f">{1 + array.ndim}i", 0x800 + array.ndim, *array.shape) + array.tobytes()
 
 
@@ -84,7 +84,7 @@ def idx_folder(folder: pathlib.Path, names, arrays, packed: bool) -> None:
 
 
 def commit(folder, step: int, *, error: float = 0.5, evaluated: int | None = None, run_id: str = "r", schema: int = 1):
-    """A committed checkpoint whose files hold anything; returns its manifest."""
+    """Writes a committed checkpoint with arbitrary contents; returns its manifest."""
     (folder / f"ckpt-{step}.index").write_text(f"index {step}")
     (folder / f"ckpt-{step}.data-00000-of-00001").write_text(f"data {step}")
     manifest = manifests.Manifest(
@@ -105,7 +105,7 @@ def commit(folder, step: int, *, error: float = 0.5, evaluated: int | None = Non
     return manifest
 
 
-# A stand-in of TensorFlow Datasets, with the calls that are made: one data set, whose splits are to be filled in.
+# A fake TensorFlow Datasets module with the functions that the loader calls. The splits have to be filled in.
 TFDS = """
 import io
 import types
@@ -117,7 +117,7 @@ ReadConfig = dict
 as_numpy = iter
 
 
-def _encoded(shade):
+def _png(shade):
     file = io.BytesIO()
     Image.new("RGB", (8, 6), (shade,) * 3).save(file, "png")
     return file.getvalue()
@@ -134,13 +134,13 @@ class Builder:
     def as_dataset(self, split, shuffle_files, decoders, read_config):
         assert (shuffle_files, decoders) == (False, {{"image": "as stored"}})
         for number in range(self.info.splits[split]):
-            image = b"broken" if number == 3 else _encoded(200 * (number % 2))
-            yield {{"image": image, "label": -1 if self.unlabelled else number % 2}}
+            image = b"broken" if number == 3 else _png(200 * (number % 2))
+            yield {{"image": image, "label": -1 if self.unlabeled else number % 2}}
 
 
 def builder(name, data_dir):
-    Builder.unlabelled = name == "unlabelled"
-    if name not in ("shades", "unlabelled"):
+    Builder.unlabeled = name == "unlabeled"
+    if name not in ("shades", "unlabeled"):
         raise ValueError(f"Dataset {{name}} not found.\\nmore")
     return Builder()
 """

@@ -1,8 +1,8 @@
-"""A log folder as TensorBoard's three readers see it: every point in the order it is kept in, none taken out.
+"""Reads a log folder with the three readers of TensorBoard. All points are read, in the stored order.
 
-What a reader gives is {plugin: {run: {tag: [(step, value), ...]}}}. A scalar's value is a float, a picture's are the
-bytes of its PNGs, and that of everything else is its array's bytes. Readers load when they are opened, and what was
-written since then at `reload`.
+Readers return {plugin: {run: {tag: [(step, value), ...]}}}. The value of a scalar is a float, that of an image a tuple
+of the bytes of its PNG files, and all others are the bytes of an array. A reader loads the folder when it is opened,
+and new points at `reload`.
 """
 
 import argparse
@@ -13,19 +13,19 @@ import subprocess
 import numpy as np
 
 PLUGINS = ("scalars", "images", "histograms", "text", "custom_scalars")
-EVERYTHING = ",".join(f"{plugin}=100000" for plugin in PLUGINS)  # TensorBoard keeps 10 pictures of a tag unless told.
+EVERYTHING = ",".join(f"{plugin}=100000" for plugin in PLUGINS)  # By default, TensorBoard keeps 10 images of a tag.
 
 
 def value_of(plugin: str, array: np.ndarray):
     if plugin == "scalars":
         return array.item()
     if plugin == "images":
-        return tuple(array[2:].tolist())  # The first two are its width and height.
+        return tuple(array[2:].tolist())  # The first two elements are width and height.
     return array.tobytes() if array.dtype != object else b"\0".join(array.ravel().tolist())
 
 
 class DataServer:
-    """The reader of TensorBoard unless told otherwise: a program in Rust, which looks again every second."""
+    """TensorBoard's default reader: a program in Rust, which reads new points every second."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         from tensorboard.data import server_ingester
@@ -37,17 +37,17 @@ class DataServer:
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        address = self._translate_errors("listening on ").split()[-1]
-        self._translate_errors("Finished load cycle")
+        address = self._wait_for("listening on ").split()[-1]
+        self._wait_for("Finished load cycle")
         local = grpc_util.ChannelCredsType.LOCAL
         self._data = server_ingester.ExistingServerDataIngester(address, channel_creds_type=local).data_provider
 
-    def _translate_errors(self, words: str) -> str:
-        """Waits until the server has told this."""
+    def _wait_for(self, text: str) -> str:
+        """Waits until the server logs a line with this text, and returns the line."""
         for line in self._process.stderr:
-            if words in line.decode():
+            if text in line.decode():
                 return line.decode()
-        raise AssertionError(f"the data server ended before it said: {words}")
+        raise AssertionError(f"the data server ended before it logged: {text}")
 
     def __enter__(self):
         return self
@@ -57,36 +57,36 @@ class DataServer:
         self._process.communicate()
 
     def reload(self) -> None:
-        # What it has told by now is of an earlier look; only a whole one after this counts.
+        # Skip lines of earlier load cycles: only a cycle that starts now reads all points.
         os.set_blocking(self._process.stderr.fileno(), False)
         while self._process.stderr.read():
             pass
         os.set_blocking(self._process.stderr.fileno(), True)
-        self._translate_errors("Starting load cycle")
-        self._translate_errors("Finished load cycle")
+        self._wait_for("Starting load cycle")
+        self._wait_for("Finished load cycle")
 
     def read(self) -> dict:
         return {plugin: self._read(plugin) for plugin in PLUGINS}
 
     def _read(self, plugin: str) -> dict:
-        asked = {"ctx": None, "experiment_id": "", "plugin_name": plugin, "downsample": 1_000_000}
+        query = {"ctx": None, "experiment_id": "", "plugin_name": plugin, "downsample": 1_000_000}
         if plugin == "scalars":
-            found, value = self._data.read_scalars(**asked), lambda point: point.value
+            runs, value = self._data.read_scalars(**query), lambda point: point.value
         elif plugin == "images":
-            found, value = self._data.read_blob_sequences(**asked), self._pictures
+            runs, value = self._data.read_blob_sequences(**query), self._read_images
         else:
-            found, value = self._data.read_tensors(**asked), lambda point: value_of(plugin, point.numpy)
+            runs, value = self._data.read_tensors(**query), lambda point: value_of(plugin, point.numpy)
         return {
             run: {tag: [(point.step, value(point)) for point in points] for tag, points in tags.items()}
-            for run, tags in found.items()
+            for run, tags in runs.items()
         }
 
-    def _pictures(self, point) -> tuple[bytes, ...]:
+    def _read_images(self, point) -> tuple[bytes, ...]:
         return tuple(self._data.read_blob(None, reference.blob_key) for reference in point.values[2:])
 
 
 class InProcess:
-    """A reader that has nothing to end."""
+    """A reader that needs no process."""
 
     def __enter__(self):
         return self
@@ -98,8 +98,8 @@ class InProcess:
 class LocalReader(InProcess):
     """The reader of `tensorboard --load_fast=false`.
 
-    TensorBoard asks it through a `MultiplexerDataProvider`, which leaves out pictures of a step that it has already:
-    here they would be missed, so what lies behind that is asked.
+    TensorBoard uses it through `MultiplexerDataProvider`, which hides a second image of the same step. Tests must
+    see the second image, so this class uses the multiplexer itself.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -127,7 +127,7 @@ class LocalReader(InProcess):
 
 
 class Accumulators(InProcess):
-    """An `EventAccumulator` for every folder with event files: what scripts and notebooks read with."""
+    """An `EventAccumulator` for every folder with event files, as scripts and notebooks use it."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder, self._data = folder, {}
@@ -155,48 +155,46 @@ class Accumulators(InProcess):
 def by_plugin(series) -> dict:
     import tensorflow as tf
 
-    found: dict = {plugin: {} for plugin in PLUGINS}
+    plugins: dict = {plugin: {} for plugin in PLUGINS}
     for plugin, run, tag, points in series:
         if plugin in PLUGINS:
             values = [(point.step, value_of(plugin, tf.make_ndarray(point.tensor_proto))) for point in points]
-            found[plugin].setdefault(run, {})[tag] = values
-    return found
+            plugins[plugin].setdefault(run, {})[tag] = values
+    return plugins
 
 
 READERS = (DataServer, LocalReader, Accumulators)
 
 
 def read(reader, folder: pathlib.Path) -> dict:
-    """What a reader that was opened just now sees."""
+    """Opens a reader and reads all points."""
     with reader(folder) as opened:
         return opened.read()
 
 
 def scalars(folder: pathlib.Path) -> dict[str, dict[int, float]]:
-    """{tag: {step: value}} of one TensorBoard run, as EventAccumulator reads it; a step twice is a failure."""
+    """Returns {tag: {step: value}} of one TensorBoard run, as EventAccumulator reads it; fails on repeated steps."""
     import tensorflow as tf
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
     accumulator.Reload()
-    found: dict[str, dict[int, float]] = {}
+    values: dict[str, dict[int, float]] = {}
     for tag in accumulator.Tags()["tensors"]:
         if accumulator.SummaryMetadata(tag).plugin_data.plugin_name != "scalars":
             continue
         points = accumulator.Tensors(tag)
-        found[tag] = {point.step: float(tf.make_ndarray(point.tensor_proto)) for point in points}
-        assert len(found[tag]) == len(points), f"{tag} has a step twice"
-    return found
+        values[tag] = {point.step: float(tf.make_ndarray(point.tensor_proto)) for point in points}
+        assert len(values[tag]) == len(points), f"{tag} has a step twice"
+    return values
 
 
-def pictures(folder: pathlib.Path, tag: str):
-    """{step: [H, W, C] uint8} of one TensorBoard run."""
+def read_images(folder: pathlib.Path, tag: str):
+    """Returns {step: [H, W, C] uint8} of a tag of one TensorBoard run."""
     import tensorflow as tf
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
     accumulator.Reload()
-    found = {}
-    for point in accumulator.Tensors(tag):
-        found[point.step] = tf.io.decode_png(tf.make_ndarray(point.tensor_proto)[2]).numpy()
-    return found
+    points = accumulator.Tensors(tag)
+    return {point.step: tf.io.decode_png(tf.make_ndarray(point.tensor_proto)[2]).numpy() for point in points}

@@ -1,4 +1,4 @@
-"""What an error says, and how it calls options: by flags on the command line, by keywords in Python."""
+"""Error messages write options as flags on the command line and as keyword arguments in Python."""
 
 import ast
 import pathlib
@@ -10,11 +10,11 @@ import pytest
 import trainer
 from trainer.config import OPTIONS
 from trainer.data.custom import locate
-from trainer.errors import DataError, HourglassError, UsageError, as_flag, as_keyword, option, options_shown_as, shown
+from trainer.errors import DataError, HourglassError, UsageError, as_flag, as_keyword, option, option_style, render
 from trainer.models.options import ModelOptions
 from trainer.system.logs import log
 
-# Where commands are written that a person types, or flags are parsed: there they are flags.
+# Modules that parse flags or print commands. Their strings may contain flags.
 COMMAND_LINE = ("config/flags.py", "config/flagfile.py", "config/config.py", "runs/description.py", "errors.py")
 PACKAGE = pathlib.Path(trainer.__file__).parent
 
@@ -30,48 +30,48 @@ PACKAGE = pathlib.Path(trainer.__file__).parent
         ("dataset", "it's", "--dataset=it's", 'dataset="it\'s"'),
     ],
 )
-def test_an_option_is_called_as_where_it_is_shown(name, value, flag, keyword):
-    words = f"give {option(name, value)}, or not"
-    with options_shown_as(as_flag):
-        assert shown(words) == f"give {flag}, or not"
-    with options_shown_as(as_keyword):
-        assert shown(words) == f"give {keyword}, or not"
+def test_an_option_is_rendered_in_the_current_style(name, value, flag, keyword):
+    message = f"use {option(name, value)}, or not"
+    with option_style(as_flag):
+        assert render(message) == f"use {flag}, or not"
+    with option_style(as_keyword):
+        assert render(message) == f"use {keyword}, or not"
 
 
-def test_an_error_keeps_the_name_until_it_is_shown_in_another_process_too():
+def test_a_pickled_error_keeps_its_option_references():
     with pytest.raises(UsageError) as caught:
         ModelOptions(hidden=(0,))
     error = pickle.loads(pickle.dumps(caught.value))
     assert isinstance(error, UsageError)
-    with options_shown_as(as_keyword):
+    with option_style(as_keyword):
         assert str(error).startswith("hidden= holds 0\n")
         assert str(error).endswith("such as hidden='256,128,32'")
-    with options_shown_as(as_flag):
+    with option_style(as_flag):
         assert str(error).startswith("--hidden holds 0\n")
 
 
-def test_what_is_logged_calls_options_as_errors_do(caplog):
+def test_log_messages_render_options(caplog):
     log.propagate, before = True, log.propagate
-    with options_shown_as(as_keyword):
-        log.warning(f"give another {option('run_dir')}")
+    with option_style(as_keyword):
+        log.warning(f"use another {option('run_dir')}")
     log.propagate = before
-    assert set(caplog.messages) == {"give another run_dir="}
+    assert set(caplog.messages) == {"use another run_dir="}
 
 
-def test_a_value_that_somebody_gave_cannot_forge_an_option(tmp_path):
+def test_a_value_cannot_forge_an_option_reference(tmp_path):
     with pytest.raises(DataError) as caught:
         locate.folder(f"{tmp_path}/\ue000steps\ue002", "images")
     assert "--steps" not in str(caught.value)
 
 
-def test_an_error_has_three_lines_at_most():
-    with options_shown_as(as_flag):
-        error = HourglassError("what", found="found\nmore", remedy=f"leave {option('steps')} out")
-    assert str(error).splitlines() == ["what", "found more", "remedy: leave --steps out"]
+def test_an_error_message_has_at_most_three_lines():
+    with option_style(as_flag):
+        error = HourglassError("what", found="found\nmore", remedy=f"remove {option('steps')}")
+    assert str(error).splitlines() == ["what", "found more", "remedy: remove --steps"]
 
 
 def messages(path):
-    """The strings of a module, but for docstrings, each with its line."""
+    """Returns (line number, text) of the strings of a module, without docstrings."""
     tree = ast.parse(path.read_text())
     docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
@@ -86,8 +86,7 @@ def messages(path):
     [path for path in sorted(PACKAGE.rglob("*.py")) if str(path.relative_to(PACKAGE)) not in COMMAND_LINE],
     ids=lambda path: str(path.relative_to(PACKAGE)),
 )
-def test_below_the_command_line_no_message_says_a_flag(path):
+def test_messages_refer_to_options_only_by_option(path):
     flags = re.compile(rf"--({'|'.join(OPTIONS)})\b")
-    tensorboards_own = ("--host", "--port") if path.name == "server.py" else ()
-    found = [(line, text) for line, text in messages(path) if flags.search(text) and text not in tensorboards_own]
-    assert found == []
+    tensorboard_flags = ("--host", "--port") if path.name == "server.py" else ()
+    assert [(line, text) for line, text in messages(path) if flags.search(text) and text not in tensorboard_flags] == []

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import readers
-from hparams_reader import session
+from hparams_reader import read_row
 from readers import scalars
 
 from trainer.checkpoints import catalog
@@ -56,7 +56,7 @@ def seen(run: pathlib.Path) -> dict:
 
 def row(run: pathlib.Path):
     """The run's row in HParams: its columns, flags, and status."""
-    return session(run / "eval")
+    return read_row(run / "eval")
 
 
 def killed_after(finished, step, run):

@@ -50,7 +50,7 @@ class Kind:
 def make() -> Trial:
     """Returns the trial, which runs in a folder of this process."""
     launched.forbid()
-    cifar.ROWS_A_BATCH = mnist.NUM_TRAIN = mnist.NUM_EVALUATION = ROWS
+    cifar.ROWS_PER_BATCH = mnist.NUM_TRAIN = mnist.NUM_EVALUATION = ROWS
     cifar.verify = mnist.verify = _unverified  # type: ignore[attr-defined]
     root = pathlib.Path(tempfile.mkdtemp(prefix="hourglass-files-"))
     os.environ.update(HOME=str(root / "home"), KERAS_HOME=str(root / "keras"))
@@ -67,7 +67,7 @@ def make() -> Trial:
             outcome = _read(arguments[0].removeprefix("--input="))
         else:
             outcome = launched.outcome([*arguments, "--mode=inspect", f"--cache_dir={root}/cache"])
-        return dataclasses.replace(outcome, kind=f"{name}: {outcome.kind}")
+        return outcome._replace(kind=f"{name}: {outcome.kind}")
 
     return trial
 

@@ -105,7 +105,7 @@ def _fill(folder: pathlib.Path) -> None:
     for name in ("index", "data-00000-of-00001"):
         (checkpoints / f"ckpt-10.{name}").write_text(name)
     files = manifests.describe(checkpoints, 10)
-    manifests.write(checkpoints, make_manifest(10, flags=configs.guarded(config), files=files))
+    manifests.write(checkpoints, make_manifest(10, flags=configs.mathematical_options(config), files=files))
 
 
 @functools.cache
@@ -124,7 +124,7 @@ def arguments(draw: random.Random) -> list[str]:
         if draw.random() < 0.02:
             arguments.append(draw.choice(SPECIAL))
             continue
-        name = draw.choice(configs.names())
+        name = draw.choice(configs.option_names())
         value = _fitting(defined[name], draw) if draw.random() < share else draw.choice(ANYTHING)
         arguments += _notation(_misspelled(name, draw) if draw.random() > share else name, value, draw)
     return arguments

@@ -9,20 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 SECONDS_TO_END = 5.0
 MAX_PROBLEMS = 100  # that are listed
 Trial = Callable[[int], "Outcome"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """The outcome of a trial.
-
-    Attributes:
-      kind: a short description, by which trials are counted.
-      problem: what went wrong; empty if the trial passed.
-    """
+class Outcome(NamedTuple):
+    """The kind of a trial's outcome, by which trials are counted, and its problem, which is empty if it passed."""
 
     kind: str
     problem: str = ""
@@ -33,17 +28,16 @@ class Tally:
     """The outcomes of many trials.
 
     Attributes:
-      tried: number of trials.
-      kinds: number of trials by kind.
-      failed: number of failed trials.
+      tried, failed: numbers of trials.
+      kinds: numbers of trials by kind.
       problems: number and problem of the first failed trials.
       longest: seconds and number of the longest trial.
       memory: largest resident memory of a worker, in bytes.
     """
 
     tried: int = 0
-    kinds: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     failed: int = 0
+    kinds: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     problems: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     longest: tuple[float, int] = (0.0, 0)
     memory: int = 0

@@ -97,7 +97,7 @@ def _process_turn(process: Process, workload: Workload) -> tuple[Row, Callable[[
 def _run_turn(
     name: str, workload: Workload, precision: str, flags: Sequence[str], steps: int
 ) -> tuple[Row, Callable[[], None]]:
-    """Does the same for whole runs through `launch.py`."""
+    """Trains a whole run through `launch.py`; returns a row and a function that adds a time to it."""
     row = Row(RUN, "Hourglass, a whole run through launch.py")
     *_, row.loss = run(name, workload.check_epochs * workload.steps_per_epoch, precision, flags)
 

@@ -1,13 +1,13 @@
 """The ways to train: each in a process of its own, which trains when it is asked to."""
 
 import contextlib
-import dataclasses
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from processes import LAUNCH, ROOT, environment
 
@@ -18,23 +18,14 @@ RUN, BLOCK = "launch.py", "block"
 MAX_PRINTED = 3000  # characters of an error
 
 
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """A way to train.
-
-    Attributes:
-      words: description.
-      module: module of this package that trains.
-      options: its arguments.
-      python: interpreter that runs it.
-      models: networks that it can train.
-    """
+class Kind(NamedTuple):
+    """A way to train: its description, and a module of this package with its arguments."""
 
     words: str
     module: str
     options: tuple[str, ...] = ()
-    python: str = sys.executable
-    models: tuple[str, ...] = ("dense", "conv")
+    python: str = sys.executable  # the interpreter that has its libraries
+    models: tuple[str, ...] = ("dense", "conv")  # the networks that it can train
 
 
 KINDS = {

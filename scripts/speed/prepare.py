@@ -11,7 +11,7 @@ from speed.workloads import WORKLOADS, Inputs
 
 
 def in_process(name: str, folder: str, flags: Sequence[str], **changes: str) -> None:
-    """Does this in a process of its own, so that this one does not use TensorFlow."""
+    """Calls `main` in a new process, so that this one does not import TensorFlow."""
     command = [sys.executable, "-m", "speed.prepare", name, folder, *flags]
     subprocess.run(command, env=environment(**changes), check=True, stderr=subprocess.DEVNULL)
 

@@ -8,7 +8,7 @@ import numpy as np
 INPUTS = "inputs.npz"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Workload:
     """A network, its data and its training. The loss is the mean squared error, and the last layer is linear.
 
@@ -23,15 +23,15 @@ class Workload:
 
     dataset: str
     shape: tuple[int, ...]
-    classes: str = ""
     examples: int
     batch_size: int
-    model: str = "dense"
     hidden: tuple[int, ...]
-    activation: str
+    classes: str = ""
+    model: str = "dense"
+    activation: str = "relu"
     code_activation: str = "linear"
-    optimizer: str
-    learning_rate: float
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
     check_epochs: int = 1
 
     @property
@@ -47,74 +47,23 @@ class Workload:
 
     def flags(self, precision: str) -> list[str]:
         """Returns the flags of Hourglass."""
-        return [
-            f"--dataset={self.dataset}",
-            f"--classes={self.classes}",
-            f"--model={self.model}",
-            f"--hidden={','.join(map(str, self.hidden))}",
-            f"--activation={self.activation}",
-            f"--code_activation={self.code_activation}",
-            "--loss=mse",
-            f"--optimizer={self.optimizer}",
-            f"--learning_rate={self.learning_rate}",
-            "--schedule=constant",
-            f"--batch_size={self.batch_size}",
-            f"--precision={precision}",
-        ]
+        names = "dataset classes model activation code_activation optimizer learning_rate batch_size".split()
+        flags = [f"--{name}={getattr(self, name)}" for name in names]
+        hidden = ",".join(map(str, self.hidden))
+        return [*flags, f"--hidden={hidden}", "--loss=mse", "--schedule=constant", f"--precision={precision}"]
 
 
-MNIST = {"dataset": "mnist", "shape": (28, 28, 1), "examples": 60_000}
+MNIST = ("mnist", (28, 28, 1), 60_000)
+RMSPROP = {"optimizer": "rmsprop"}
 WORKLOADS = {
-    "book": Workload(
-        dataset="cifar_horse",
-        shape=(32, 32, 1),
-        examples=5_000,
-        batch_size=10,
-        hidden=(100,),
-        activation="relu",
-        code_activation="tanh",
-        optimizer="rmsprop",
-        learning_rate=1e-3,
-    ),
+    "book": Workload("cifar_horse", (32, 32, 1), 5_000, 10, (100,), code_activation="tanh", **RMSPROP),
     "ibm": Workload(
-        **MNIST,
-        batch_size=256,
-        hidden=(256, 128, 32),
-        activation="sigmoid",
-        code_activation="relu",
-        optimizer="rmsprop",
-        learning_rate=1e-3,
-        check_epochs=2,
+        *MNIST, 256, (256, 128, 32), activation="sigmoid", code_activation="relu", check_epochs=2, **RMSPROP
     ),
-    "unist": Workload(
-        **MNIST,
-        batch_size=500,
-        hidden=(500, 300, 2),
-        activation="tanh",
-        optimizer="adam",
-        learning_rate=1e-4,
-    ),
-    "hinton": Workload(
-        **MNIST,
-        batch_size=1_000,
-        hidden=(1_000, 500, 250, 30),
-        activation="relu",
-        optimizer="adam",
-        learning_rate=1e-3,
-    ),
-    "conv": Workload(
-        dataset="cifar10",
-        classes="horse",  # An epoch must not take longer than a turn.
-        shape=(32, 32, 3),
-        examples=5_000,
-        batch_size=100,
-        model="conv",
-        hidden=(32, 64, 256),
-        activation="relu",
-        optimizer="adam",
-        learning_rate=1e-3,
-        check_epochs=5,
-    ),
+    "unist": Workload(*MNIST, 500, (500, 300, 2), activation="tanh", learning_rate=1e-4),
+    "hinton": Workload(*MNIST, 1_000, (1_000, 500, 250, 30)),
+    # One class, because an epoch must not take longer than a turn.
+    "conv": Workload("cifar10", (32, 32, 3), 5_000, 100, (32, 64, 256), classes="horse", model="conv", check_epochs=5),
 }
 
 

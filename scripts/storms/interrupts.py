@@ -15,6 +15,7 @@ import shutil
 import signal
 import statistics
 import time
+from typing import NamedTuple
 
 from claims import Claim, failures
 from processes import Child, ForkServer
@@ -32,21 +33,13 @@ FINISHED = re.compile(r"^finished\s", re.MULTILINE)
 STOPPED_AT = re.compile(r"^stopped at step ([\d,]+) of ", re.MULTILINE)
 
 
-@dataclasses.dataclass(frozen=True)
-class Interrupt:
-    """A process that was interrupted.
+class Interrupt(NamedTuple):
+    """A process that was interrupted."""
 
-    Attributes:
-      seconds: from the signal to the end of the process.
-      early: True if its start had not yet saved.
-      in_save: True if it left an unfinished save on the disk.
-      step: newest checkpoint afterwards.
-    """
-
-    seconds: float
-    early: bool
-    in_save: bool
-    step: int
+    seconds: float  # from the signal to the end
+    early: bool  # True if its start had not yet saved
+    in_save: bool  # True if it left an unfinished save on the disk
+    step: int  # newest checkpoint afterwards
 
 
 @dataclasses.dataclass

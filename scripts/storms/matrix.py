@@ -39,7 +39,7 @@ CHOICES = {
 
 def _is_refused(case: dict[str, str]) -> bool:
     """Returns True if Hourglass rejects this combination of flags."""
-    needs_images = case["model"] in networks.FOR_PICTURES or "shift" in case["more"] or "binarise" in case["more"]
+    needs_images = case["model"] in networks.FOR_IMAGES or "shift" in case["more"] or "binarise" in case["more"]
     mirrored = "tied" in case["more"] or "pretrain" in case["more"]
     return (case["dataset"] == "iris" and needs_images) or (mirrored and case["model"] not in networks.MIRRORED)
 

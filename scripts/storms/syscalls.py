@@ -7,20 +7,17 @@ first, the second, ... call of each name, or makes that call return an error.
 import collections
 import concurrent.futures
 import contextlib
-import dataclasses
 import functools
 import os
 import pathlib
 import re
-import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from claims import Claim, failures
 from processes import ForkServer
@@ -68,7 +65,7 @@ class Strace:
         self._output = tempfile.NamedTemporaryFile("r", encoding="ascii")
         command = ["strace", "-f", "-y", "-xx", "-s", "1000000", "-e", f"trace={self._calls}", *self._inject]
         command += ["-o", self._output.name, "-p", str(self._saver.pid)]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
             self._wait_until_attached()
         except BaseException:
@@ -78,16 +75,12 @@ class Strace:
 
     def _wait_until_attached(self) -> None:
         """Waits for strace's message that every thread is traced."""
-        stderr = self._process.stderr
-        assert stderr is not None
-        printed, deadline = b"", time.monotonic() + SECONDS_TO_ANSWER
-        while b" attached" not in printed:
-            if not select.select([stderr], [], [], max(0, deadline - time.monotonic()))[0]:
-                raise TimeoutError("strace does not attach")
-            chunk = os.read(stderr.fileno(), 4096)
-            if not chunk:
-                raise RuntimeError(f"strace: {printed.decode(errors='replace').strip()}")
-            printed += chunk
+        lines = []
+        for line in self._process.stderr:
+            lines.append(line)
+            if " attached" in line:
+                return
+        raise RuntimeError(f"strace: {''.join(lines).strip()}")
 
     def __exit__(self, *_: object) -> None:
         with self._process, self._output:
@@ -100,21 +93,13 @@ class Strace:
             self.lines = self._output.read().splitlines()
 
 
-@dataclasses.dataclass(frozen=True)
-class Call:
-    """A file system call of a save.
-
-    Attributes:
-      name: of the system call.
-      number: position among the calls of this name, from 1.
-      path: relative to the folder; empty for the folder itself.
-      reads: True if it only opens a file for reading.
-    """
+class Call(NamedTuple):
+    """A file system call of a save."""
 
     name: str
-    number: int
-    path: str = ""
-    reads: bool = False
+    number: int  # position among the calls of this name, from 1
+    path: str  # relative to the folder; empty for the folder itself
+    reads: bool  # True if it only opens a file for reading
 
     def __str__(self) -> str:
         return f"{self.name} {self.number} ({self.path or 'the folder'})"
@@ -212,19 +197,12 @@ class Problems(collections.defaultdict[str, list[str]]):
         self.expect(SAVING, "steps after later saves", manifests.steps_in(folder), [step, step + 1])
 
 
-@dataclasses.dataclass(frozen=True)
-class Failure:
-    """A call of a save that is made to fail.
-
-    Attributes:
-      call: the call.
-      error: its error.
-      lasting: True if all later calls of the same name fail too, until the end of the save.
-    """
+class Failure(NamedTuple):
+    """A call of a save that is made to fail."""
 
     call: Call
     error: str
-    lasting: bool
+    lasting: bool  # True if all later calls of the same name fail too, until the end of the save
 
     @property
     def inject(self) -> str:

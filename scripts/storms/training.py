@@ -1,13 +1,13 @@
 """A short training run, and how to observe and check it from outside."""
 
 import collections
-import dataclasses
 import os
 import pathlib
 import random as randoms
 import re
 import sys
 import time
+from typing import NamedTuple
 
 from processes import Child, ForkServer
 
@@ -27,23 +27,16 @@ STARTED = re.compile(r"^run\s", re.MULTILINE)
 RESUMED = re.compile(r"^resumed\s+at step ([\d,]+);", re.MULTILINE)
 
 
-@dataclasses.dataclass(frozen=True)
-class Reference:
-    """An uninterrupted run.
-
-    Attributes:
-      result: its tensors and TensorBoard points.
-      before: seconds from the start of training to the first save.
-      training: seconds from the first save to the last.
-    """
+class Reference(NamedTuple):
+    """The result of an uninterrupted run, and its times."""
 
     result: digests.Result
-    before: float
-    training: float
+    before: float  # seconds from the start of training to the first save
+    training: float  # seconds from the first save to the last
 
     def scaled(self, share: float) -> "Reference":
         """Returns the same result with the times multiplied by `share`."""
-        return dataclasses.replace(self, before=self.before * share, training=self.training * share)
+        return self._replace(before=self.before * share, training=self.training * share)
 
 
 def command_line(run: pathlib.Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Checkpoints are committed, verified, rotated and fallen back from."""
+"""Tests of saving, committing, verifying, rotating and restoring checkpoints."""
 
 import dataclasses
 import errno
@@ -15,25 +15,25 @@ from trainer.errors import CheckpointError, StorageError
 
 
 class Run:
-    """A run whose only state is a vector, equal to the step everywhere."""
+    """A run whose only state is a vector. All elements equal the step."""
 
     def __init__(self, folder, keep=3, keep_every=0):
         self.vector = tf.Variable(tf.zeros([8]))
         self.folder = folder
-        self.store = CheckpointManager(
+        self.manager = CheckpointManager(
             folder, tf.train.Checkpoint(vector=self.vector), keep=keep, keep_every=keep_every
         )
 
     def save(self, *steps):
         for step in steps:
             self.vector.assign(tf.fill([8], float(step)))
-            self.store.save(manifest(step))
+            self.manager.save(manifest(step))
 
     def restore(self, check=lambda manifest: None):
-        found = self.store.restore_newest(check)
-        if found:
-            assert self.vector.numpy().tolist() == [float(found.manifest.step)] * 8
-        return found and found.manifest.step
+        restored = self.manager.restore_newest(check)
+        if restored:
+            assert self.vector.numpy().tolist() == [float(restored.manifest.step)] * 8
+        return restored and restored.manifest.step
 
 
 def manifest(step):
@@ -61,27 +61,27 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_only_the_newest_stay_in_any_folder(folder):
+def test_rotation_works_in_folders_with_special_characters(folder):
     Run(folder).save(1, 2, 3, 4, 5, 6)
-    kept = [f"ckpt-{n}{end}" for n in (4, 5, 6) for end in (".data-00000-of-00001", ".index", ".json")]
-    assert names(folder) == ["checkpoint", *kept]
+    files = [f"ckpt-{step}{end}" for step in (4, 5, 6) for end in (".data-00000-of-00001", ".index", ".json")]
+    assert names(folder) == ["checkpoint", *files]
 
 
-def test_rotation_goes_on_after_a_restart(folder):
+def test_rotation_continues_after_a_restart(folder):
     Run(folder).save(1, 2, 3)
-    again = Run(folder)
-    assert again.restore() == 3
-    again.save(4, 5)
+    restarted = Run(folder)
+    assert restarted.restore() == 3
+    restarted.save(4, 5)
     assert manifests.steps_in(folder) == [3, 4, 5]
     assert Run(folder).restore() == 5
 
 
-def test_tensorflows_own_way_to_the_newest_keeps_working(tmp_path):
+def test_latest_checkpoint_of_tensorflow_returns_the_newest(tmp_path):
     Run(tmp_path / "c").save(1, 2, 3, 4)
     assert tf.train.latest_checkpoint(str(tmp_path / "c")) == str(tmp_path / "c" / "ckpt-4")
 
 
-def test_a_folder_without_checkpoints_is_a_beginning(folder):
+def test_restoring_from_an_empty_folder_returns_none(folder):
     assert Run(folder).restore() is None
 
 
@@ -106,11 +106,11 @@ DAMAGE = {
     "no index": lambda folder: (folder / "ckpt-3.index").unlink(),
     "no data": lambda folder: (folder / "ckpt-3.data-00000-of-00001").unlink(),
     "an empty manifest": lambda folder: (folder / "ckpt-3.json").write_text(""),
-    "a manifest of something else": lambda folder: (folder / "ckpt-3.json").write_text("[1]"),
+    "a manifest that is not an object": lambda folder: (folder / "ckpt-3.json").write_text("[1]"),
     "a manifest of another step": lambda folder: (folder / "ckpt-3.json").write_text(
         (folder / "ckpt-2.json").read_text()
     ),
-    "a manifest that somebody has edited": lambda folder: (folder / "ckpt-3.json").write_text(
+    "an edited manifest": lambda folder: (folder / "ckpt-3.json").write_text(
         (folder / "ckpt-3.json").read_text().replace('"seconds": 0.5', '"seconds": 0.6')
     ),
     "a manifest with other white space": lambda folder: (folder / "ckpt-3.json").write_text(
@@ -120,7 +120,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("how", DAMAGE)
-def test_damage_is_noticed_set_aside_and_the_one_before_is_taken(how, tmp_path):
+def test_a_damaged_checkpoint_is_set_aside_and_the_previous_one_is_restored(how, tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1, 2, 3)
     DAMAGE[how](folder)
@@ -132,7 +132,7 @@ def test_damage_is_noticed_set_aside_and_the_one_before_is_taken(how, tmp_path):
     assert manifests.steps_in(folder) == [2, 3, 4]
 
 
-def test_when_none_can_be_used_nothing_is_moved_and_each_is_named(tmp_path):
+def test_if_all_checkpoints_are_damaged_the_error_lists_them_and_nothing_is_moved(tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1, 2)
     for path in folder.glob("*.index"):
@@ -147,7 +147,7 @@ def test_when_none_can_be_used_nothing_is_moved_and_each_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"garbage", b'model_checkpoint_path: "elsewhere"\n'])
-def test_tensorflows_text_file_is_never_trusted(content, tmp_path):
+def test_the_state_file_of_tensorflow_is_not_read(content, tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1, 2, 3)
     (folder / "checkpoint").unlink() if content is None else (folder / "checkpoint").write_bytes(content)
@@ -158,7 +158,7 @@ def test_tensorflows_text_file_is_never_trusted(content, tmp_path):
     assert not (folder / "ckpt-1.index").exists()
 
 
-def test_a_save_that_was_never_committed_does_not_count_and_is_swept(tmp_path):
+def test_uncommitted_checkpoints_and_temporary_files_are_deleted(tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1, 2, 3)
     (folder / "ckpt-3.json").unlink()
@@ -172,10 +172,10 @@ def test_a_save_that_was_never_committed_does_not_count_and_is_swept(tmp_path):
     assert Run(folder).restore() == 3
 
 
-def test_checkpoints_of_others_are_moved_and_not_lost(tmp_path):
+def test_checkpoints_of_other_programs_are_moved_not_deleted(tmp_path):
     folder = tmp_path / "c"
-    theirs = tf.train.Checkpoint(vector=tf.Variable(tf.fill([8], 7.0)))
-    tf.train.CheckpointManager(theirs, str(folder), max_to_keep=3).save()
+    other = tf.train.Checkpoint(vector=tf.Variable(tf.fill([8], 7.0)))
+    tf.train.CheckpointManager(other, str(folder), max_to_keep=3).save()
     content = (folder / "ckpt-1.index").read_bytes()
     run = Run(folder)
     assert run.restore() is None
@@ -183,7 +183,7 @@ def test_checkpoints_of_others_are_moved_and_not_lost(tmp_path):
     assert (folder / "damaged-1" / "ckpt-1.index").read_bytes() == content
 
 
-def test_plain_tensorflow_finds_the_newest_even_after_a_save_that_was_cut_off(tmp_path):
+def test_latest_checkpoint_of_tensorflow_ignores_an_interrupted_save(tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1, 2, 3)
     (folder / "ckpt-3.json").unlink()
@@ -192,7 +192,7 @@ def test_plain_tensorflow_finds_the_newest_even_after_a_save_that_was_cut_off(tm
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "denied"), OSError(errno.EIO, "I/O error")])
-def test_a_disk_that_fails_for_a_moment_does_not_cost_the_newest_checkpoint(error, tmp_path, monkeypatch):
+def test_a_temporary_read_error_does_not_discard_the_newest_checkpoint(error, tmp_path, monkeypatch):
     folder = tmp_path / "c"
     Run(folder).save(1, 2)
 
@@ -206,7 +206,7 @@ def test_a_disk_that_fails_for_a_moment_does_not_cost_the_newest_checkpoint(erro
     assert Run(folder).restore() == 2
 
 
-def test_files_of_people_are_left_alone(tmp_path):
+def test_files_of_the_user_are_not_touched(tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1)
     (folder / "notes.txt").write_text("mine")
@@ -217,30 +217,30 @@ def test_files_of_people_are_left_alone(tmp_path):
     assert {"notes.txt", *others} <= set(names(folder))
 
 
-def test_what_is_not_accepted_stops_the_run_and_stays(tmp_path):
+def test_an_incompatible_checkpoint_raises_and_is_not_moved(tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1)
     before = names(folder)
 
-    def refuse(manifest):
-        raise ValueError("another run's")
+    def reject(manifest):
+        raise ValueError("another run")
 
-    with pytest.raises(ValueError, match="another run's"):
-        Run(folder).restore(refuse)
+    with pytest.raises(ValueError, match="another run"):
+        Run(folder).restore(reject)
     assert names(folder) == before
 
 
-def full(*arguments, **options):
+def full_disk(*arguments, **options):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("where", ["fsync", "replace"])
-def test_a_full_disk_leaves_the_previous_checkpoint_and_no_litter(where, tmp_path, monkeypatch):
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_previous_checkpoint_and_no_other_files(function, tmp_path, monkeypatch):
     folder = tmp_path / "c"
     run = Run(folder)
     run.save(1)
     with monkeypatch.context() as patch:
-        patch.setattr(f"trainer.system.files.os.{where}", full)
+        patch.setattr(f"trainer.system.files.os.{function}", full_disk)
         with pytest.raises(StorageError, match="No space left"):
             run.save(2)
     assert [name for name in names(folder) if name != "checkpoint"] == names_of(1)
@@ -248,24 +248,24 @@ def test_a_full_disk_leaves_the_previous_checkpoint_and_no_litter(where, tmp_pat
     assert Run(folder).restore() == 3
 
 
-def test_saves_that_fail_again_and_again_do_not_cost_the_last_good_one(tmp_path, monkeypatch):
+def test_repeated_failed_saves_do_not_delete_the_last_checkpoint(tmp_path, monkeypatch):
     folder = tmp_path / "c"
     run = Run(folder, keep=1)
     run.save(1)
-    for step in (2, 3, 4, 5):  # TensorFlow's manager believes that these are there.
+    for step in (2, 3, 4, 5):  # TensorFlow's manager counts these as saved.
         with monkeypatch.context() as patch:
-            patch.setattr(manifests, "write", full)
+            patch.setattr(manifests, "write", full_disk)
             with pytest.raises(StorageError):
                 run.save(step)
     assert Run(folder).restore() == 1
 
 
-def test_a_smaller_number_to_keep_removes_nothing_before_the_next_commit(tmp_path, monkeypatch):
+def test_a_smaller_keep_deletes_nothing_before_the_next_commit(tmp_path, monkeypatch):
     folder = tmp_path / "c"
     Run(folder, keep=4).save(1, 2, 3, 4)
     run = Run(folder, keep=1)
     with monkeypatch.context() as patch:
-        patch.setattr(manifests, "write", full)
+        patch.setattr(manifests, "write", full_disk)
         with pytest.raises(StorageError):
             run.save(5)
     assert manifests.steps_in(folder) == [1, 2, 3, 4]
@@ -273,30 +273,30 @@ def test_a_smaller_number_to_keep_removes_nothing_before_the_next_commit(tmp_pat
     assert manifests.steps_in(folder) == [6]
 
 
-def test_a_shelf_that_cannot_be_written_does_not_undo_a_commit_and_is_filled_later(tmp_path, monkeypatch):
+def test_a_failure_to_write_kept_does_not_undo_the_commit_and_is_retried(tmp_path, monkeypatch):
     folder = tmp_path / "c"
     run = Run(folder, keep=1, keep_every=1)
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.checkpoints.retention.link_into", full)
+        patch.setattr("trainer.checkpoints.retention.link_into", full_disk)
         run.save(1)
     assert manifests.steps_in(folder) == [1]
     run.save(2)
     assert manifests.steps_in(folder / "kept") == [1, 2]
 
 
-def test_the_best_is_not_lost_while_its_shelf_cannot_be_written(tmp_path, monkeypatch):
+def test_the_best_checkpoint_stays_while_best_cannot_be_written(tmp_path, monkeypatch):
     folder = tmp_path / "c"
     run = Run(folder, keep=2)
-    monkeypatch.setattr("trainer.checkpoints.retention.link_into", full)
+    monkeypatch.setattr("trainer.checkpoints.retention.link_into", full_disk)
     for step in range(1, 9):
         run.vector.assign(tf.fill([8], float(step)))
         error = {manifests.ERROR: 0.1 if step == 2 else 1.0}
-        run.store.save(dataclasses.replace(manifest(step), metrics=error, evaluated=step))
+        run.manager.save(dataclasses.replace(manifest(step), metrics=error, evaluated=step))
     assert manifests.steps_in(folder) == [2, 7, 8]
     assert catalog.best(folder).step == 2
 
 
-def test_what_a_failed_save_leaves_behind_is_removed_by_the_next(tmp_path):
+def test_leftovers_of_a_failed_save_are_deleted_by_the_next_save(tmp_path):
     folder = tmp_path / "c"
     run = Run(folder)
     run.save(1)
@@ -310,14 +310,14 @@ def test_what_a_failed_save_leaves_behind_is_removed_by_the_next(tmp_path):
     assert not list(folder.rglob("*-2*"))
 
 
-def test_every_so_many_steps_one_is_kept_for_good(tmp_path):
+def test_keep_every_keeps_checkpoints_for_good(tmp_path):
     folder = tmp_path / "c"
     Run(folder, keep=1, keep_every=2).save(1, 2, 3, 4, 5)
     assert manifests.steps_in(folder) == [5]
     assert manifests.steps_in(folder / "kept") == [2, 4]
 
 
-def test_the_newest_is_taken_wherever_it_is_and_comes_back_into_rotation(tmp_path):
+def test_the_newest_checkpoint_is_restored_from_kept_and_linked_into_the_rotation(tmp_path):
     folder = tmp_path / "run[1]" / "c"
     folder.parent.mkdir()
     Run(folder, keep_every=2).save(1, 2)
@@ -330,11 +330,11 @@ def test_the_newest_is_taken_wherever_it_is_and_comes_back_into_rotation(tmp_pat
     assert Run(folder).restore() == 3
 
 
-@pytest.mark.parametrize("torn", [["ckpt-1.data-00000-of-00001"], []])
-def test_a_first_save_that_was_cut_off_leaves_nothing(torn, tmp_path):
+@pytest.mark.parametrize("uncommitted", [["ckpt-1.data-00000-of-00001"], []])
+def test_an_interrupted_first_save_leaves_nothing(uncommitted, tmp_path):
     folder = tmp_path / "c"
     (folder / "ckpt-1_temp").mkdir(parents=True)
-    for name in torn:
+    for name in uncommitted:
         (folder / name).write_text("x")
     assert Run(folder).restore() is None
     assert names(folder) == []
@@ -344,11 +344,11 @@ def names_of(step):
     return [f"ckpt-{step}.data-00000-of-00001", f"ckpt-{step}.index", f"ckpt-{step}.json"]
 
 
-def test_another_structure_is_not_restored_in_part(tmp_path):
+def test_a_checkpoint_with_other_variables_is_rejected(tmp_path):
     folder = tmp_path / "c"
     Run(folder).save(1)
     other = CheckpointManager(
         folder, tf.train.Checkpoint(vector=tf.Variable(tf.zeros([8])), more=tf.Variable(0.0)), keep=3
     )
-    with pytest.raises(CheckpointError, match="does not restore"):
+    with pytest.raises(CheckpointError, match="does not match this network"):
         other.restore_newest(lambda manifest: None)

@@ -29,26 +29,27 @@ def parse(*arguments):
     return config.parse(arguments)[0]
 
 
-def test_every_option_is_a_flag_of_exactly_one_kind_with_a_meaning_and_a_theme():
+def test_every_option_is_a_flag_with_one_kind_a_description_and_a_theme():
     flag_values = flags.FlagValues()
     define(flag_values)
-    assert set(flag_values) == set(config.names())
-    assert sorted(name for kind in KINDS for name in config.names(kind)) == sorted(config.names())
-    assert all(declared.meaning and declared.theme for declared in config.OPTIONS.values())
+    aliases = {declared.alias for declared in config.OPTIONS.values() if declared.alias}
+    assert set(flag_values) == {*config.option_names(), *aliases}
+    assert sorted(name for kind in KINDS for name in config.option_names(kind)) == sorted(config.option_names())
+    assert all(declared.description and declared.theme for declared in config.OPTIONS.values())
 
 
-def test_the_choices_of_options_are_the_registries():
+def test_the_choices_of_options_equal_the_registries():
     assert {"none", *NOISES} == set(training_options.NOISES)
     assert set(LOSSES) == set(training_options.LOSSES)
     assert set(OPTIMIZERS) == set(training_options.OPTIMIZERS)
     assert set(training_options.LIKELIHOODS) < set(LOSSES)
     assert set(training_options.SHARES) < set(NOISES)
-    assert {precision for _, precision in devices.XLA_PAYS} == set(PRECISIONS)
+    assert {precision for _, precision in devices.XLA_IS_FASTER} == set(PRECISIONS)
     assert set(run_options.MODES) == set(MODES)
     assert {*data_options.OWN} <= set(LOADERS)
 
 
-def test_help_lists_every_flag_with_its_default_by_theme_the_common_ones_first():
+def test_the_help_lists_all_flags_by_theme_with_defaults_and_common_flags_first():
     text = config.help_text()
     for name, declared in config.OPTIONS.items():
         assert text.count(f"  --{name} ") + text.count(f"  --[no]{name} ") + text.count(f"  --{name}\n") == 1, name
@@ -59,14 +60,14 @@ def test_help_lists_every_flag_with_its_default_by_theme_the_common_ones_first()
     assert "--preset=NAME" in text
 
 
-def test_the_short_help_is_a_screenful_of_common_flags():
+def test_the_short_help_lists_the_common_flags_in_at_most_40_lines():
     text = config.help_text(short=True)
     assert len(text.splitlines()) <= 40
     assert "--dataset" in text
     assert "--warmup" not in text
 
 
-def test_options_are_checked_in_python_as_on_the_command_line():
+def test_options_are_checked_in_python_like_on_the_command_line():
     assert ModelOptions(hidden=[9, "4"]).hidden == (9, 4)
     assert ModelOptions(hidden=100).hidden == (100,)
     assert ModelOptions(hidden="256,128,32").hidden == (256, 128, 32)
@@ -96,14 +97,14 @@ def test_options_are_checked_in_python_as_on_the_command_line():
 @pytest.mark.parametrize(
     "flag", ["--nodebug=3", "--norestart=x", "--debug=3", "--steps=x", "--run_dir=", "--init_from=", "--preset="]
 )
-def test_a_value_that_cannot_be_meant_is_an_error_of_three_lines(flag):
-    with pytest.raises(UsageError) as refused:
+def test_an_invalid_value_is_a_usage_error_with_a_remedy(flag):
+    with pytest.raises(UsageError) as error:
         parse(flag)
-    assert "remedy: " in str(refused.value)
+    assert "remedy: " in str(error.value)
 
 
 @pytest.mark.parametrize("name", [path.stem for path in PRESETS])
-def test_a_preset_is_its_flagfile(name):
+def test_a_preset_equals_its_flagfile(name):
     path = next(path for path in PRESETS if path.stem == name)
     expected = parse(f"--flagfile={path}", "--seed=3")
 
@@ -111,12 +112,12 @@ def test_a_preset_is_its_flagfile(name):
     assert parse("--preset", name, "--seed=3") == expected
 
 
-def test_an_unknown_preset_lists_the_known_ones():
+def test_the_error_for_an_unknown_preset_lists_all_presets():
     with pytest.raises(UsageError, match="iris"):
         parse("--preset=irises")
 
 
-def test_defaults_are_the_documented_ones():
+def test_the_defaults_are_as_documented():
     defaults = parse()
     assert (defaults.data.dataset, defaults.model.model, defaults.model.hidden) == ("digits", "dense", (32,))
     assert (defaults.serving.tensorboard, defaults.serving.host, defaults.serving.port) == (False, "localhost", 6006)
@@ -128,41 +129,41 @@ def test_defaults_are_the_documented_ones():
     )
 
 
-def test_widths_are_read_in_order():
+def test_layer_widths_keep_their_order():
     assert parse("--hidden=256,128,32").model.hidden == (256, 128, 32)
 
 
 @pytest.mark.parametrize(
-    ("argument", "said"),
+    ("argument", "message"),
     [
-        ("--hiden=3", "Did you mean: hidden"),
+        ("--hiden=3", "unknown flag --hiden\ndid you mean --hidden?"),
         ("--hidden=0", "1 to 1,000,000"),
         ("--hidden=", "--hidden is empty"),
         ("--hidden=12x", "'12x'"),
         ("--batch_size=0", "not an integer in the range"),
         ("--batch_size=1e3", "invalid literal"),
         ("--learning_rate=nan", "not a finite number"),
-        ("--learning_rate=0", "trains nothing"),
+        ("--learning_rate=0", "would train nothing"),
         ("--learning_rate=-1", "not a number in the range"),
         ("--epochs=inf", "not a number in the range"),
         ("--epochs=nan", "not a finite number"),
         ("--steps=0", "not an integer in the range"),
         ("--optimizer=adamw", "adam|rmsprop|sgd"),
         ("--port=70000", "65535"),
-        ("--run_dir=a\nb", "cannot be printed"),
+        ("--run_dir=a\nb", "an unprintable character"),
         ("--flagfile=absent.flags", "absent.flags"),
         ("false", "unexpected argument 'false'"),
     ],
 )
-def test_a_wrong_value_is_a_usage_error_of_three_lines_at_most(argument, said):
+def test_a_wrong_argument_is_a_usage_error_of_at_most_three_lines(argument, message):
     with pytest.raises(UsageError) as error:
         parse(argument)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "remedy: " in str(error.value)
     assert len(str(error.value).splitlines()) <= 3
 
 
-def test_what_would_do_something_to_a_terminal_is_said_harmlessly():
+def test_control_characters_are_replaced_in_error_messages():
     with pytest.raises(UsageError) as error:
         parse("--jit=\x1b[2J\u202e\ud800")
     assert "--jit=?[2J??" in str(error.value)
@@ -180,7 +181,7 @@ def test_what_would_do_something_to_a_terminal_is_said_harmlessly():
         ("--at_step=5",),
     ],
 )
-def test_flags_that_contradict_each_other_are_refused(arguments):
+def test_contradicting_flags_are_rejected(arguments):
     with pytest.raises(UsageError):
         parse(*arguments)
 
@@ -194,7 +195,7 @@ def test_flags_that_contradict_each_other_are_refused(arguments):
         (("--epochs=0.01",), 1),
     ],
 )
-def test_the_length_is_told_in_steps_or_epochs(arguments, steps):
+def test_the_length_of_a_run_is_set_in_steps_or_epochs(arguments, steps):
     assert parse(*arguments).total_steps(num_train=148) == steps
 
 
@@ -202,69 +203,69 @@ def test_the_length_is_told_in_steps_or_epochs(arguments, steps):
     ("arguments", "loss"),
     [((), "mse"), (("--variational",), "gaussian"), (("--variational", "--loss=bernoulli"), "bernoulli")],
 )
-def test_a_variational_network_has_a_likelihood_by_default(arguments, loss):
+def test_the_default_loss_of_a_variational_network_is_a_likelihood(arguments, loss):
     assert parse(*arguments).training.loss == loss
 
 
-def test_beginning_again_as_another_kind_is_checked_as_a_whole():
+def test_a_restart_that_toggles_variational_has_an_allowed_loss():
     stored, (given, names) = parse("--hidden=9"), config.parse(["--variational"])
-    assert config.adopt(stored, given, names, guard=False).training.loss == "gaussian"
-    for loss, kept in (("gaussian", "mse"), ("bernoulli", "bernoulli")):
+    assert config.merge(stored, given, names, guard=False).training.loss == "gaussian"
+    for loss, merged in (("gaussian", "mse"), ("bernoulli", "bernoulli")):
         stored = parse("--variational", f"--loss={loss}")
-        assert config.adopt(stored, *config.parse(["--novariational"]), guard=False).training.loss == kept
+        assert config.merge(stored, *config.parse(["--novariational"]), guard=False).training.loss == merged
     given, names = config.parse(["--loss=mse"])
-    with pytest.raises(UsageError, match="--variational with --loss=mse"):
-        config.adopt(parse("--variational"), given, names, guard=False)
+    with pytest.raises(UsageError, match="--variational cannot be used with --loss=mse"):
+        config.merge(parse("--variational"), given, names, guard=False)
 
 
-def test_a_run_that_goes_on_keeps_its_likelihood():
+def test_a_resumed_run_keeps_its_loss():
     stored = parse("--variational", "--loss=bernoulli")
     given, names = config.parse(["--variational", "--steps=90"])
-    assert config.adopt(stored, given, names).training.loss == "bernoulli"
+    assert config.merge(stored, given, names).training.loss == "bernoulli"
 
 
-@pytest.mark.parametrize("idle", ["--beta=4", "--noise_level=0.5", "--pretrain_steps=7"])
-def test_a_flag_that_would_do_nothing_is_refused(idle):
-    with pytest.raises(UsageError, match="does nothing without"):
-        config.check_idle(parse(idle))
-    config.check_idle(parse(idle, "--variational", "--noise=gaussian", "--pretrain=layerwise"))
+@pytest.mark.parametrize("flag", ["--beta=4", "--noise_level=0.5", "--pretrain_steps=7"])
+def test_a_flag_without_effect_is_rejected(flag):
+    with pytest.raises(UsageError, match="has no effect without"):
+        config.check_unused(parse(flag))
+    config.check_unused(parse(flag, "--variational", "--noise=gaussian", "--pretrain=layerwise"))
 
 
-def test_the_flags_of_a_network_are_compared_as_they_work():
-    old = {"loss": "bernoulli", "hidden": [3]}  # A checkpoint that is older than most of the flags.
-    found = config.network(old)
-    assert (found["output_activation"], found["tied"], found["hidden"]) == ("sigmoid", False, [3])
-    assert config.network({"loss": "mse"})["output_activation"] == "linear"
+def test_network_options_are_resolved_and_completed_with_defaults():
+    old = {"loss": "bernoulli", "hidden": [3]}  # From a checkpoint that is older than most options.
+    options = config.network_options(old)
+    assert (options["output_activation"], options["tied"], options["hidden"]) == ("sigmoid", False, [3])
+    assert config.network_options({"loss": "mse"})["output_activation"] == "linear"
 
 
-def test_flags_txt_repeats_the_run():
+def test_a_flagfile_restores_the_config():
     given = parse("--hidden=9,4", "--classes=1,5", "--epochs=2.5", "--deterministic", "--learning_rate=0.0003")
     assert config.from_flagfile(config.to_flagfile(given)) == given
 
 
-def test_places_are_not_stored():
+def test_options_of_the_kind_place_are_not_stored():
     stored = config.to_flagfile(parse("--data_dir=d", "--run_dir=r", "--device=cpu", "--host=0.0.0.0", "--port=1234"))
-    assert not any(f"--{name}=" in stored for name in config.names("place"))
+    assert not any(f"--{name}=" in stored for name in config.option_names("place"))
 
 
-def test_an_existing_run_keeps_its_flags_and_takes_what_may_change():
+def test_an_existing_run_keeps_its_options_except_changed_ones():
     stored = parse("--hidden=9", "--epochs=3", "--log_every=7")
     given, names = config.parse(["--run_dir=r", "--steps=50", "--log_every=9"])
-    adopted = config.adopt(stored, given, names)
-    assert adopted == config.Config.of({**stored.values(), "run_dir": "r", "steps": 50, "epochs": None, "log_every": 9})
+    merged = config.merge(stored, given, names)
+    assert merged == config.Config.of({**stored.values(), "run_dir": "r", "steps": 50, "epochs": None, "log_every": 9})
 
 
-def test_a_mathematical_flag_may_not_change_and_the_error_names_both_values():
+def test_a_changed_mathematical_flag_is_rejected_with_both_values():
     stored = parse("--hidden=9", "--loss=sse")
     given, names = config.parse(["--hidden=9", "--loss=mse", "--seed=4"])
     with pytest.raises(UsageError) as error:
-        config.adopt(stored, given, names)
+        config.merge(stored, given, names)
     assert "--loss: sse -> mse; --seed: 0 -> 4" in str(error.value)
     assert "--restart" in str(error.value)
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_every_preset_parses_and_says_what_it_is(path):
+def test_every_preset_parses_and_has_a_header(path):
     parse(f"--flagfile={path}")
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert len(header) >= 3
@@ -272,28 +273,28 @@ def test_every_preset_parses_and_says_what_it_is(path):
     assert any("Expected:" in line for line in header)
 
 
-def test_there_is_a_preset():
+def test_there_are_presets():
     assert PRESETS
 
 
-def test_the_profilers_steps_are_two_numbers():
+def test_profile_is_parsed_as_two_integers():
     assert config.parse(["--profile=100,20"])[0].summaries.profile == (100, 20)
     assert config.parse([])[0].summaries.profile == ()
 
 
 @pytest.mark.parametrize("given", ["5", "1,2,3", "1,1001", f"{'9' * 5000},1", "0,4", "4,0", "a,b", "-1,2"])
-def test_other_profiles_are_refused(given):
-    with pytest.raises(UsageError, match="the first step to trace"):
+def test_invalid_profiles_are_rejected(given):
+    with pytest.raises(UsageError, match="the first step to profile"):
         config.parse([f"--profile={given}"])
 
 
-def test_the_columns_of_a_run_are_numbers_and_texts_and_hold_what_is_not_usual():
-    ours = config.parse(["--hidden=7,3", "--epochs=2", "--jit=off", "--learning_rate=0.5"])[0]
-    found = config.row(ours, 123)
-    assert (found["hidden"], found["learning_rate"], found["steps"], found["jit"]) == ("7,3", 0.5, 123, "off")
-    assert set(found) == {*config.columns(), "jit"}
-    assert config.row(config.parse(["--noise=masking"])[0], 1)["noise"] == "masking"
+def test_a_table_row_has_all_columns_and_other_changed_options():
+    changed = config.parse(["--hidden=7,3", "--epochs=2", "--jit=off", "--learning_rate=0.5"])[0]
+    row = config.table_row(changed, 123)
+    assert (row["hidden"], row["learning_rate"], row["steps"], row["jit"]) == ("7,3", 0.5, 123, "off")
+    assert set(row) == {*config.table_columns(), "jit"}
+    assert config.table_row(config.parse(["--noise=masking"])[0], 1)["noise"] == "masking"
 
 
-def test_the_command_line_is_what_was_given():
-    assert config.given_again(*config.parse(["--restart", "--hidden=7,3"])) == ["--hidden=7,3", "--restart=true"]
+def test_to_arguments_returns_only_the_passed_options():
+    assert config.to_arguments(*config.parse(["--restart", "--hidden=7,3"])) == ["--hidden=7,3", "--restart=true"]

@@ -1,4 +1,4 @@
-"""Other spellings of flags and of their values: accepted, and stored as the declared ones."""
+"""Alternative spellings of flags and values are accepted and stored in the declared spelling."""
 
 import pytest
 
@@ -12,7 +12,7 @@ TABLE = ("--dataset=table", "--data_dir=rows.csv")
 
 
 @pytest.mark.parametrize("flag", ["--standardize", "--standardize=true", "--standardise"])
-def test_the_us_spelling_of_a_flag_means_the_same(flag):
+def test_the_us_spelling_of_a_flag_sets_the_declared_flag(flag):
     parsed, names = config.parse([*TABLE, flag])
     assert parsed.data.standardise
     assert names == {"dataset", "data_dir", "standardise"}
@@ -34,7 +34,7 @@ def test_gray_and_grey_are_the_same_color(color):
 
 
 def test_the_help_names_every_data_set_and_network():
-    described = {declared.name: declared.meaning for declared in config.DECLARED}
+    descriptions = {name: declared.description for name, declared in config.OPTIONS.items()}
     for name in LOADERS:
-        assert name in described["dataset"] or name.startswith("cifar_"), name
-    assert all(f"{name} (" in described["model"] for name in MODELS)
+        assert name in descriptions["dataset"] or name.startswith("cifar_"), name
+    assert all(f"{name} (" in descriptions["model"] for name in MODELS)

@@ -26,19 +26,19 @@ from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError
 
-COUNT = 20  # pictures a batch, where a real one has 10,000
+COUNT = 20  # images in a batch; the real batches have 10,000
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """The real formats, with fewer examples."""
-    monkeypatch.setattr(cifar, "ROWS_A_BATCH", COUNT)
+    """Reduces the number of examples in the files."""
+    monkeypatch.setattr(cifar, "ROWS_PER_BATCH", COUNT)
     monkeypatch.setattr(mnist, "NUM_TRAIN", 30)
     monkeypatch.setattr(mnist, "NUM_EVALUATION", 10)
 
 
 def publish(monkeypatch, module, name, path):
-    """Makes a file the published one."""
+    """Makes a file the published archive."""
     content = path.read_bytes()
     monkeypatch.setattr(module, name, Archive(path.name, hashlib.sha256(content).hexdigest(), len(content)))
 
@@ -51,7 +51,7 @@ PYTHON = (cifar.PYTHON_BATCHES, python2_batch, COUNT)
 BINARY = (cifar.BINARY_BATCHES, binary_batch, COUNT)
 
 
-def test_scikit_learns_files_are_read_as_scikit_learn_reads_them():
+def test_digits_and_iris_equal_the_data_of_scikit_learn():
     from sklearn import datasets as sklearn_datasets
 
     for name, bunch in (("digits", sklearn_datasets.load_digits()), ("iris", sklearn_datasets.load_iris())):
@@ -68,7 +68,7 @@ def test_scikit_learns_files_are_read_as_scikit_learn_reads_them():
 
 
 @pytest.mark.parametrize(
-    ("place", "batches"),
+    ("location", "batches"),
     [
         ("cifar-10-batches-bin", BINARY),
         ("cifar-10-batches-py", PYTHON),
@@ -77,8 +77,8 @@ def test_scikit_learns_files_are_read_as_scikit_learn_reads_them():
         (".", PYTHON),
     ],
 )
-def test_cifar_is_found_unpacked_where_people_and_libraries_leave_it(place, batches, small, tmp_path):
-    cifar_folder(tmp_path / "data" / place if place != "." else tmp_path / "data", *batches)
+def test_cifar_is_read_from_unpacked_batches(location, batches, small, tmp_path):
+    cifar_folder(tmp_path / "data" / location if location != "." else tmp_path / "data", *batches)
     data = load("cifar10", tmp_path / "data")
     assert data.train.examples.shape == (5 * COUNT, 32, 32, 3)
     rows, labels = cifar_rows(seed=1, count=COUNT)  # the second batch
@@ -112,7 +112,7 @@ def test_python_and_binary_batches_give_the_same_data(small, tmp_path):
     assert load("cifar_horse", tmp_path / "a").fingerprint == load("cifar_horse", tmp_path / "b").fingerprint
 
 
-def test_horses_are_grey_and_only_horses(small, tmp_path):
+def test_cifar_horse_has_only_gray_horses(small, tmp_path):
     cifar_folder(tmp_path / "cifar-10-batches-bin", *BINARY)
     data = load("cifar_horse", tmp_path)
     assert data.train.examples.shape == (5 * COUNT // 10, 32, 32, 1)
@@ -121,60 +121,60 @@ def test_horses_are_grey_and_only_horses(small, tmp_path):
     np.testing.assert_array_equal(data.train.examples[0, ..., 0], np.rint(mean))
 
 
-def test_grey_rounds_to_the_nearest():
-    pictures = np.uint8([[0, 0, 1], [0, 1, 1], [255, 255, 255], [1, 2, 3]]).reshape(1, 2, 2, 3)
-    assert cifar.gray_images(pictures).ravel().tolist() == [0, 1, 255, 2]
+def test_gray_is_rounded_to_the_nearest_integer():
+    images = np.uint8([[0, 0, 1], [0, 1, 1], [255, 255, 255], [1, 2, 3]]).reshape(1, 2, 2, 3)
+    assert cifar.gray_images(images).ravel().tolist() == [0, 1, 255, 2]
 
 
-def damage(path, how):
+def damage(path, kind):
     content = bytearray(path.read_bytes())
-    if how == "cut short":
+    if kind == "truncated":
         path.write_bytes(content[: len(content) // 2])
-    elif how == "empty":
+    elif kind == "empty":
         path.write_bytes(b"")
-    elif how == "longer":
+    elif kind == "longer":
         path.write_bytes(content + b"x")
-    elif how == "a page":
+    elif kind == "a web page":
         path.write_bytes(b"<html>Please log in</html>")
-    elif how == "missing":
+    elif kind == "missing":
         path.unlink()
 
 
-@pytest.mark.parametrize("how", ["cut short", "empty", "longer", "a page", "missing"])
-@pytest.mark.parametrize(("place", "batches"), [("cifar-10-batches-bin", BINARY), ("cifar-10-batches-py", PYTHON)])
-def test_a_damaged_batch_is_named(place, batches, how, small, tmp_path):
-    cifar_folder(tmp_path / place, *batches)
-    damaged = tmp_path / place / batches[0][2]
-    damage(damaged, how)
-    if how == "longer" and batches is PYTHON:
-        load("cifar10", tmp_path)  # What stands after a pickle's end is not read.
+@pytest.mark.parametrize("kind", ["truncated", "empty", "longer", "a web page", "missing"])
+@pytest.mark.parametrize(("location", "batches"), [("cifar-10-batches-bin", BINARY), ("cifar-10-batches-py", PYTHON)])
+def test_damaged_batch_is_named(location, batches, kind, small, tmp_path):
+    cifar_folder(tmp_path / location, *batches)
+    damaged = tmp_path / location / batches[0][2]
+    damage(damaged, kind)
+    if kind == "longer" and batches is PYTHON:
+        load("cifar10", tmp_path)  # Bytes after the end of a pickle are not read.
         return
     with pytest.raises(DataError) as error:
         load("cifar10", tmp_path)
     assert str(damaged) in str(error.value)
 
 
-@pytest.mark.parametrize("how", ["cut short", "empty", "a page"])
-def test_an_archive_that_is_not_the_published_one_is_refused_by_its_hash(how, small, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["truncated", "empty", "a web page"])
+def test_archive_with_another_hash_is_rejected(kind, small, tmp_path, monkeypatch):
     path = tmp_path / "cifar-10-binary.tar.gz"
     cifar_archive(path, "cifar-10-batches-bin", *BINARY)
     publish(monkeypatch, cifar, "BINARY", path)
-    damage(path, how)
+    damage(path, kind)
     with pytest.raises(DataError, match="SHA-256") as error:
         load("cifar10", tmp_path)
     assert cifar.BINARY.sha256 in str(error.value)
 
 
-def test_a_truncated_archive_whose_hash_is_right_is_still_refused(small, tmp_path, monkeypatch):
+def test_truncated_archive_with_the_right_hash_is_rejected(small, tmp_path, monkeypatch):
     path = tmp_path / "cifar-10-binary.tar.gz"
     cifar_archive(path, "cifar-10-batches-bin", *BINARY)
-    damage(path, "cut short")
+    damage(path, "truncated")
     publish(monkeypatch, cifar, "BINARY", path)
     with pytest.raises(DataError, match=r"damaged|lacks"):
         load("cifar10", tmp_path)
 
 
-def test_members_that_are_no_batches_are_ignored_and_nothing_is_written(small, tmp_path, monkeypatch):
+def test_other_members_of_an_archive_are_ignored(small, tmp_path, monkeypatch):
     outside, link = tarfile.TarInfo("../../outside"), tarfile.TarInfo("cifar-10-batches-bin/data_batch_1.bin")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     outside.size = 4
@@ -186,7 +186,7 @@ def test_members_that_are_no_batches_are_ignored_and_nothing_is_written(small, t
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["cifar-10-binary.tar.gz", "in"]
 
 
-def test_wrong_shapes_types_and_labels_in_a_batch_are_refused(small, tmp_path):
+def test_batches_with_wrong_shapes_types_or_labels_are_rejected(small, tmp_path):
     rows, labels = cifar_rows(0, COUNT)
     wrong = {
         "rows": python2_batch(rows[:-1], labels),
@@ -198,15 +198,15 @@ def test_wrong_shapes_types_and_labels_in_a_batch_are_refused(small, tmp_path):
         "floats": pickle.dumps({b"data": rows.astype(np.float32), b"labels": labels.tolist()}),
         "words": pickle.dumps({b"data": rows, b"labels": ["a"] * COUNT}),
     }
-    for what, content in wrong.items():
+    for name, content in wrong.items():
         with pytest.raises(DataError):
-            cifar.read_python(content, what)
-    cifar.read_python(python2_batch(rows, labels), "a sound one")
+            cifar.read_python(content, name)
+    cifar.read_python(python2_batch(rows, labels), "a valid batch")
     with pytest.raises(DataError, match="label 10"):
         cifar.read_binary(binary_batch(rows, [*labels[:-1], 10]), "a label")
 
 
-def test_arrays_that_numpy_pickles_today_are_read_too():
+def test_arrays_pickled_by_the_installed_numpy_are_read():
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
     for protocol in (3, 4):
         np.testing.assert_array_equal(safe_pickle.load(pickle.dumps({"data": array}, protocol))["data"], array)
@@ -221,7 +221,7 @@ class Call:
 
 
 @pytest.mark.parametrize(
-    "evil",
+    "malicious",
     [
         Call(os.system, "touch executed"),
         Call(eval, "open('executed', 'w')"),
@@ -232,13 +232,13 @@ class Call:
     ],
     ids=["system", "eval", "fromfile", "huge", "memmap", "nested"],
 )
-def test_a_malicious_pickle_runs_nothing(evil, tmp_path):
+def test_malicious_pickle_runs_no_code(malicious, tmp_path):
     with pytest.raises(DataError, match="damaged"):
-        cifar.read_python(pickle.dumps(evil, protocol=2), "evil")
+        cifar.read_python(pickle.dumps(malicious, protocol=2), "malicious")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_eight_bytes_do_not_take_gigabytes():
+def test_pickle_with_a_large_memo_index_allocates_no_memory():
     import tracemalloc
 
     tracemalloc.start()
@@ -249,16 +249,16 @@ def test_eight_bytes_do_not_take_gigabytes():
 
 
 @pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("place", [".", "MNIST/raw"])
-def test_mnist_is_read_from_idx_files(packed, place, small, tmp_path):
+@pytest.mark.parametrize("location", [".", "MNIST/raw"])
+def test_mnist_is_read_from_idx_files(packed, location, small, tmp_path):
     arrays = mnist_arrays(30, 10)
-    idx_folder(tmp_path / place, mnist.IDX_FILES, arrays, packed)
+    idx_folder(tmp_path / location, mnist.IDX_FILES, arrays, packed)
     data = load("mnist", tmp_path)
     np.testing.assert_array_equal(data.train.examples[..., 0], arrays[0])
     np.testing.assert_array_equal(data.evaluation.labels, arrays[3])
 
 
-def test_mnist_is_read_from_the_npz_of_keras_in_its_cache(small, monkeypatch, tmp_path):
+def test_mnist_is_read_from_the_cache_of_keras(small, monkeypatch, tmp_path):
     arrays = mnist_arrays(30, 10)
     path = tmp_path / "keras_home" / "datasets" / "mnist.npz"
     path.parent.mkdir(parents=True)
@@ -268,17 +268,17 @@ def test_mnist_is_read_from_the_npz_of_keras_in_its_cache(small, monkeypatch, tm
     np.testing.assert_array_equal(data.evaluation.examples[..., 0], arrays[2])
 
 
-def test_an_npz_with_pickled_objects_is_refused(small, monkeypatch, tmp_path):
+def test_npz_with_pickled_objects_is_rejected(small, monkeypatch, tmp_path):
     arrays = mnist_arrays(30, 10)
-    evil = np.array([Call(os.system, "touch executed")] * 30, dtype=object)
-    np.savez(tmp_path / "mnist.npz", x_train=evil, y_train=arrays[1], x_test=arrays[2], y_test=arrays[3])
+    malicious = np.array([Call(os.system, "touch executed")] * 30, dtype=object)
+    np.savez(tmp_path / "mnist.npz", x_train=malicious, y_train=arrays[1], x_test=arrays[2], y_test=arrays[3])
     publish(monkeypatch, mnist, "MNIST_NPZ", tmp_path / "mnist.npz")
     with pytest.raises(DataError):
         load("mnist", tmp_path)
     assert not (tmp_path / "executed").exists()
 
 
-def test_fashion_mnist_is_read_from_where_torchvision_leaves_it(small, tmp_path):
+def test_fashion_mnist_is_read_from_the_folder_of_torchvision(small, tmp_path):
     idx_folder(tmp_path / "FashionMNIST" / "raw", mnist.IDX_FILES, mnist_arrays(30, 10), packed=False)
     assert load("fashion_mnist", tmp_path).label_names[9] == "Ankle boot"
 
@@ -293,17 +293,17 @@ def test_fashion_mnist_is_read_from_where_torchvision_leaves_it(small, tmp_path)
         idx(np.zeros((3, 28), np.uint8)),
         b"\x00\x00\x0d\x03" + idx(np.zeros((3, 28, 28), np.uint8))[4:],
     ],
-    ids=["empty", "cut short", "longer", "fewer", "flat", "floats"],
+    ids=["empty", "truncated", "longer", "fewer", "flat", "floats"],
 )
 @pytest.mark.parametrize("packed", [True, False])
-def test_a_damaged_idx_file_is_refused(content, packed, tmp_path):
+def test_damaged_idx_file_is_rejected(content, packed, tmp_path):
     path = tmp_path / ("images.gz" if packed else "images")
     path.write_bytes(gzip.compress(content) if packed else content)
     with pytest.raises(DataError, match="damaged"):
         mnist.read_idx(path, (3, 28, 28))
 
 
-def test_a_gzip_bomb_is_not_unpacked(tmp_path):
+def test_gzip_bomb_is_not_unpacked(tmp_path):
     bomb = io.BytesIO()
     with gzip.GzipFile(fileobj=bomb, mode="wb") as file:
         for _ in range(64):
@@ -317,38 +317,38 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path):
 def test_classes_are_kept_by_label(classes):
     data = load("digits", ".", classes)
     assert set(data.train.labels) == set(data.evaluation.labels) == {1, 5, 6}
-    everything = load("digits", ".")
-    kept = np.isin(everything.train.labels, [1, 5, 6])
-    np.testing.assert_array_equal(data.train.examples, everything.train.examples[kept])
+    all_classes = load("digits", ".")
+    is_kept = np.isin(all_classes.train.labels, [1, 5, 6])
+    np.testing.assert_array_equal(data.train.examples, all_classes.train.examples[is_kept])
 
 
-def test_classes_are_kept_by_name_too():
+def test_classes_are_kept_by_name():
     assert set(load("iris", ".", ["virginica"]).train.labels) == {2}
 
 
 @pytest.mark.parametrize(("name", "classes"), [("digits", ["11"]), ("iris", ["rose"])])
-def test_a_class_that_does_not_exist_is_a_usage_error_that_lists_the_classes(name, classes):
+def test_unknown_class_is_rejected_with_a_list_of_classes(name, classes):
     with pytest.raises(UsageError, match="known: 0"):
         load(name, ".", classes)
 
 
-def test_an_unknown_data_set_lists_the_known_ones():
+def test_unknown_data_set_is_rejected_with_a_list_of_names():
     with pytest.raises(UsageError, match="cifar_horse"):
         load("cifar", ".")
 
 
-def test_a_folder_that_does_not_exist_is_a_data_error(tmp_path):
+def test_missing_folder_is_rejected(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         load("mnist", tmp_path / "absent")
 
 
-def test_an_archive_in_place_of_its_folder_is_a_data_error(tmp_path):
+def test_archive_instead_of_its_folder_is_rejected_with_remedy(tmp_path):
     (tmp_path / "cifar-10-binary.tar.gz").write_text("x")
     with pytest.raises(DataError, match="give its folder"):
         load("cifar10", tmp_path / "cifar-10-binary.tar.gz")
 
 
-def test_a_file_that_cannot_be_read_is_a_data_error(small, tmp_path):
+def test_unreadable_file_is_rejected(small, tmp_path):
     cifar_folder(tmp_path / "cifar-10-batches-bin", *BINARY)
     first = tmp_path / "cifar-10-batches-bin" / cifar.BINARY_BATCHES[0]
     first.unlink()
@@ -357,7 +357,7 @@ def test_a_file_that_cannot_be_read_is_a_data_error(small, tmp_path):
         load("cifar10", tmp_path)
 
 
-def test_a_number_that_is_not_finite_is_named_by_row_and_column():
+def test_error_names_row_and_column_of_a_non_finite_number():
     rows = np.ones((4, 3), np.float32)
     rows[2, 1] = np.nan
     split = Split(rows, np.zeros(4, np.int64))
@@ -365,14 +365,14 @@ def test_a_number_that_is_not_finite_is_named_by_row_and_column():
         Dataset(name="t", train=split, evaluation=split, label_names=("a",), scale=1.0, source="here")
 
 
-def test_the_fingerprint_changes_with_a_single_pixel():
+def test_fingerprint_changes_with_a_single_pixel():
     data = load("digits", ".")
     changed = data.train.examples.copy()
     changed[7, 1, 2, 0] ^= 1
     assert data.with_splits(Split(changed, data.train.labels), data.evaluation).fingerprint != data.fingerprint
 
 
-def test_a_damaged_archive_may_raise_anything(tmp_path, monkeypatch):
+def test_any_exception_of_a_damaged_archive_becomes_a_data_error(tmp_path, monkeypatch):
     def damaged(*arguments):
         raise TypeError("ord() expected a character")
 
@@ -382,13 +382,13 @@ def test_a_damaged_archive_may_raise_anything(tmp_path, monkeypatch):
         cifar.read_archive(tmp_path / "a.tar.gz", cifar.PYTHON, ["data_batch_1"], cifar.read_python)
 
 
-def test_a_pickle_is_given_no_room_for_bytes_that_are_not_there():
+def test_pickle_that_declares_missing_bytes_allocates_no_memory():
     content = b"\x96" + (1 << 33).to_bytes(8, "little") + b"x."
     with pytest.raises(safe_pickle.RejectedPickle, match="KeyError"):
         safe_pickle.load(content)
 
 
-def test_examples_lie_where_tensorflow_can_use_them_without_a_copy():
+def test_examples_are_aligned_for_tensorflow():
     data = datasets.load("digits", Sources(DataOptions(classes=("1", "7"))))
     for split in (data.train, data.evaluation):
         assert split.examples.ctypes.data % 64 == 0

@@ -1,4 +1,4 @@
-"""Downloads, from a server on this machine that can be told to misbehave."""
+"""Downloads from a local server that can misbehave."""
 
 import hashlib
 import http.server
@@ -18,18 +18,18 @@ ARCHIVE = Archive("data.tar.gz", hashlib.sha256(CONTENT).hexdigest(), len(CONTEN
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        behavior = self.server.behaviors.get(self.path, "sound")
+        behavior = self.server.behaviors.get(self.path, "valid")
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         self.server.requests.append((self.path, start))
         content = CONTENT
-        if behavior == "absent":
+        if behavior == "missing":
             self.send_error(404)
             return
-        if behavior == "a page":
+        if behavior == "a web page":
             content, start = b"<html>Please log in</html>", 0
-        if behavior.startswith("another"):
+        if behavior.startswith("another file"):
             content = bytes(len(CONTENT))
-        if behavior in ("ignores ranges", "another, whole"):
+        if behavior in ("ignores ranges", "another file, whole"):
             start = 0
         if start >= len(content):
             self.send_error(416)
@@ -38,7 +38,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         body = content[start:]
-        self.wfile.write(body[:300_000] if behavior == "breaks" else body)
+        self.wfile.write(body[:300_000] if behavior == "breaks off" else body)
 
     def log_message(self, *arguments):
         pass
@@ -57,79 +57,79 @@ def server():
 
 @pytest.fixture
 def fetch(server, tmp_path):
-    """Downloads from mirrors that behave in the ways given, in this order."""
+    """Returns a function that downloads from mirrors with the given behaviors, in this order."""
 
-    def run(*behaviors, archives=(ARCHIVE,), said=lambda line: None):
+    def run(*behaviors, archives=(ARCHIVE,), log=lambda line: None):
         mirrors = []
         for number, behavior in enumerate(behaviors):
             server.behaviors[f"/{number}/data.tar.gz"] = behavior
             mirrors.append(Mirror(f"{server.url}/{number}/data.tar.gz", archives))
-        return Sources(DataOptions(data_dir=str(tmp_path)), say=said).download(mirrors)
+        return Sources(DataOptions(data_dir=str(tmp_path)), log=log).download(mirrors)
 
     return run
 
 
 def test_a_download_is_verified_and_named(fetch, tmp_path):
-    assert fetch("sound").read_bytes() == CONTENT
+    assert fetch("valid").read_bytes() == CONTENT
     assert [path.name for path in tmp_path.iterdir()] == ["data.tar.gz"]
 
 
-def test_the_next_mirror_is_tried_and_each_failure_is_said(fetch):
-    said = []
-    assert fetch("absent", "a page", "another", "sound", said=said.append).read_bytes() == CONTENT
-    failures = [line for line in said if line.startswith("cannot download")]
-    assert ["404" in failures[0], "sends 26 bytes" in failures[1], "SHA-256" in failures[2]] == [True] * 3
+def test_next_mirror_is_tried_and_each_failure_is_logged(fetch):
+    lines = []
+    assert fetch("missing", "a web page", "another file", "valid", log=lines.append).read_bytes() == CONTENT
+    failures = [line for line in lines if line.startswith("cannot download")]
+    assert all(reason in line for reason, line in zip(("404", "sends 26 bytes", "SHA-256"), failures, strict=True))
 
 
-def test_when_no_mirror_has_it_the_error_names_every_reason_and_the_remedy(fetch, tmp_path):
+def test_error_lists_the_reason_for_every_mirror_and_the_remedy(fetch, tmp_path):
     with pytest.raises(DataError) as error:
-        fetch("absent", "a page")
+        fetch("missing", "a web page")
     assert len(str(error.value).splitlines()) == 3
     for part in ("404", "sends 26 bytes", "--data_dir", "--data_url"):
         assert part in str(error.value)
     assert not (tmp_path / "data.tar.gz").exists()
 
 
-def test_a_broken_connection_goes_on_where_it_broke(fetch, server):
-    assert fetch("breaks").read_bytes() == CONTENT
+def test_broken_connection_is_resumed(fetch, server):
+    assert fetch("breaks off").read_bytes() == CONTENT
     assert [start for _, start in server.requests] == [0, 300_000, 600_000, 900_000]
 
 
-def test_an_interrupted_download_goes_on_where_it_was(fetch, server, tmp_path):
+def test_interrupted_download_is_resumed(fetch, server, tmp_path):
     (tmp_path / "data.tar.gz.part").write_bytes(CONTENT[:700_000])
-    assert fetch("sound").read_bytes() == CONTENT
+    assert fetch("valid").read_bytes() == CONTENT
     assert server.requests == [("/0/data.tar.gz", 700_000)]
 
 
-@pytest.mark.parametrize("behavior", ["sound", "ignores ranges"])
-def test_what_was_left_of_something_else_is_thrown_away(behavior, fetch, tmp_path):
+@pytest.mark.parametrize("behavior", ["valid", "ignores ranges"])
+def test_part_file_of_another_file_is_replaced(behavior, fetch, tmp_path):
     (tmp_path / "data.tar.gz.part").write_bytes(b"x" * 700_000)
     assert fetch(behavior).read_bytes() == CONTENT
 
 
-def test_a_login_page_does_not_cost_what_has_arrived(fetch, tmp_path):
+def test_login_page_does_not_delete_the_part_file(fetch, tmp_path):
     (tmp_path / "data.tar.gz.part").write_bytes(CONTENT[:700_000])
     with pytest.raises(DataError):
-        fetch("a page")
+        fetch("a web page")
     assert (tmp_path / "data.tar.gz.part").read_bytes() == CONTENT[:700_000]
 
 
-def test_a_wrong_file_is_not_fetched_twice_from_a_server_that_cannot_resume(fetch, server, tmp_path):
+def test_wrong_file_is_not_downloaded_twice_from_a_server_that_cannot_resume(fetch, server, tmp_path):
     (tmp_path / "data.tar.gz.part").write_bytes(b"x" * 700_000)
     with pytest.raises(DataError):
-        fetch("another, whole")
+        fetch("another file, whole")
     assert server.requests == [("/0/data.tar.gz", 700_000)]
 
 
-@pytest.mark.parametrize("left", [len(CONTENT), len(CONTENT) + 5])
-def test_a_part_that_is_as_long_as_the_whole_or_longer_is_no_trap(left, fetch, tmp_path):
-    (tmp_path / "data.tar.gz.part").write_bytes((CONTENT + b"xxxxx")[:left])
-    assert fetch("sound").read_bytes() == CONTENT
+@pytest.mark.parametrize("num_bytes", [len(CONTENT), len(CONTENT) + 5])
+def test_complete_or_too_long_part_file_is_handled(num_bytes, fetch, tmp_path):
+    (tmp_path / "data.tar.gz.part").write_bytes((CONTENT + b"xxxxx")[:num_bytes])
+    assert fetch("valid").read_bytes() == CONTENT
 
 
-def test_a_persons_own_address_may_hold_any_of_the_published_archives(server, tmp_path):
+def test_data_url_may_have_any_of_the_published_archives(server, tmp_path):
     other = Archive("other.tar.gz", "0" * 64, 5)
-    sources = Sources(DataOptions(data_dir=str(tmp_path), data_url=f"{server.url}/mine"), say=lambda line: None)
+    sources = Sources(DataOptions(data_dir=str(tmp_path), data_url=f"{server.url}/mine"), log=lambda line: None)
     path = sources.download(
         [Mirror("http://unused.invalid/x", (other,)), Mirror("http://unused.invalid/y", (ARCHIVE,))]
     )
@@ -137,22 +137,22 @@ def test_a_persons_own_address_may_hold_any_of_the_published_archives(server, tm
     assert path.read_bytes() == CONTENT
 
 
-def test_an_address_that_ends_in_a_slash_is_a_folder(server, tmp_path):
-    sources = Sources(DataOptions(data_dir=str(tmp_path), data_url=f"{server.url}/folder/"), say=lambda line: None)
+def test_data_url_that_ends_in_a_slash_is_a_folder(server, tmp_path):
+    sources = Sources(DataOptions(data_dir=str(tmp_path), data_url=f"{server.url}/folder/"), log=lambda line: None)
     sources.download([Mirror("http://unused.invalid/x", (ARCHIVE,))])
     assert server.requests == [("/folder/data.tar.gz", 0)]
 
 
-def test_an_address_of_another_kind_is_refused(tmp_path):
+def test_data_url_with_another_scheme_is_rejected(tmp_path):
     with pytest.raises(UsageError, match="not an http"):
         Sources(DataOptions(data_dir=str(tmp_path), data_url="ftp://host/data.tar.gz")).download(
             [Mirror("http://unused.invalid/x", (ARCHIVE,))]
         )
 
 
-def test_two_that_start_together_download_once(fetch, server):
+def test_two_simultaneous_downloads_send_one_request(fetch, server):
     results = []
-    threads = [threading.Thread(target=lambda: results.append(fetch("sound"))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: results.append(fetch("valid"))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -162,10 +162,10 @@ def test_two_that_start_together_download_once(fetch, server):
     assert results[0].read_bytes() == CONTENT
 
 
-def test_rate_and_time_left_are_said_where_there_is_no_terminal():
-    now, said = iter([0.0, 20.0, 40.0]), []
-    with progress.Meter("data.tar.gz", 10_000_000, said.append, now=lambda: next(now)) as meter:
+def test_rate_and_remaining_time_are_logged_without_a_terminal():
+    now, lines = iter([0.0, 20.0, 40.0]), []
+    with progress.Meter("data.tar.gz", 10_000_000, lines.append, now=lambda: next(now)) as meter:
         meter.advance(2_000_000)
         meter.advance(2_000_000)
-    assert said[0] == "downloading data.tar.gz, 10.0 MB"
-    assert said[-1] == "downloading data.tar.gz: 40%, 0.1 MB/s, 120 s left"
+    assert lines[0] == "downloading data.tar.gz, 10.0 MB"
+    assert lines[-1] == "downloading data.tar.gz: 40%, 0.1 MB/s, 120 s left"

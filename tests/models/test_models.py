@@ -1,4 +1,4 @@
-"""Contracts that every network keeps, and every data set, and both together: a new entry needs no new test."""
+"""Contracts of every network and every data set, and of all pairs: new entries are tested without new tests."""
 
 import numpy as np
 import pytest
@@ -19,25 +19,26 @@ from trainer.training import options as training_options
 
 
 @pytest.fixture
-def everything(tmp_path, monkeypatch):
-    """Where a data set finds its files, small ones: `everything(name)`."""
-    monkeypatch.setattr(cifar, "ROWS_A_BATCH", 20)
+def sources_of(tmp_path, monkeypatch):
+    """Returns a function from the name of a data set to sources with small files."""
+    monkeypatch.setattr(cifar, "ROWS_PER_BATCH", 20)
     monkeypatch.setattr(mnist, "NUM_TRAIN", 30)
     monkeypatch.setattr(mnist, "NUM_EVALUATION", 10)
     cifar_folder(tmp_path / "cifar-10-batches-bin", cifar.BINARY_BATCHES, binary_batch, 20)
     idx_folder(tmp_path, mnist.IDX_FILES, mnist_arrays(30, 10), packed=False)
-    pictures = np.random.default_rng(0).integers(0, 256, (20, 8, 6, 3), np.uint8)
-    own = {"images": tmp_path / "pictures", "array": tmp_path / "a.npy", "table": tmp_path / "t.csv"}
-    own["images"].mkdir()
-    for number, pixels in enumerate(pictures):
-        Image.fromarray(pixels).save(own["images"] / f"{number}.png")
-    np.save(own["array"], pictures)
-    np.savetxt(own["table"], pictures[:, 0, :, 0], delimiter=",")
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 6, 3), np.uint8)
+    custom = {"images": tmp_path / "images", "array": tmp_path / "a.npy", "table": tmp_path / "t.csv"}
+    custom["images"].mkdir()
+    for index, pixels in enumerate(images):
+        Image.fromarray(pixels).save(custom["images"] / f"{index}.png")
+    np.save(custom["array"], images)
+    np.savetxt(custom["table"], images[:, 0, :, 0], delimiter=",")
     (tmp_path / "tensorflow_datasets.py").write_text(TFDS.format(splits={"train": 20}))
     monkeypatch.syspath_prepend(tmp_path)
     cache = str(tmp_path / "cache")
     return lambda name: Sources(
-        DataOptions(data_dir=str(own.get(name, tmp_path)), cache_dir=cache, on_bad_file="skip"), say=lambda words: None
+        DataOptions(data_dir=str(custom.get(name, tmp_path)), cache_dir=cache, on_bad_file="skip"),
+        log=lambda line: None,
     )
 
 
@@ -51,8 +52,8 @@ NAMES = [f"{name}:shades" if name in datasets.WITH_VARIANTS else name for name i
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_data_set_keeps_the_contract(name, everything):
-    data = datasets.load(name, everything(name))
+def test_every_data_set_fulfills_the_contract(name, sources_of):
+    data = datasets.load(name, sources_of(name))
     assert data.name == name
     for split in (data.train, data.evaluation):
         assert len(split.examples) == len(split.labels) > 0
@@ -65,10 +66,10 @@ def test_every_data_set_keeps_the_contract(name, everything):
         else:
             assert split.examples.dtype == np.float32
     assert len(data.fingerprint) == 64
-    assert datasets.load(name, everything(name)).fingerprint == data.fingerprint
+    assert datasets.load(name, sources_of(name)).fingerprint == data.fingerprint
 
 
-# Every network sees every data set; the other choices take turns.
+# Every network with every data set; the other options alternate.
 PAIRS = [
     (dataset, model, PRECISIONS[i % 3], ACTIVATIONS[i % len(ACTIVATIONS)], i % 2 == 0)
     for model in networks.MODELS
@@ -77,12 +78,12 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("dataset", "model", "precision", "activation", "variational"), PAIRS)
-def test_every_network_takes_every_data_set_or_says_why_not(
-    dataset, model, precision, activation, variational, everything
+def test_every_network_accepts_every_data_set_or_raises_an_error(
+    dataset, model, precision, activation, variational, sources_of
 ):
-    data = datasets.load(dataset, everything(dataset))
+    data = datasets.load(dataset, sources_of(dataset))
     if not data.is_image and model in networks.FOR_IMAGES:
-        with pytest.raises(UsageError, match="pictures are expected"):
+        with pytest.raises(UsageError, match="needs images"):
             networks.check_fits(model, data.shape)
         return
     networks.check_fits(model, data.shape)
@@ -101,19 +102,21 @@ def test_every_network_takes_every_data_set_or_says_why_not(
 
 
 @pytest.mark.parametrize("name", networks.MODELS)
-def test_initial_weights_depend_on_the_seed_alone(name):
+def test_initial_weights_depend_on_the_seed_only(name):
     first, same, other = (build(name, seed=seed) for seed in (1, 1, 2))
     for a, b in zip(first.variables, same.variables, strict=True):
         np.testing.assert_array_equal(a, b)
-    kernels, others = ([v for v in n.trainable_variables if v.path.endswith("kernel")] for n in (first, other))
+    kernels, other_kernels = (
+        [v for v in network.trainable_variables if v.path.endswith("kernel")] for network in (first, other)
+    )
     assert len(kernels) > 3
-    assert not any(np.array_equal(a, b) for a, b in zip(kernels, others, strict=True))
-    assert len({np.asarray(k).tobytes() for k in kernels}) == len(kernels)
+    assert not any(np.array_equal(a, b) for a, b in zip(kernels, other_kernels, strict=True))
+    assert len({np.asarray(kernel).tobytes() for kernel in kernels}) == len(kernels)
 
 
 @pytest.mark.parametrize("name", networks.MODELS)
 @pytest.mark.parametrize(("output_activation", "tolerance"), [("linear", 1e-6), ("sigmoid", 1e-6)])
-def test_an_image_that_is_the_mean_is_reconstructed_before_any_training(name, output_activation, tolerance):
+def test_the_initial_network_reconstructs_the_training_mean(name, output_activation, tolerance):
     mean = np.random.default_rng(0).uniform(0.1, 0.9, (4, 4, 1))
     network = build(name, mean, output_activation=output_activation)
     np.testing.assert_allclose(network(np.float32(mean[np.newaxis]))[0], mean, atol=tolerance)
@@ -126,7 +129,7 @@ def test_the_decoder_mirrors_the_encoder():
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3), (5, 9, 3), (1, 1, 1)])
-def test_convolutions_halve_pictures_and_enlarge_them_again(shape):
+def test_convolutions_halve_images_and_enlarge_them_again(shape):
     network = build("conv", np.full(shape, 0.5), hidden=(4, 6, 5, 2))
     kernels = {v.path.split("/", 1)[1]: tuple(v.shape) for v in network.trainable_variables}
     smallest = (-(-shape[0] // 8), -(-shape[1] // 8))
@@ -135,7 +138,7 @@ def test_convolutions_halve_pictures_and_enlarge_them_again(shape):
     assert network(np.zeros((2, *shape), np.float32)).shape == (2, *shape)
 
 
-def test_tied_weights_are_the_encoders_transposed_and_are_trained_through_both():
+def test_tied_weights_are_transposed_encoder_weights_and_get_gradients_from_the_decoder():
     network = build(hidden=(6, 3), tied=True, activation="tanh")
     assert [v.path.split("/", 1)[-1] for v in network.trainable_variables if v.path.endswith("kernel")] == [
         "encoder/hidden_1/kernel",
@@ -151,18 +154,18 @@ def test_tied_weights_are_the_encoders_transposed_and_are_trained_through_both()
 
 
 @pytest.mark.parametrize(("tied", "layerwise"), [(True, False), (False, True)])
-def test_what_needs_a_mirrored_decoder_is_refused_without_one(tied, layerwise):
+def test_tied_weights_and_pretraining_are_rejected_without_a_mirrored_decoder(tied, layerwise):
     networks.check(ModelOptions(tied=tied, hidden=(4, 4)), layerwise=layerwise)
     with pytest.raises(UsageError, match="mirrors the encoder"):
         networks.check(ModelOptions(model="conv", tied=tied, hidden=(4, 4)), layerwise=layerwise)
 
 
-def test_a_convolutional_network_needs_a_convolution():
+def test_a_convolutional_network_without_a_convolution_is_rejected():
     with pytest.raises(UsageError, match="--hidden=32,64,128"):
         networks.check(ModelOptions(model="conv", hidden=(32,)))
 
 
-def test_the_reconstruction_is_the_formula():
+def test_the_reconstruction_agrees_with_the_formula():
     network = build(hidden=(6, 3), activation="tanh", code_activation="sigmoid", output_activation="linear")
     images = np.random.default_rng(0).random((2, 4, 4, 1)).astype(np.float32)
     w = [np.asarray(v, np.float64) for v in network.encoder.trainable_variables]
@@ -174,7 +177,7 @@ def test_the_reconstruction_is_the_formula():
     np.testing.assert_allclose(network(images), pixels.reshape(2, 4, 4, 1) + 0.5, rtol=1e-5, atol=1e-6)
 
 
-def test_every_activation_and_optimizer_of_the_flags_exists():
+def test_every_activation_and_optimizer_of_the_options_exists():
     import keras
 
     assert all(callable(keras.activations.get(name)) for name in ACTIVATIONS)

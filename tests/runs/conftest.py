@@ -1,8 +1,8 @@
-"""Runs of several blocks."""
+"""All runs of the tests in this folder consist of several blocks."""
 
 import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
 def several_blocks_a_run(small_blocks):
-    """Blocks of seven steps, in all tests of this folder."""
+    """Sets the length of a block to seven steps."""

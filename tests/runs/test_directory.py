@@ -13,7 +13,7 @@ def parse(*arguments):
     return config.parse(arguments)[0]
 
 
-def test_the_name_says_dataset_model_and_widths():
+def test_the_name_contains_dataset_model_and_widths():
     assert checkpoint_name(parse("--dataset=cifar_horse", "--hidden=100")) == "cifar_horse-dense-100"
     assert checkpoint_name(parse("--dataset=mnist", "--hidden=256,128,32")) == "mnist-dense-256-128-32"
 
@@ -28,27 +28,27 @@ def test_other_mathematical_flags_add_eight_hex_digits():
 @pytest.mark.parametrize(
     "argument", ["--steps=5", "--precision=mixed_bfloat16", "--log_every=3", "--port=9", "--keep=1"]
 )
-def test_what_may_change_does_not_change_the_name(argument):
+def test_flags_that_may_change_do_not_change_the_name(argument):
     assert checkpoint_name(parse(argument)) == checkpoint_name(parse())
 
 
-def test_a_very_deep_network_still_has_a_name_that_fits():
+def test_the_name_of_a_very_deep_network_is_shortened():
     assert len(checkpoint_name(parse("--hidden=" + ",".join(["1000"] * 100)))) < 120
 
 
-def test_a_second_process_is_refused_and_told_by_whom(tmp_path):
+def test_the_error_for_a_locked_directory_names_the_owner(tmp_path):
     directory = RunDirectory(parse(f"--run_dir={tmp_path / 'run'}"))
     with directory.locked(), pytest.raises(LockedError) as error, directory.locked():
         pass
     assert "locked by process" in str(error.value)
 
 
-def test_a_person_who_does_not_exist_has_no_folder():
+def test_the_home_of_an_unknown_user_is_a_usage_error():
     with pytest.raises(UsageError):
         RunDirectory(parse("--run_dir=~nobody-of-this-name/run"))
 
 
-def test_the_lock_is_free_again_afterwards(tmp_path):
+def test_the_lock_is_released_on_exit(tmp_path):
     directory = RunDirectory(parse(f"--run_dir={tmp_path / 'run'}"))
     for _ in range(2):
         with directory.locked():
@@ -56,56 +56,56 @@ def test_the_lock_is_free_again_afterwards(tmp_path):
             assert f"process {os.getpid()} on" in (directory.path / ".lock").read_text()
 
 
-def test_a_folder_in_which_nothing_came_to_be_is_removed(tmp_path):
+def test_a_created_directory_that_stays_empty_is_deleted(tmp_path):
     directory = RunDirectory(parse(f"--run_dir={tmp_path / 'a' / 'run'}"))
     with directory.locked():
         assert directory.path.exists()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_the_persons_stays(tmp_path):
+def test_an_existing_empty_directory_is_not_deleted(tmp_path):
     with RunDirectory(parse(f"--run_dir={tmp_path}")).locked():
         pass
     assert tmp_path.exists()
 
 
-def test_a_folder_with_somebodys_files_is_refused_and_left_as_it_is(tmp_path):
+def test_a_directory_with_other_files_is_refused(tmp_path):
     for name in ("checkpoints", "train", "export"):
         (tmp_path / name).mkdir()
     directory = RunDirectory(parse(f"--run_dir={tmp_path}"))
-    with pytest.raises(UsageError, match=r"holds train, checkpoints, export, and no flags\.txt"):
-        directory.check_is_run()
+    with pytest.raises(UsageError, match=r"contains train, checkpoints, export, but no flags\.txt"):
+        directory.check_is_run_directory()
     (tmp_path / "flags.txt").write_text("")
-    directory.check_is_run()
+    directory.check_is_run_directory()
 
 
 @pytest.mark.parametrize("path", ["file/run", "/dev/null/run", "/proc/run", "a" * 300])
-def test_a_folder_that_cannot_be_written_is_a_storage_error(path, tmp_path):
+def test_a_directory_that_cannot_be_written_is_a_storage_error(path, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StorageError), RunDirectory(parse(f"--run_dir={path}")).locked():
         pass
 
 
-@pytest.mark.parametrize("address", ["gs://bucket/run", "S3://bucket/run"])
-def test_an_address_is_refused(address):
+@pytest.mark.parametrize("url", ["gs://bucket/run", "S3://bucket/run"])
+def test_a_url_is_refused(url):
     with pytest.raises(UsageError, match="mount"):
-        RunDirectory(parse(f"--run_dir={address}"))
+        RunDirectory(parse(f"--run_dir={url}"))
 
 
-def test_a_lock_that_its_last_owner_removed_is_no_lock(tmp_path):
+def test_a_lock_file_that_was_deleted_after_it_was_opened_is_refused(tmp_path):
     directory = RunDirectory(parse(f"--run_dir={tmp_path / 'run'}"))
-    original = directory._lock
+    lock_file = directory._lock
 
-    def removed_meanwhile(lock):
-        original(lock)
+    def lock_and_delete(lock):
+        lock_file(lock)
         (directory.path / ".lock").unlink()
 
-    directory._lock = removed_meanwhile
+    directory._lock = lock_and_delete
     with pytest.raises(LockedError), directory.locked():
         pass
 
 
-def test_restart_keeps_the_stored_flags_and_lets_any_change(tmp_path):
+def test_all_stored_flags_may_change_with_restart(tmp_path):
     (tmp_path / "flags.txt").write_text("--dataset=iris\n--hidden=2\n--learning_rate=0.5\n")
     given, names = config.parse([f"--run_dir={tmp_path}", "--restart", "--learning_rate=0.1"])
     adopted = RunDirectory(given).resolve_config(given, names)
@@ -114,7 +114,7 @@ def test_restart_keeps_the_stored_flags_and_lets_any_change(tmp_path):
     assert RunDirectory(given).resolve_config(given, names) == given
 
 
-def test_setting_aside_keeps_every_run_and_touches_nothing_else(tmp_path):
+def test_setting_aside_keeps_all_runs_and_does_not_move_other_files(tmp_path):
     directory = RunDirectory(parse(f"--run_dir={tmp_path}"))
     (tmp_path / "thesis.tex").write_text("the owner's")
     with directory.locked():
@@ -123,12 +123,12 @@ def test_setting_aside_keeps_every_run_and_touches_nothing_else(tmp_path):
             rundir.set_aside(directory)
         assert rundir.set_aside(directory) is None
     assert (tmp_path / "thesis.tex").read_text() == "the owner's"
-    kept = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("result.json")}
-    assert kept == {"set_aside/run/result.json": "first", "set_aside/run-2/result.json": "second"}
+    results = {path.relative_to(tmp_path).as_posix(): path.read_text() for path in tmp_path.rglob("result.json")}
+    assert results == {"set_aside/run/result.json": "first", "set_aside/run-2/result.json": "second"}
 
 
 @pytest.mark.parametrize("content", [b"--nonsense=3\n", b"\xff\xfe", b"--hidden=x"])
-def test_a_damaged_flags_txt_is_told(tmp_path, content):
+def test_the_error_for_a_damaged_flags_txt_names_the_file(tmp_path, content):
     (tmp_path / "flags.txt").write_bytes(content)
     with pytest.raises(UsageError, match=r"flags\.txt"):
         RunDirectory(parse(f"--run_dir={tmp_path}")).resolve_config(parse(), frozenset())

@@ -1,4 +1,4 @@
-"""Contracts that every kind of autoencoder keeps, in pairs of choices; `scripts/torture matrix` runs the product."""
+"""Tests of all kinds of autoencoders, in pairs of options; `scripts/torture matrix` runs all combinations."""
 
 import collections
 import itertools
@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from kinds import CASES, CHOICES, STEPS, check_kind, ids, is_allowed, pictures
+from kinds import CASES, CHOICES, STEPS, blobs, check_kind, ids, is_allowed
 from tensorflow.python.eager import context
 
 from trainer import config
@@ -17,32 +17,32 @@ from trainer.training.noise import NOISES
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case["jit"]], ids=ids)
-def test_every_kind_resumes_to_the_bit_is_measured_shown_and_exported(case, tmp_path):
+def test_each_kind_resumes_with_the_same_bits_and_is_evaluated_drawn_and_exported(case, tmp_path):
     check_kind(case, tmp_path)
 
 
-def test_every_pair_of_choices_that_is_allowed_meets():
+def test_the_cases_contain_all_allowed_pairs_of_options():
     def pairs(case):
         items = sorted(case.items(), key=str)
         return {(a, b) for a in items for b in items if str(a) < str(b)}
 
-    every = (dict(zip(CHOICES, values, strict=True)) for values in itertools.product(*CHOICES.values()))
-    wanted = set().union(*(pairs(case) for case in every if is_allowed(case)))
-    assert set().union(*map(pairs, CASES)) == wanted
+    product = (dict(zip(CHOICES, values, strict=True)) for values in itertools.product(*CHOICES.values()))
+    allowed = set().union(*(pairs(case) for case in product if is_allowed(case)))
+    assert set().union(*map(pairs, CASES)) == allowed
 
 
 def test_every_noise_of_the_flags_exists():
     assert {"none", *NOISES} == set(training_options.NOISES)
 
 
-ALIASES = ("Identity", "Reshape", "StopGradient")  # Their output has their input's buffer.
+ALIASES = ("Identity", "Reshape", "StopGradient")  # The output of these ops shares the buffer of the input.
 
 
 def sums_in_any_order(nodes):
-    """The sums of three tensors or more in an optimized graph whose order of additions depends on a race.
+    """Returns the sums of at least three tensors whose order of additions in an optimized graph depends on a race.
 
-    TensorFlow adds first into the first input whose buffer nobody else needs any more. Where that is the first or the
-    second one, the order stays, since a + b is b + a. So one of the two must be needed by nobody else at any time.
+    TensorFlow adds into the first input whose buffer has no other consumer. If this is the first or the second input,
+    the order is fixed, because a + b = b + a. So the first or the second input must have no other consumer.
     """
     producers = {node.name: node for node in nodes}
     consumers = collections.Counter(name for node in nodes for name in node.input if not name.startswith("^"))
@@ -58,7 +58,7 @@ def sums_in_any_order(nodes):
 
 
 @pytest.mark.parametrize(
-    "more",
+    "flags",
     [
         "--noise=gaussian --variational --sparsity=0.01 --shift=1",
         "--noise=masking --variational --sparsity=0.01 --beta=2 --tied --optimizer=rmsprop",
@@ -67,14 +67,12 @@ def sums_in_any_order(nodes):
         "--pretrain=layerwise --pretrain_steps=1 --sparsity=0.01 --noise=gaussian",
     ],
 )
-def test_without_xla_no_sum_depends_on_which_thread_is_first(more):
-    given = config.parse(["--hidden=5,3", "--batch_size=8", f"--steps={STEPS}", *more.split()])[0]
-    data = pictures(1)
-    state = builder.state(given, builder.network(given, data, given.compute.precision))
-    block = builder.block(
-        given, data, state, planning.plan(given, data), devices.Device("cpu", "/CPU:0", False, 2, "CPU")
-    )
-    evaluator = builder.evaluator(given, data, state.model, devices.Device("cpu", "/CPU:0", False, 2, "CPU"))
+def test_without_xla_the_order_of_additions_does_not_depend_on_a_race(flags):
+    parsed = config.parse(["--hidden=5,3", "--batch_size=8", f"--steps={STEPS}", *flags.split()])[0]
+    data, device = blobs(1), devices.Device("cpu", "/CPU:0", False, 2, "CPU")
+    state = builder.state(parsed, builder.network(parsed, data, parsed.compute.precision))
+    block = builder.block(parsed, data, state, planning.plan(parsed, data), device)
+    evaluator = builder.evaluator(parsed, data, state.model, device)
     context.enable_run_metadata()
     try:
         block(tf.constant(data.train.examples[np.newaxis, :8]), 0, 1)
@@ -84,5 +82,5 @@ def test_without_xla_no_sum_depends_on_which_thread_is_first(more):
     finally:
         context.disable_run_metadata()
     ops = {node.op for graph in graphs for node in graph.node}
-    assert "AddN" in ops, "the graphs are those of the training step"
+    assert "AddN" in ops, "the graph of the training step is missing"
     assert [name for graph in graphs for name in sums_in_any_order(graph.node)] == []

@@ -1,4 +1,4 @@
-"""Whole runs that something happens to: divergence, lost disks, full disks, second thoughts."""
+"""Runs that are stopped, diverge, lose their disk, meet a full disk, or are rolled back."""
 
 import errno
 import os
@@ -37,71 +37,73 @@ def history():
     return [line.split("\t")[2] for line in pathlib.Path("run/history.txt").read_text().splitlines()]
 
 
-def stop_at(monkeypatch, step, number=signal.SIGTERM):
-    """Sends a signal when this step's point is logged."""
+def stop_at(monkeypatch, step, signal_number=signal.SIGTERM):
+    """Sends a signal when the scalars of this step are logged."""
     from trainer.summaries.recorder import Recorder
 
     log = Recorder.log
 
-    def signalling(self, reached, values):
-        log(self, reached, values)
-        if reached == step:
-            os.kill(os.getpid(), number)
+    def log_and_signal(self, logged_step, values):
+        log(self, logged_step, values)
+        if logged_step == step:
+            os.kill(os.getpid(), signal_number)
 
-    monkeypatch.setattr(Recorder, "log", signalling)
+    monkeypatch.setattr(Recorder, "log", log_and_signal)
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The result of RUN, uninterrupted."""
+def uninterrupted(tmp_path_factory):
+    """The result of an uninterrupted RUN."""
     import launch
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("whole"))
+        patch.chdir(tmp_path_factory.mktemp("uninterrupted"))
         assert launch.main(list(RUN)) == 0
         return digests.read(pathlib.Path("run"))
 
 
-def same_as(whole):
-    return digests.differences(digests.read(pathlib.Path("run")), whole) == []
+def same_as(uninterrupted):
+    return digests.differences(digests.read(pathlib.Path("run")), uninterrupted) == []
 
 
-def test_a_stopped_run_says_so_in_its_history_and_ends_the_same(whole, launch, monkeypatch):
+def test_a_stopped_and_resumed_run_has_the_same_result_and_records_both_in_its_history(
+    uninterrupted, launch, monkeypatch
+):
     with monkeypatch.context() as patch:
         stop_at(patch, 25)
         assert launch(*RUN)[0] == 143
     assert launch(*RUN)[0] == 0
-    assert same_as(whole)
-    assert [words.split(";")[0].split(",")[0] for words in history()] == [
+    assert same_as(uninterrupted)
+    assert [event.split(";")[0].split(",")[0] for event in history()] == [
         *("started", "first checkpoint", "stopped by SIGTERM", "resumed", "finished")
     ]
-    shown = texts(pathlib.Path("run/train"), "history")[40].splitlines()
-    assert shown[0].startswith("* **step 40**: finished (")
-    assert shown[-1].startswith("* **step 0**: started (")
-    assert len(shown) == 5
+    lines = texts(pathlib.Path("run/train"), "history")[40].splitlines()
+    assert lines[0].startswith("* **step 40**: finished (")
+    assert lines[-1].startswith("* **step 0**: started (")
+    assert len(lines) == 5
 
 
-def test_divergence_names_the_step_the_epoch_and_the_examples(launch):
+def test_the_error_for_a_divergence_names_step_epoch_and_examples(launch):
     code, _, error = launch(*DIVERGING, "--learning_rate=3", "--checkpoint_every=1")
     assert code == 3
     assert "there is no checkpoint yet" not in error
     step = int(error.split("the loss of step ")[1].split()[0])
     assert f"the last good checkpoint is of step {step - 1}" in error
-    numbers = pipeline.batch(150, batch_size=10, seed=0, step=step)
-    assert f"(epoch 1, examples {', '.join(map(str, numbers[:5]))}, ...)" in error
+    indices = pipeline.batch_indices(150, batch_size=10, seed=0, step=step)
+    assert f"(epoch 1, examples {', '.join(map(str, indices[:5]))}, ...)" in error
     assert manifests.newest(pathlib.Path("run/checkpoints")).step == step - 1
 
 
-def test_a_run_that_diverges_goes_back_with_a_lower_rate_and_ends(launch):
+def test_a_rollback_lowers_the_learning_rate_and_training_finishes(launch):
     code, output, error = launch(*DIVERGING, "--learning_rate=3", "--on_divergence=rollback")
     assert code == 0, error
-    told = [words for words in history() if "rollback" in words]
-    assert [words.split("; ")[1].split(":")[0] for words in told] == ["rollback 1 of 3", "rollback 2 of 3"]
-    assert all(words in output for words in told)
+    rollbacks = [event for event in history() if "rollback" in event]
+    assert [event.split("; ")[1].split(":")[0] for event in rollbacks] == ["rollback 1 of 3", "rollback 2 of 3"]
+    assert all(event in output for event in rollbacks)
     assert "rollback 2 of 3" in texts(pathlib.Path("run/train"), "history")[1]
-    found = scalars(pathlib.Path("run/train"))
-    assert list(found["loss"]) == list(range(5, 41, 5))
-    assert set(found["learning_rate"].values()) == {3 / 16}
+    curves = scalars(pathlib.Path("run/train"))
+    assert list(curves["loss"]) == list(range(5, 41, 5))
+    assert set(curves["learning_rate"].values()) == {3 / 16}
     newest = manifests.newest(pathlib.Path("run/checkpoints"))
     assert newest.rollbacks == 2
     shutil.rmtree("run/export")
@@ -113,11 +115,11 @@ def test_a_run_that_diverges_goes_back_with_a_lower_rate_and_ends(launch):
     assert set(scalars(pathlib.Path("run/train"))["learning_rate"].values()) == {3 / 16}
 
 
-def test_a_run_that_diverges_again_and_again_stops(launch):
+def test_a_run_exits_after_three_rollbacks(launch):
     code, _, error = launch(*DIVERGING, "--learning_rate=1e6", "--on_divergence=rollback")
     assert code == 3
     assert "the last good checkpoint is of step 0" in error
-    assert sum("rollback" in words for words in history()) == 3
+    assert sum("rollback" in event for event in history()) == 3
 
 
 def test_the_best_checkpoint_is_kept_and_exported(launch, monkeypatch):
@@ -127,23 +129,23 @@ def test_the_best_checkpoint_is_kept_and_exported(launch, monkeypatch):
     from trainer.summaries.recorder import Recorder
 
     evaluate = Recorder.evaluate
-    seen = []
+    steps = []
 
-    def worse_after_20(self, step):
-        seen.append(step)
+    def record_step(self, step):
+        steps.append(step)
         return evaluate(self, step)
 
-    measure = Metrics.reconstruction_metrics
-    monkeypatch.setattr(Recorder, "evaluate", worse_after_20)
-    monkeypatch.setattr(
-        Metrics,
-        "reconstruction_metrics",
-        lambda self, found: {**measure(self, found), "reconstruction/mse": 1.0 + abs(seen[-1] - 20)},
-    )
+    metrics = Metrics.reconstruction_metrics
+
+    def best_at_20(self, result):
+        return {**metrics(self, result), "reconstruction/mse": 1.0 + abs(steps[-1] - 20)}
+
+    monkeypatch.setattr(Recorder, "evaluate", record_step)
+    monkeypatch.setattr(Metrics, "reconstruction_metrics", best_at_20)
     code, output, _ = launch(*RUN, "--export=best", "--keep=1", "--keep_every=30")
     assert code == 0
     folder = pathlib.Path("run/checkpoints")
-    assert [(step, place.name) for step, place in catalog.committed(folder)] == [
+    assert [(step, subfolder.name) for step, subfolder in catalog.committed(folder)] == [
         *((40, "checkpoints"), (30, "kept"), (20, "best"))
     ]
     assert "run/export/20" in output
@@ -155,7 +157,7 @@ def test_the_best_checkpoint_is_kept_and_exported(launch, monkeypatch):
     assert "run/export/40" in launch("--run_dir=run", "--export=last")[1]
 
 
-def test_a_run_whose_disk_is_gone_comes_back_from_its_mirror(whole, launch, monkeypatch):
+def test_a_lost_run_is_restored_from_its_mirror(uninterrupted, launch, monkeypatch):
     pathlib.Path("bucket").mkdir()
     with monkeypatch.context() as patch:
         stop_at(patch, 25)
@@ -165,9 +167,9 @@ def test_a_run_whose_disk_is_gone_comes_back_from_its_mirror(whole, launch, monk
     shutil.rmtree("run")
     code, output, _ = launch(*RUN, "--mirror_dir=bucket")
     assert code == 0
-    assert f"brought back up to step {reached}" in output
+    assert f"restored up to step {reached}" in output
     assert f"resumed     at step {reached}; the result will be that of an uninterrupted run, to the bit" in output
-    assert same_as(whole)
+    assert same_as(uninterrupted)
     shutil.rmtree("run")
     assert "finished already" in launch(*RUN, "--mirror_dir=bucket")[1]
     assert launch(*RUN, "--mirror_dir=bucket", "--restart")[0] == 0
@@ -175,31 +177,31 @@ def test_a_run_whose_disk_is_gone_comes_back_from_its_mirror(whole, launch, monk
     assert pathlib.Path("bucket/run/set_aside/run/flags.txt").exists()
 
 
-def test_a_mirror_that_cannot_be_written_does_not_stop_a_run(whole, launch, monkeypatch):
+def test_a_mirror_that_cannot_be_written_does_not_stop_a_run(uninterrupted, launch, monkeypatch):
     pathlib.Path("bucket").mkdir()
 
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("trainer.runs.mirror._copy_new", full)
+    monkeypatch.setattr("trainer.runs.mirror._sync", full)
     code, output, _ = launch(*RUN, "--mirror_dir=bucket")
     assert code == 0
-    assert output.count("cannot be brought up to date") == 1
-    assert same_as(whole)
+    assert output.count("cannot be updated") == 1
+    assert same_as(uninterrupted)
 
 
-def test_a_run_begins_with_old_weights_and_needs_them_only_once(launch, monkeypatch):
-    layers = "--hidden=3,2,1"  # More than TensorFlow knows of through the network alone.
+def test_initial_weights_are_needed_only_at_the_first_start(launch, monkeypatch):
+    layers = "--hidden=3,2,1"  # Without the optimizer, TensorFlow would find only some of the layers.
     assert launch(*RUN, layers)[0] == 0
     new = (*IRIS, layers, "--run_dir=new", "--steps=20", "--checkpoint_every=20", "--init_from=run", "--seed=5")
     with monkeypatch.context() as patch:
         stop_at(patch, 5)
         assert launch(*new)[0] == 143
-    old, began = digests.tensors(pathlib.Path("run"), 40), digests.tensors(pathlib.Path("new"), 0)
+    old, initial = digests.tensors(pathlib.Path("run"), 40), digests.tensors(pathlib.Path("new"), 0)
     weights = [name for name in old if name.startswith(("model", "optimizer/_trainable"))]
     assert len(weights) == 13
-    assert all(began[name] == old[name] for name in weights)
-    assert began != old
+    assert all(initial[name] == old[name] for name in weights)
+    assert initial != old
     shutil.rmtree("run")
     code, output, error = launch(*new)
     assert code == 0, error
@@ -212,54 +214,54 @@ def test_weights_of_another_network_are_refused(other, launch):
     assert launch(*RUN, "--steps=3", "--export=none")[0] == 0
     code, _, error = launch(*IRIS, *other, "--run_dir=new", "--steps=3", "--init_from=run")
     assert code == 1
-    assert "of another network" in error
+    assert "a checkpoint of another network" in error
     assert launch(*RUN, "--run_dir=other", "--init_from=absent")[0] == 4
     assert launch(*RUN, "--restart", "--init_from=absent")[0] == 4
     assert launch(*RUN, "--restart", "--init_from=run")[0] == 1
     assert not pathlib.Path("run/set_aside").exists()
 
 
-def test_curves_that_the_disk_does_not_take_are_dropped_and_the_weights_are_the_same(whole, launch):
+def test_curves_that_cannot_be_written_are_dropped_and_the_weights_are_the_same(uninterrupted, launch):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))  # More than a checkpoint, less than the curves.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))  # Larger than a checkpoint, smaller than the curves.
     try:
         code, output, error = launch(*RUN, "--log_every=1", "--export=none")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert code == 0, error
-    assert "run/train cannot be written (File too large): training goes on" in output
-    assert digests.tensors(pathlib.Path("run"), 40) == whole.tensors
-    assert digests.scalars(pathlib.Path("run"))  # What is there can be read.
+    assert "run/train cannot be written (File too large): training continues" in output
+    assert digests.tensors(pathlib.Path("run"), 40) == uninterrupted.tensors
+    assert digests.scalars(pathlib.Path("run"))  # The event files are readable.
 
 
-def test_a_checkpoint_that_the_disk_does_not_take_is_told_and_training_goes_on(whole, launch, monkeypatch):
+def test_training_continues_if_a_checkpoint_cannot_be_written(uninterrupted, launch, monkeypatch):
     write = manifests.write
 
-    def full_at_20(folder, manifest):
+    def fail_at_20(folder, manifest):
         if manifest.step == 20:
             raise OSError(errno.EDQUOT, "Disk quota exceeded")
         write(folder, manifest)
 
-    monkeypatch.setattr(manifests, "write", full_at_20)
+    monkeypatch.setattr(manifests, "write", fail_at_20)
     code, output, _ = launch(*RUN)
     assert code == 0
     assert "the checkpoint of step 20 could not be saved" in output
-    assert "(Disk quota exceeded): training goes on" in output
-    assert same_as(whole)
+    assert "(Disk quota exceeded): training continues" in output
+    assert same_as(uninterrupted)
 
 
-def test_a_signal_before_the_first_step_leaves_nothing_behind(launch, monkeypatch):
-    def terminated(*arguments):
+def test_a_signal_while_the_data_are_loaded_leaves_no_run_directory(launch, monkeypatch):
+    def terminate(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(datasets, "load", terminated)
+    monkeypatch.setattr(datasets, "load", terminate)
     code, _, error = launch(*RUN)
     assert code == 143
     assert "nothing was lost" in error
     assert not pathlib.Path("run").exists()
 
 
-def test_checkpoints_are_listed_without_tensorflow_and_without_a_change(whole, launch, python):
+def test_checkpoints_are_listed_without_tensorflow_and_without_changes(uninterrupted, launch, python):
     assert launch(*RUN, "--keep=2", "--keep_every=20")[0] == 0
     before = {path: path.stat().st_mtime_ns for path in pathlib.Path("run").rglob("*")}
     code = "import sys, launch\ncode = launch.main(sys.argv[1:])\nprint('tensorflow' in sys.modules, code)"
@@ -270,11 +272,11 @@ def test_checkpoints_are_listed_without_tensorflow_and_without_a_change(whole, l
     assert [row[0] for row in rows] == ["40", "30", "20"]
     assert [row[-1] for row in rows] == ["verified"] * 3
     assert "newest, kept, best" in lines[1]
-    rmse = np.frombuffer(whole.scalars["eval"]["reconstruction/rmse"][30], np.float32)[0]
+    rmse = np.frombuffer(uninterrupted.scalars["eval"]["reconstruction/rmse"][30], np.float32)[0]
     assert f"{rmse:.5f}" in lines[2]
 
 
-def test_damage_shows_in_the_list_and_is_exit_4_only_where_nothing_can_be_used(launch):
+def test_damaged_checkpoints_are_listed_and_exit_with_4_only_if_no_other_exists(launch):
     assert launch(*RUN, "--export=none")[0] == 0
     for path in pathlib.Path("run/checkpoints").rglob("ckpt-40.index"):
         path.write_bytes(path.read_bytes()[:-1] + b"?")
@@ -289,27 +291,27 @@ def test_damage_shows_in_the_list_and_is_exit_4_only_where_nothing_can_be_used(l
     assert launch("--mode=checkpoints", "--run_dir=absent")[0] == 1
 
 
-def test_going_back_by_hand_trains_again_from_there_to_the_same_end(whole, launch):
+def test_a_run_that_the_user_rolled_back_has_the_same_result(uninterrupted, launch):
     assert launch(*RUN)[0] == 0
     code, output, _ = launch("--mode=checkpoints", "--run_dir=run", "--rollback=20")
     assert code == 0
     assert "step 20 is the newest now" in output
     code, output, _ = launch(*RUN)
     assert "resumed     at step 20; the result will be that of an uninterrupted run, to the bit" in output
-    assert same_as(whole)
+    assert same_as(uninterrupted)
     assert pathlib.Path("run/checkpoints/rolled_back-40/ckpt-40.json").exists()
     assert launch("--mode=checkpoints", "--run_dir=run", "--rollback=21")[0] == 1
 
 
-def test_a_run_keeps_the_number_of_threads_that_it_began_with(launch, monkeypatch):
+def test_a_resumed_run_uses_the_number_of_threads_of_its_checkpoint(launch, monkeypatch):
     assert launch(*RUN, "--steps=1", "--export=none")[0] == 0
-    asked = []
-    monkeypatch.setattr(devices, "prepare", lambda options, model: asked.append(options.threads))
+    threads = []
+    monkeypatch.setattr(devices, "prepare", lambda options, model: threads.append(options.threads))
     from trainer import config
 
     folder = pathlib.Path("run/checkpoints")
-    began = manifests.newest(folder).numerics["threads"]
-    for given in ((), ("--threads=7",)):
-        builder.device(config.parse(given)[0], folder)
+    stored = manifests.newest(folder).numerics["threads"]
+    for flags in ((), ("--threads=7",)):
+        builder.device(config.parse(flags)[0], folder)
     builder.device(config.parse([])[0], pathlib.Path("absent"))
-    assert asked == [began, 7, 0]
+    assert threads == [stored, 7, 0]

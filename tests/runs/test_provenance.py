@@ -7,7 +7,7 @@ from trainer.checkpoints.manifest import Manifest
 from trainer.compute.devices import Device
 from trainer.data import datasets
 from trainer.data.sources import Sources
-from trainer.errors import DataError, UsageError, shown
+from trainer.errors import DataError, UsageError, render
 from trainer.runs.directory import RunDirectory
 from trainer.runs.provenance import Provenance
 
@@ -35,49 +35,49 @@ def manifest(provenance, **changes):
     return Manifest(**{**values, **changes})
 
 
-def test_the_same_computation_is_accepted_and_claimed_to_the_bit(tmp_path):
+def test_a_checkpoint_of_the_same_computation_is_accepted_with_the_same_bits(tmp_path):
     provenance = of(tmp_path)
     provenance.check_compatible(manifest(provenance))
     assert provenance.reproducibility_statement(manifest(provenance)).endswith("to the bit")
 
 
 @pytest.mark.parametrize(
-    ("then", "now"),
+    ("stored", "current"),
     [
         ({"threads": 2}, {"threads": 4}),
         ({"kind": "cpu"}, {"kind": "gpu"}),
         ({"total_steps": 100}, {"total_steps": 200}),
     ],
 )
-def test_what_bits_depend_on_is_named_when_it_changes(then, now, tmp_path):
-    claim = of(tmp_path, **now).claim(manifest(of(tmp_path, **then)))
-    assert "not claimed" in claim
-    assert str(next(iter(now.values()))) in claim
+def test_changed_numerics_are_named(stored, current, tmp_path):
+    statement = of(tmp_path, **current).reproducibility_statement(manifest(of(tmp_path, **stored)))
+    assert "not claimed" in statement
+    assert str(next(iter(current.values()))) in statement
 
 
-def test_a_constant_schedule_does_not_depend_on_the_runs_length(tmp_path):
-    then = of(tmp_path, "--schedule=constant", total_steps=100)
-    now = of(tmp_path, "--schedule=constant", total_steps=200)
-    assert now.claim(manifest(then)).endswith("to the bit")
+def test_a_constant_schedule_does_not_depend_on_the_length_of_the_run(tmp_path):
+    stored = of(tmp_path, "--schedule=constant", total_steps=100)
+    current = of(tmp_path, "--schedule=constant", total_steps=200)
+    assert current.reproducibility_statement(manifest(stored)).endswith("to the bit")
 
 
-def test_a_claim_that_was_lost_once_stays_lost(tmp_path):
+def test_a_change_is_remembered_at_all_later_starts(tmp_path):
     first, other = of(tmp_path), of(tmp_path, threads=4)
     changes = other.differences(manifest(first))
     assert changes
     resumed = manifest(other, changes=changes)
-    assert "not claimed" in other.claim(resumed)
+    assert "not claimed" in other.reproducibility_statement(resumed)
     assert other.differences(resumed) == changes
 
 
 def test_a_gpu_needs_deterministic_kernels(tmp_path):
     gpu = of(tmp_path, kind="gpu")
-    assert "--deterministic" in shown(gpu.claim(manifest(gpu)))
+    assert "--deterministic" in render(gpu.reproducibility_statement(manifest(gpu)))
     gpu = of(tmp_path, "--deterministic", kind="gpu")
-    assert gpu.claim(manifest(gpu)).endswith("to the bit")
+    assert gpu.reproducibility_statement(manifest(gpu)).endswith("to the bit")
 
 
-def test_another_runs_checkpoint_other_flags_and_other_data_are_refused(tmp_path):
+def test_checkpoints_of_other_runs_flags_or_data_are_refused(tmp_path):
     provenance = of(tmp_path)
     for changes, error in (
         ({"run_id": "another"}, UsageError),
@@ -88,7 +88,7 @@ def test_another_runs_checkpoint_other_flags_and_other_data_are_refused(tmp_path
             provenance.check_compatible(manifest(provenance, **changes))
 
 
-def test_a_flag_that_is_younger_than_the_checkpoint_had_its_default(tmp_path):
+def test_a_flag_that_the_checkpoint_does_not_contain_has_its_default(tmp_path):
     provenance = of(tmp_path)
     older = {name: value for name, value in provenance.flags.items() if name != "activation"}
     provenance.check_compatible(manifest(provenance, flags=older))

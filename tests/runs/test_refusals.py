@@ -1,4 +1,4 @@
-"""Errors take three lines, have their exit code, and lose nothing."""
+"""Errors have at most three lines and the documented exit code, and change no files of a run."""
 
 import errno
 import pathlib
@@ -9,7 +9,7 @@ from trained import killed_after, raising
 from trainer.data import datasets
 
 
-def test_a_changed_mathematical_flag_is_refused_and_nothing_is_lost(finished, launch):
+def test_a_changed_mathematical_flag_is_refused_and_no_file_changes(finished, launch):
     def times():
         files = (path for path in finished.rglob("*") if path.name not in (".lock", "run.log") and path.is_file())
         return {path: path.stat().st_mtime_ns for path in files}
@@ -26,11 +26,11 @@ def test_changed_data_are_refused(finished, tmp_path, launch, monkeypatch):
     run = tmp_path / "run"
     killed_after(finished, 30, run)
 
-    def changed(sources):
-        data = datasets.digits_iris.digits(sources)
+    def swap_splits(sources):
+        data = datasets.digits_iris.load_digits(sources)
         return data.with_splits(data.evaluation, data.train)
 
-    monkeypatch.setitem(datasets.LOADERS, "digits", changed)
+    monkeypatch.setitem(datasets.LOADERS, "digits", swap_splits)
     code, _, error = launch(f"--run_dir={run}")
     assert code == 2
     assert "fingerprint" in error
@@ -45,7 +45,7 @@ def test_a_checkpoint_of_another_run_is_refused(finished, tmp_path, launch):
     assert "written by another run" in error
 
 
-def test_divergence_is_exit_3_and_names_the_step(launch):
+def test_a_divergence_exits_with_3_and_names_the_step(launch):
     code, _, error = launch(
         "--dataset=iris", "--hidden=2", "--steps=200", "--optimizer=sgd", "--learning_rate=1e6", "--run_dir=run"
     )
@@ -54,7 +54,7 @@ def test_divergence_is_exit_3_and_names_the_step(launch):
     assert not list(pathlib.Path("run/checkpoints").glob("*.json"))
 
 
-def test_an_error_that_is_not_finite_at_the_end_is_no_success(launch):
+def test_an_infinite_error_in_the_final_evaluation_is_a_divergence(launch):
     arguments = ("--dataset=iris", "--hidden=1", "--optimizer=sgd", "--learning_rate=1e5", "--schedule=constant")
     code, _, error = launch(*arguments, "--steps=2", "--jit=off", "--run_dir=run")
     assert code == 3
@@ -79,9 +79,9 @@ def test_an_error_that_is_not_finite_at_the_end_is_no_success(launch):
         (("--help",), 0),
     ],
 )
-def test_what_is_wrong_is_told_in_three_lines_and_leaves_nothing_behind(arguments, code, launch, tmp_path):
-    found, output, error = launch(*arguments)
-    assert found == code
+def test_a_refused_command_prints_at_most_three_lines_and_writes_no_file(arguments, code, launch, tmp_path):
+    exit_code, output, error = launch(*arguments)
+    assert exit_code == code
     if code:
         assert error.startswith("error: ")
         assert "remedy: " in error
@@ -91,7 +91,7 @@ def test_what_is_wrong_is_told_in_three_lines_and_leaves_nothing_behind(argument
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_gpu_that_is_not_there_is_exit_7(launch, monkeypatch):
+def test_a_missing_gpu_exits_with_7(launch, monkeypatch):
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
@@ -100,36 +100,36 @@ def test_a_gpu_that_is_not_there_is_exit_7(launch, monkeypatch):
     assert "--device=cpu" in error
 
 
-def test_a_full_disk_is_exit_6_wherever_it_shows_and_the_run_goes_on_afterwards(launch, monkeypatch, tmp_path):
+def test_a_full_disk_exits_with_6_and_the_run_can_be_resumed(launch, monkeypatch, tmp_path):
     import tensorflow as tf
 
     arguments = ("--dataset=iris", "--hidden=2", "--steps=6", "--jit=off", "--run_dir=run")
-    for where, error in (
+    for function, error in (
         ("session.Recorder.log", tf.errors.ResourceExhaustedError(None, None, "x.v2; No space left on device")),
         ("finish.export.export", OSError(errno.ENOSPC, "No space left on device")),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(f"trainer.runs.{where}", raising(error))
-            code, _, said = launch(*arguments)
+            patch.setattr(f"trainer.runs.{function}", raising(error))
+            code, _, message = launch(*arguments)
         assert code == 6
-        assert "No space left" in said
+        assert "No space left" in message
     assert launch(*arguments)[0] == 0
     assert (tmp_path / "run" / "export" / "6").exists()
 
 
-def test_a_device_out_of_memory_is_exit_7(launch, monkeypatch):
+def test_a_device_out_of_memory_exits_with_7(launch, monkeypatch):
     import tensorflow as tf
 
     from trainer.runs.session import Session
 
     error = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[9,9]")
     monkeypatch.setattr(Session, "train", raising(error))
-    code, _, said = launch("--dataset=iris", "--hidden=2", "--run_dir=run")
+    code, _, message = launch("--dataset=iris", "--hidden=2", "--run_dir=run")
     assert code == 7
-    assert "OOM when allocating" in said
+    assert "OOM when allocating" in message
 
 
-def test_a_bug_of_ours_is_exit_70_with_its_traceback_in_the_log(launch, monkeypatch):
+def test_a_bug_exits_with_70_and_its_traceback_is_in_the_log(launch, monkeypatch):
     from trainer.runs import run
 
     monkeypatch.setattr(run, "train", raising(RuntimeError("surprise")))

@@ -1,4 +1,4 @@
-"""A run that is killed, damaged, or made longer goes on, and ends as one that was not."""
+"""Runs that are resumed after a kill, after damage, with more steps, or in another precision."""
 
 import json
 import pathlib
@@ -10,16 +10,16 @@ from trained import SHORT, killed_after, points, seen, weights
 from trainer.checkpoints import manifest as manifests
 
 
-# At a block's end; right after an epoch's end, inside a block, between two logged steps.
+# 7: at the end of a block. 22: inside a block, soon after the end of an epoch, between two logged steps.
 @pytest.mark.parametrize("step", [7, 22])
-def test_a_killed_run_ends_with_the_bytes_of_one_never_stopped(step, finished, seen_of_finished, tmp_path, launch):
+def test_a_resumed_run_has_the_same_bits(step, finished, finished_series, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, step, run)
     code, output, _ = launch(f"--run_dir={run}")
     assert code == 0
     assert f"resumed     at step {step}; the result will be that of an uninterrupted run, to the bit" in output
     assert weights(run, 40) == weights(finished, 40)
-    assert seen(run) == seen_of_finished
+    assert seen(run) == finished_series
 
 
 def test_the_result_does_not_depend_on_when_checkpoints_are_saved(finished, tmp_path, launch):
@@ -31,7 +31,7 @@ def test_the_result_does_not_depend_on_when_checkpoints_are_saved(finished, tmp_
 @pytest.mark.parametrize(
     ("precision", "optimizer", "loss"), [("mixed_bfloat16", "rmsprop", "rmse"), ("mixed_float16", "sgd", "sse")]
 )
-def test_every_precision_resumes_to_the_bit(precision, optimizer, loss, launch):
+def test_a_resumed_run_in_low_precision_has_the_same_bits(precision, optimizer, loss, launch):
     common = (f"--precision={precision}", f"--optimizer={optimizer}", f"--loss={loss}", "--schedule=constant")
     common = (*common, "--dataset=iris", "--hidden=2", "--learning_rate=0.01", "--log_every=3", "--jit=off")
     assert launch(*common, "--steps=11", "--run_dir=whole")[0] == 0
@@ -39,11 +39,10 @@ def test_every_precision_resumes_to_the_bit(precision, optimizer, loss, launch):
     code, output, _ = launch("--run_dir=parts", "--steps=11")
     assert code == 0
     assert "the result will be that of an uninterrupted run, to the bit" in output
-    whole, builder = pathlib.Path("whole"), pathlib.Path("parts")
-    assert weights(whole, 11) == weights(builder, 11)
+    assert weights(pathlib.Path("whole"), 11) == weights(pathlib.Path("parts"), 11)
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_again(finished, tmp_path, launch):
+def test_a_run_killed_before_its_first_checkpoint_starts_at_step_0(finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, 0, run)
     assert launch(f"--run_dir={run}")[0] == 0
@@ -51,18 +50,18 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(finished, tmp_pat
     assert points(run) == points(finished)
 
 
-def test_a_run_killed_at_its_very_end_finishes_without_writing_anything_twice(finished, tmp_path, launch):
+def test_a_run_killed_after_its_last_checkpoint_writes_no_point_twice(finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, 40, run)
     code, _, _ = launch(f"--run_dir={run}")
     assert code == 0
     assert points(run) == points(finished)
-    kept, found = (json.loads((folder / "result.json").read_text()) for folder in (finished, run))
-    assert {k: v for k, v in found.items() if "/" in k} == {k: v for k, v in kept.items() if "/" in k}
+    expected, result = (json.loads((folder / "result.json").read_text()) for folder in (finished, run))
+    assert {k: v for k, v in result.items() if "/" in k} == {k: v for k, v in expected.items() if "/" in k}
     assert (run / "export" / "40" / "saved_model.pb").exists()
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_the_result_is_the_same(finished, tmp_path, launch):
+def test_a_damaged_checkpoint_is_skipped_and_the_result_is_the_same(finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, 30, run)
     (run / "checkpoints" / "ckpt-30.index").write_bytes(b"")
@@ -73,7 +72,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_result_is_the_same(finished
     assert points(run) == points(finished)
 
 
-def test_checkpoints_that_are_all_damaged_are_exit_4_and_restart_keeps_them(finished, tmp_path, launch):
+def test_a_run_whose_checkpoints_are_all_damaged_exits_with_4_and_restart_sets_them_aside(finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, 2, run)
     for path in (run / "checkpoints").glob("*.index"):
@@ -85,9 +84,7 @@ def test_checkpoints_that_are_all_damaged_are_exit_4_and_restart_keeps_them(fini
     assert (run / "set_aside" / "run" / "checkpoints" / "ckpt-2.index").exists()
 
 
-def test_a_finished_run_that_has_lost_its_export_exports_again_and_one_without_checkpoints_is_refused(
-    finished, tmp_path, launch
-):
+def test_a_lost_export_is_repeated_and_a_run_without_checkpoints_is_refused(finished, tmp_path, launch):
     run = tmp_path / "moved"
     shutil.copytree(finished, run)
     shutil.rmtree(run / "export")
@@ -101,16 +98,16 @@ def test_a_finished_run_that_has_lost_its_export_exports_again_and_one_without_c
     (run / "checkpoints" / "ckpt-99999.json").write_text("")
     assert "finished already" in launch(f"--run_dir={run}")[1]
     shutil.rmtree(run / "checkpoints")
-    for lost in ("result.json", "history.txt"):  # Each of them knows how far it had come.
+    for name in ("result.json", "history.txt"):  # Both contain the last step.
         before = points(run)
         code, _, error = launch(f"--run_dir={run}")
         assert code == 4
-        assert "has come to step 40, and holds none of its checkpoints" in error
+        assert "has been trained to step 40, but contains no checkpoint" in error
         assert points(run) == before
-        (run / lost).unlink()
+        (run / name).unlink()
 
 
-def test_a_longer_run_goes_on_from_the_end(finished, tmp_path, launch):
+def test_a_finished_run_can_be_continued_with_more_steps(finished, tmp_path, launch):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     code, output, _ = launch(f"--run_dir={run}", "--steps=44")
@@ -124,7 +121,7 @@ def test_a_longer_run_goes_on_from_the_end(finished, tmp_path, launch):
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.whole)])
-def test_a_run_goes_on_in_another_precision_and_exports_float32(precision, finished, tmp_path, launch):
+def test_a_run_resumed_in_another_precision_exports_float32(precision, finished, tmp_path, launch):
     import tensorflow as tf
 
     run = tmp_path / "run"
@@ -133,22 +130,21 @@ def test_a_run_goes_on_in_another_precision_and_exports_float32(precision, finis
     assert code == 0
     assert f"precision: float32 -> {precision}" in output
     (run / "result.json").unlink()
-    again = launch(f"--run_dir={run}")[1]  # What was lost once stays lost.
-    assert f"bit-identity with an uninterrupted run is not claimed (precision: float32 -> {precision}" in again
+    output = launch(f"--run_dir={run}")[1]  # The change is remembered.
+    assert f"bit-identity with an uninterrupted run is not claimed (precision: float32 -> {precision}" in output
     signature = tf.saved_model.load(str(run / "export" / "40")).signatures["serving_default"]
-    found = signature(images=tf.zeros([3, 8, 8, 1]))["reconstructions"]
-    assert found.dtype == tf.float32
+    assert signature(images=tf.zeros([3, 8, 8, 1]))["reconstructions"].dtype == tf.float32
     assert points(run)["eval"]["reconstruction/mse"][40] == pytest.approx(
         points(finished)["eval"]["reconstruction/mse"][40], rel=0.01
     )
 
 
-def test_restarts_leave_no_files_without_content(finished, tmp_path, launch):
+def test_resuming_leaves_no_empty_event_files(finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, 39, run)
     for _ in range(2):
-        for place in ("checkpoints", "checkpoints/best"):
-            manifests.delete(run / place, 40)
+        for folder in ("checkpoints", "checkpoints/best"):
+            manifests.delete(run / folder, 40)
         (run / "result.json").unlink(missing_ok=True)
         assert launch(f"--run_dir={run}", "--export=none")[0] == 0
     for folder in ("floor/mean", "floor/pca"):

@@ -48,10 +48,10 @@ def test_the_command_is_quoted_and_keeps_all_images(tmp_path):
     assert server.command(tmp_path / "my runs").endswith("/my runs' --samples_per_plugin images=1000")
 
 
-def test_a_server_listens_on_the_given_host_and_port_and_logs_its_url(tmp_path, started, told):
+def test_a_server_listens_on_the_given_host_and_port_and_logs_its_url(tmp_path, started, log_lines):
     port = unused_port()
     assert start(tmp_path, "localhost", port).url == f"http://localhost:{port}/"
-    assert told == [f"TensorBoard http://localhost:{port}/"]
+    assert log_lines == [f"TensorBoard http://localhost:{port}/"]
     (process,) = started
     assert (process["--host"], process["--port"], process["--logdir"]) == ("localhost", str(port), str(tmp_path))
 
@@ -88,10 +88,10 @@ def test_the_next_free_port_is_preferred(preferred, used, expected, monkeypatch)
     assert addresses.free_port(LOCAL, preferred) == expected
 
 
-def test_a_public_host_is_warned_about_and_shown_by_the_name_of_the_machine(tmp_path, started, told):
+def test_a_public_host_is_warned_about_and_shown_by_the_name_of_the_machine(tmp_path, started, log_lines):
     port = unused_port()
     start(tmp_path, "0.0.0.0", port)
-    assert told == [
+    assert log_lines == [
         f"TensorBoard http://{socket.gethostname()}:{port}/",
         f"TensorBoard has no password: everybody who can reach port {port} of this machine sees the runs",
     ]
@@ -113,22 +113,24 @@ def test_ipv6_addresses_are_in_brackets():
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "", "a..b", "unix:///tmp/socket"])
-def test_a_host_that_cannot_be_bound_is_a_warning_in_training_and_an_error_in_serving(host, tmp_path, started, told):
+def test_a_host_that_cannot_be_bound_is_a_warning_in_training_and_an_error_in_serving(
+    host, tmp_path, started, log_lines
+):
     assert start(tmp_path, host) is None
-    (line,) = told
+    (line,) = log_lines
     assert line.startswith(f"TensorBoard cannot be started: --host={host} cannot be bound (")
     with pytest.raises(UsageError, match="remedy: give localhost"):
         server.serve(tmp_path, host, 6006)
     assert started == []
 
 
-def test_training_continues_if_no_process_can_be_started(tmp_path, monkeypatch, told):
+def test_training_continues_if_no_process_can_be_started(tmp_path, monkeypatch, log_lines):
     def refuse(*arguments, **options):
         raise OSError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     assert start(tmp_path) is None
-    assert told == ["TensorBoard cannot be started: Resource temporarily unavailable"]
+    assert log_lines == ["TensorBoard cannot be started: Resource temporarily unavailable"]
 
 
 @pytest.fixture

@@ -1,55 +1,54 @@
-"""What TensorBoard is given, read back as TensorBoard reads it."""
+"""Event files and the HParams row, read with TensorBoard's own code."""
 
 import re
 
 import numpy as np
 import pytest
-from hparams_reader import session
-from readers import pictures as read_pictures
-from readers import scalars
+from hparams_reader import read_row
+from readers import read_images, scalars
 
-from trainer.config import columns
+from trainer.config import table_columns
 from trainer.evaluation import statistics
 from trainer.evaluation.probes import fixed_examples
 from trainer.summaries import event_files, hparams, images, tags
 from trainer.summaries import writer as board
 
 
-def test_the_measures_are_of_one_error():
+def test_reconstruction_metrics_have_the_expected_values():
     squared_errors = np.float32([3.0, 5.0])
-    found = statistics.reconstruction(squared_errors, 100, pictures=True)
+    metrics = statistics.reconstruction_metrics(squared_errors, 100, is_image=True)
     expected = {"mse": 0.04, "rmse": 0.2, "sse": 4.0, "psnr": 13.9794}
-    assert found == pytest.approx({f"reconstruction/{name}": value for name, value in expected.items()}, rel=1e-5)
+    assert metrics == pytest.approx({f"reconstruction/{name}": value for name, value in expected.items()}, rel=1e-5)
 
 
-def test_tables_have_no_peak_signal():
-    assert "reconstruction/psnr" not in statistics.reconstruction(np.float32([1]), 4, pictures=False)
+def test_tables_have_no_psnr():
+    assert "reconstruction/psnr" not in statistics.reconstruction_metrics(np.float32([1]), 4, is_image=False)
 
 
-def test_an_exact_reconstruction_has_no_ratio_to_take_a_logarithm_of():
-    assert "reconstruction/psnr" not in statistics.measures(0.0, 4, pictures=True)
+def test_an_exact_reconstruction_has_no_psnr():
+    assert "reconstruction/psnr" not in statistics.error_metrics(0.0, 4, is_image=True)
 
 
-def test_the_same_examples_are_shown_every_time_from_first_to_last():
+def test_fixed_examples_are_evenly_spaced():
     examples = np.arange(100)
-    shown = fixed_examples(examples)
-    assert (len(shown), shown[0], shown[-1]) == (8, 0, 99)
+    fixed = fixed_examples(examples)
+    assert (len(fixed), fixed[0], fixed[-1]) == (8, 0, 99)
     assert fixed_examples(examples[:3]).tolist() == [0, 1, 2]
 
 
-def test_the_grid_shows_original_reconstruction_and_error_below_each_other():
+def test_the_rows_of_the_grid_are_originals_reconstructions_and_differences():
     originals = np.full((2, 64, 64, 1), 0.5, np.float32)
     reconstructions = originals + np.float32([0.1, 9.0]).reshape(2, 1, 1, 1)
     grid = images.reconstruction_grid(originals, reconstructions)
     assert grid.shape == (3 * 66 + 2, 2 * 66 + 2, 1)
-    # An error of 0.1 is shown as 0.2; what lies outside is clipped.
+    # The difference of 0.1 is doubled. Values above 1 are clipped.
     first, second = grid[33::66, 33, 0][:3], grid[33::66, 99, 0][:3]
     assert first.tolist() == [128, 153, 51]
     assert second.tolist() == [128, 255, 255]
     assert grid[0].min() == 255
 
 
-def test_small_pictures_are_enlarged_without_smoothing():
+def test_small_images_are_enlarged_without_smoothing():
     tile = np.float32([[0, 1], [1, 0]]).reshape(1, 1, 2, 2, 1)
     grid = images.grid(tile)
     assert grid.shape == (64 + 4, 64 + 4, 1)
@@ -63,52 +62,52 @@ def write(folder, steps, next_step=0, **values):
     writer.close()
 
 
-def test_scalars_and_pictures_are_read_back_by_value(tmp_path):
+def test_scalars_and_images_are_read_back(tmp_path):
     writer = board.Writer(tmp_path, 0)
     writer.scalars(3, {"loss": 0.5, "learning_rate": 0.25})
     writer.scalars(7, {"loss": 1.5})
     grid = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    writer.picture(7, "reconstruction", grid)
+    writer.image(7, "reconstruction", grid)
     writer.close()
     assert scalars(tmp_path) == {"loss": {3: 0.5, 7: 1.5}, "learning_rate": {3: 0.25}}
-    np.testing.assert_array_equal(read_pictures(tmp_path, "reconstruction")[7], grid)
+    np.testing.assert_array_equal(read_images(tmp_path, "reconstruction")[7], grid)
 
 
-def test_what_a_killed_run_wrote_ahead_of_its_checkpoint_is_gone(tmp_path):
+def test_records_after_the_last_checkpoint_are_removed(tmp_path):
     write(tmp_path, range(10))
     write(tmp_path, range(6, 8), next_step=6, learning_rate=1.0)
     assert scalars(tmp_path)["loss"] == {step: step / 2 for step in range(8)}
     assert set(scalars(tmp_path)["learning_rate"]) == {6, 7}
 
 
-def test_a_run_that_starts_over_leaves_nothing_of_the_first(tmp_path):
+def test_a_run_that_starts_again_at_step_0_removes_all_old_points(tmp_path):
     write(tmp_path, range(10))
     write(tmp_path, range(2))
     assert set(scalars(tmp_path)["loss"]) == {0, 1}
 
 
-@pytest.mark.parametrize("lost", [1, 7, 40])
-def test_a_torn_last_record_is_cut_off(lost, tmp_path):
+@pytest.mark.parametrize("num_bytes", [1, 7, 40])
+def test_a_torn_last_record_is_removed(num_bytes, tmp_path):
     write(tmp_path, range(5))
     (path,) = [p for p in tmp_path.glob(event_files.PATTERN) if p.name.endswith(".v2")]
-    path.write_bytes(path.read_bytes()[:-lost])
+    path.write_bytes(path.read_bytes()[:-num_bytes])
     write(tmp_path, [4], next_step=4)
     assert scalars(tmp_path)["loss"] == {step: step / 2 for step in range(5)}
 
 
-def test_a_damaged_event_file_is_kept_aside(tmp_path):
+def test_a_copy_of_a_damaged_event_file_is_kept(tmp_path):
     write(tmp_path, range(50))
     (path,) = [p for p in tmp_path.glob(event_files.PATTERN) if p.name.endswith(".v2")]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     write(tmp_path, [50], next_step=50)
-    (aside,) = tmp_path.glob("damaged.*")
-    assert aside.read_bytes() == bytes(content)
+    (copy,) = tmp_path.glob("damaged.*")
+    assert copy.read_bytes() == bytes(content)
     assert 50 in scalars(tmp_path)["loss"]
 
 
-def test_a_clock_that_was_set_back_changes_nothing(tmp_path, monkeypatch):
+def test_no_points_are_lost_if_the_clock_was_set_back(tmp_path, monkeypatch):
     write(tmp_path, range(5))
     for path in tmp_path.glob(event_files.PATTERN):
         path.rename(path.with_name(re.sub(r"tfevents\.\d+", "tfevents.9999999999", path.name)))
@@ -117,18 +116,18 @@ def test_a_clock_that_was_set_back_changes_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*9999999999*"))
 
 
-def test_the_start_is_told_to_readers_that_have_the_files_open(tmp_path):
+def test_every_start_writes_a_session_log(tmp_path):
     import tensorflow as tf
 
     write(tmp_path, range(5))
     write(tmp_path, range(3, 5), next_step=3)
-    started = [
+    start_steps = [
         event.step
         for path in sorted(tmp_path.glob(event_files.PATTERN))
         for event in tf.compat.v1.train.summary_iterator(str(path))
         if event.session_log.status == tf.compat.v1.SessionLog.START
     ]
-    assert started == [0, 3]
+    assert start_steps == [0, 3]
 
 
 def test_every_tag_has_a_description_and_layers_share_one():
@@ -140,7 +139,7 @@ def test_every_tag_has_a_description_and_layers_share_one():
 
 
 def descriptions(folder):
-    """{tag: description} as TensorBoard has them."""
+    """Returns the description of each tag."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     accumulator = EventAccumulator(str(folder))
@@ -148,14 +147,14 @@ def descriptions(folder):
     return {tag: accumulator.SummaryMetadata(tag).summary_description for tag in accumulator.Tags()["tensors"]}
 
 
-def test_whatever_is_written_is_described_and_scalars_only_once_a_file(tmp_path):
+def test_every_tag_is_described_and_a_scalar_only_once_per_file(tmp_path):
     writer = board.Writer(tmp_path, 0)
     for step in range(100):
         writer.scalars(step, {"loss": 1.0})
     writer.scalars(100, {"loss": 1.0, "weight_norm": 2.0})
     writer.histograms(0, {"codes": np.arange(9.0), "weights/any": np.ones((3, 2))})
-    writer.picture(0, "latent/manifold", np.zeros((4, 4, 1), np.uint8))
-    writer.text(0, "run/flags", "some")
+    writer.image(0, "latent/manifold", np.zeros((4, 4, 1), np.uint8))
+    writer.text(0, "run/flags", "text")
     writer.close()
     assert descriptions(tmp_path) == {
         **{tag: tags.TAGS[tag] for tag in ("loss", "weight_norm", "codes", "latent/manifold", "run/flags")},
@@ -165,24 +164,24 @@ def test_whatever_is_written_is_described_and_scalars_only_once_a_file(tmp_path)
     assert path.read_bytes().count(tags.TAGS["loss"].encode()) == 1
 
 
-def test_a_changed_description_keeps_the_points(tmp_path, monkeypatch):
+def test_points_are_kept_if_the_description_of_a_tag_changes(tmp_path, monkeypatch):
     write(tmp_path, range(5))
     monkeypatch.setitem(tags.TAGS, "loss", "The same loss in other words.")
     write(tmp_path, [5], next_step=5)
     assert set(scalars(tmp_path)["loss"]) == set(range(6))
 
 
-def test_pictures_of_another_schedule_are_gone_when_the_run_goes_on(tmp_path):
-    def show(next_step, steps, due):
-        writer = board.Writer(tmp_path, next_step, due)
+def test_images_of_another_schedule_are_removed_when_the_run_is_resumed(tmp_path):
+    def write_images(next_step, steps, schedule):
+        writer = board.Writer(tmp_path, next_step, schedule)
         for step in steps:
-            writer.picture(step, "reconstruction", np.full((2, 3, 1), step, np.uint8))
+            writer.image(step, "reconstruction", np.full((2, 3, 1), step, np.uint8))
             writer.scalars(step, {"loss": step})
         writer.close()
 
-    show(0, [0, 1, 2, 5, 10], {0, 1, 2, 5, 10, 20})
-    show(11, [15], {0, 5, 10, 15})
-    assert set(read_pictures(tmp_path, "reconstruction")) == {0, 5, 10, 15}
+    write_images(0, [0, 1, 2, 5, 10], {0, 1, 2, 5, 10, 20})
+    write_images(11, [15], {0, 5, 10, 15})
+    assert set(read_images(tmp_path, "reconstruction")) == {0, 5, 10, 15}
     assert set(scalars(tmp_path)["loss"]) == {0, 1, 2, 5, 10, 15}
 
 
@@ -195,8 +194,8 @@ def test_two_texts_never_share_a_step(tmp_path):
     writer.close()
     accumulator = EventAccumulator(str(tmp_path))
     accumulator.Reload()
-    found = [(event.step, event.tensor_proto.string_val[0]) for event in accumulator.Tensors("history")]
-    assert found == [(4, b"one"), (5, b"two"), (6, b"three"), (9, b"four")]
+    texts = [(event.step, event.tensor_proto.string_val[0]) for event in accumulator.Tensors("history")]
+    assert texts == [(4, b"one"), (5, b"two"), (6, b"three"), (9, b"four")]
 
 
 # HParams.
@@ -205,35 +204,35 @@ def test_two_texts_never_share_a_step(tmp_path):
 FLAGS = {"dataset": "digits", "learning_rate": 0.5, "batch_size": 64, "brand_new": "7"}
 
 
-def test_a_run_is_a_row_of_its_flags_and_columns_of_all_versions(tmp_path):
-    hparams.start(tmp_path, "my-run", columns(), FLAGS)
-    experiment, started, status = session(tmp_path)
-    assert [info.name for info in experiment.hparam_infos] == [*columns(), hparams.OTHER]
+def test_the_row_has_the_flags_in_fixed_columns(tmp_path):
+    hparams.start(tmp_path, "my-run", table_columns(), FLAGS)
+    experiment, started, status = read_row(tmp_path)
+    assert [info.name for info in experiment.hparam_infos] == [*table_columns(), hparams.OTHER]
     assert [metric.name.tag for metric in experiment.metric_infos] == [tag for tag, _ in hparams.METRICS]
     assert all(tag in tags.TAGS for tag, _ in hparams.METRICS)
     assert started.group_name == "my-run"
-    assert set(started.hparams) == {*columns(), hparams.OTHER}
+    assert set(started.hparams) == {*table_columns(), hparams.OTHER}
     assert started.hparams["learning_rate"].number_value == 0.5
     assert started.hparams["dataset"].string_value == "digits"
-    # A flag that is younger than the columns.
+    # A flag without a column.
     assert started.hparams["other_flags"].string_value == "--brand_new=7"
-    assert status is None  # It is running, or stopped.
+    assert status is None  # The run is running, or stopped.
 
 
 @pytest.mark.parametrize(("succeeded", "status"), [(True, 1), (False, 2)])
-def test_the_end_is_told_and_taken_back_when_the_run_goes_on(succeeded, status, tmp_path):
-    hparams.start(tmp_path, "my-run", columns(), FLAGS)
+def test_the_final_status_is_written_and_removed_when_the_run_is_resumed(succeeded, status, tmp_path):
+    hparams.start(tmp_path, "my-run", table_columns(), FLAGS)
     hparams.end(tmp_path, succeeded=succeeded)
-    assert session(tmp_path)[2] == status
-    hparams.start(tmp_path, "my-run", columns(), {**FLAGS, "learning_rate": 0.25})
-    _, started, status = session(tmp_path)
+    assert read_row(tmp_path)[2] == status
+    hparams.start(tmp_path, "my-run", table_columns(), {**FLAGS, "learning_rate": 0.25})
+    _, started, status = read_row(tmp_path)
     assert (started.hparams["learning_rate"].number_value, status) == (0.25, None)
     assert [path.name for path in tmp_path.iterdir()] == [hparams.FILE]
 
 
-def test_the_row_stays_when_event_files_are_mended_and_is_read_before_them(tmp_path):
-    hparams.start(tmp_path, "my-run", columns(), FLAGS)
+def test_truncating_event_files_keeps_the_row_whose_file_name_sorts_first(tmp_path):
+    hparams.start(tmp_path, "my-run", table_columns(), FLAGS)
     write(tmp_path, range(3))
     write(tmp_path, range(2))
-    assert session(tmp_path)[1].group_name == "my-run"
+    assert read_row(tmp_path)[1].group_name == "my-run"
     assert min(path.name for path in tmp_path.iterdir()) == hparams.FILE

@@ -1,4 +1,4 @@
-"""Platforms: Linux-only calls have a fallback on macOS; Windows gets a message about WSL2."""
+"""Linux-only calls have a fallback for macOS. Windows gets a message about WSL2."""
 
 import ast
 import errno
@@ -15,7 +15,7 @@ import trainer
 from trainer.system import cores, files
 
 PACKAGE = pathlib.Path(trainer.__file__).parent
-# Of Python's os and signal, what macOS does not have.
+# Names in Python's os and signal that are missing on macOS.
 LINUX_ONLY = {
     *("copy_file_range", "eventfd", "fdatasync", "memfd_create", "pidfd_open", "posix_fadvise", "posix_fallocate"),
     *("sched_getaffinity", "sched_setaffinity", "splice", "getrandom", "pidfd_send_signal", "O_DIRECT", "O_TMPFILE"),
@@ -24,15 +24,15 @@ LINUX_ONLY = {
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_what_only_linux_has_is_asked_for_before_it_is_called(path):
+def test_linux_only_names_are_checked_with_hasattr(path):
     tree = ast.parse(path.read_text())
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & LINUX_ONLY
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "hasattr"]
-    asked = {ast.literal_eval(call.args[1]) for call in calls}
-    assert used <= asked
+    checked = {ast.literal_eval(call.args[1]) for call in calls}
+    assert used <= checked
 
 
-def test_room_is_reserved_where_the_system_cannot_do_it(tmp_path, monkeypatch):
+def test_reserve_works_without_posix_fallocate(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "posix_fallocate")
     files.reserve(tmp_path / "a", 5_000)
     assert (tmp_path / "a").stat().st_size == 5_000
@@ -42,23 +42,23 @@ def test_room_is_reserved_where_the_system_cannot_do_it(tmp_path, monkeypatch):
     assert caught.value.errno == errno.ENOSPC
 
 
-@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
-def test_room_is_reserved_on_a_file_system_that_cannot_do_it(number, tmp_path, monkeypatch):
-    def refuse(*arguments):
-        raise OSError(number, os.strerror(number))
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_reserve_works_if_the_file_system_does_not_support_it(code, tmp_path, monkeypatch):
+    def unsupported(*arguments):
+        raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    monkeypatch.setattr(os, "posix_fallocate", unsupported)
     files.reserve(tmp_path / "a", 5_000)
     assert (tmp_path / "a").stat().st_size == 5_000
 
 
-def test_all_cores_are_used_where_the_system_does_not_tell_which_are_allowed(monkeypatch):
+def test_all_cores_are_available_without_sched_getaffinity(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert cores.available() == 3
 
 
-def test_pictures_are_decoded_and_cached_without_what_only_linux_has(folder, launch, monkeypatch):
+def test_images_are_decoded_and_cached_without_linux_only_calls(folder, launch, monkeypatch):
     for name in ("posix_fallocate", "sched_getaffinity"):
         monkeypatch.delattr(os, name)
     code, output, error = launch("--mode=inspect", "--dataset=images", f"--data_dir={folder}")
@@ -66,9 +66,9 @@ def test_pictures_are_decoded_and_cached_without_what_only_linux_has(folder, lau
     assert sum(map(int, re.findall(r"(?:cat|dog) (\d+)", output))) == 40
 
 
-def test_windows_is_told_of_wsl2(capsys, monkeypatch):
+def test_the_error_on_windows_mentions_wsl2(capsys, monkeypatch):
     monkeypatch.setattr(launch.os, "name", "nt")
     assert launch.main(["--dataset=iris"]) == 1
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 3
-    assert "WSL2" in said[2]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert "WSL2" in lines[2]

@@ -1,4 +1,4 @@
-"""The outer loop with everything around it replaced by fakes."""
+"""The training loop, with everything around it replaced by fakes."""
 
 import itertools
 import os
@@ -16,37 +16,37 @@ from trainer.training.plan import Plan
 
 
 class Fakes:
-    """Counts steps instead of training; the loss of step s (from 1 on) is s, or as `losses` says."""
+    """Counts steps instead of training. The loss of step s (from 1) is `losses[s]` if set, else s."""
 
-    def __init__(self, losses=None, on_step=None, ruined_at=(), scales=None, full_at=(), parts=None):
+    def __init__(self, losses=None, on_step=None, bad_weights_at=(), scales=None, disk_full_at=(), terms=None):
         self.seconds = 0.0
         self.events, self.logged, self.saved, self.profiled, self.on_first_block = [], {}, {}, [], []
         self.losses, self.on_step = losses or {}, on_step or (lambda step: None)
         self.step = 0
-        self.ruined_at, self.scales, self.full_at = ruined_at, scales or {}, full_at
-        self.parts, self.calls = parts or (lambda step: []), []
+        self.bad_weights_at, self.scales, self.disk_full_at = bad_weights_at, scales or {}, disk_full_at
+        self.terms, self.calls = terms or (lambda step: []), []
 
     def block(self, data, first, last):
-        reports = np.zeros((len(data), steps.NUM_REPORTED + len(self.parts(0))), np.float32)
+        reports = np.zeros((len(data), steps.NUM_REPORTED + len(self.terms(0))), np.float32)
         self.calls.append((self.step, self.step + last - first))
         for row in range(first, last):
             self.step += 1
             report = [self.losses.get(self.step, self.step), 0.1, self.scales.get(self.step, 1.0), 0.2, 0.3, 0.4]
-            reports[row] = [*report, *self.parts(self.step)]
+            reports[row] = [*report, *self.terms(self.step)]
             self.on_step(self.step)
         return tf.constant(reports)
 
     def run(self, start=None, pending=(0.0, 0), steps_per_block=8, **plan):
         self.step = start or 0
         plan = {"log_every": 0, "eval_every": 0, "checkpoint_every": 0, **plan}
-        plan["pictures"] = intervals.image_steps(plan["total_steps"], plan.pop("image_every", 0), 1_000)
+        plan["image_steps"] = intervals.image_steps(plan["total_steps"], plan.pop("image_every", 0), 1_000)
         actions = loop.Actions(
             on_first_block=lambda: self.on_first_block.append(self.step),
             log=lambda step, values: self.logged.update({step: dict(values)}),
             evaluate=self.evaluate,
-            write_images=lambda step: self.events.append(("picture", step)),
+            write_images=lambda step: self.events.append(("images", step)),
             profile=lambda step: self.profiled.append(step),
-            weights_are_finite=lambda: self.step not in self.ruined_at,
+            weights_are_finite=lambda: self.step not in self.bad_weights_at,
             save=self.save,
             describe_batch=lambda step: f"batch {step}",
         )
@@ -59,7 +59,7 @@ class Fakes:
                 actions,
                 start_step=start,
                 pending=loop.LossAccumulator(pending),
-                words="",
+                evaluation="",
                 clock=progress.Clock(),
                 bar=progress.Bar(10),
                 stop=stop,
@@ -71,51 +71,51 @@ class Fakes:
         return ""
 
     def save(self, step, pending):
-        if step in self.full_at:
-            raise StorageError("it could not be saved", found="no space", remedy="make room")
+        if step in self.disk_full_at:
+            raise StorageError("the checkpoint could not be written", found="no space", remedy="free space")
         self.events.append(("save", step))
         self.saved[step] = pending.sums
 
-    def when(self, what):
-        return [step for event, step in self.events if event == what]
+    def steps_of(self, name):
+        return [step for event, step in self.events if event == name]
 
 
-def test_everything_happens_when_it_is_due_and_at_both_ends():
+def test_evaluations_images_and_checkpoints_happen_when_due_and_at_both_ends():
     fakes = Fakes()
     assert fakes.run(total_steps=25, log_every=4, eval_every=5, image_every=10, checkpoint_every=7) == 25
-    assert fakes.when("evaluate") == [0, 5, 10, 15, 20, 25]
-    assert fakes.when("picture") == [0, 10, 20, 25]
-    assert fakes.when("save") == [7, 14, 21, 25]
+    assert fakes.steps_of("evaluate") == [0, 5, 10, 15, 20, 25]
+    assert fakes.steps_of("images") == [0, 10, 20, 25]
+    assert fakes.steps_of("save") == [7, 14, 21, 25]
     assert list(fakes.logged) == [4, 8, 12, 16, 20, 24, 25]
 
 
-def test_what_can_wait_comes_once_after_the_first_call_whenever_a_run_begins():
+def test_deferred_work_starts_once_after_the_first_call():
     for start, first in ((None, 1), (10, 11)):
         fakes = Fakes()
         fakes.run(start=start, total_steps=25, log_every=1, eval_every=5)
         assert fakes.on_first_block == [first]
 
 
-def test_an_interval_of_zero_leaves_the_ends():
+def test_an_interval_of_zero_leaves_only_the_first_and_last_step():
     fakes = Fakes()
     fakes.run(total_steps=9)
-    assert fakes.events == [("evaluate", 0), ("picture", 0), ("evaluate", 9), ("picture", 9), ("save", 9)]
+    assert fakes.events == [("evaluate", 0), ("images", 0), ("evaluate", 9), ("images", 9), ("save", 9)]
     assert list(fakes.logged) == [9]
 
 
-def test_the_checkpoint_comes_after_what_it_vouches_for():
+def test_the_checkpoint_is_saved_after_everything_else_of_its_step():
     fakes = Fakes()
     fakes.run(total_steps=4, eval_every=2, image_every=2, checkpoint_every=2)
-    assert [event for event, step in fakes.events if step == 2] == ["evaluate", "picture", "save"]
+    assert [event for event, step in fakes.events if step == 2] == ["evaluate", "images", "save"]
 
 
-def test_a_point_is_the_mean_loss_since_the_last_point():
+def test_the_logged_loss_is_the_mean_since_the_last_logged_step():
     fakes = Fakes()
     fakes.run(total_steps=7, log_every=3)
     assert {step: values["loss"] for step, values in fakes.logged.items()} == {3: 2.0, 6: 5.0, 7: 7.0}
 
 
-def test_a_point_tells_all_that_the_step_has_reported():
+def test_all_values_of_a_report_are_logged():
     fakes = Fakes()
     fakes.run(total_steps=7, log_every=7, batch_size=5, eval_every=3)
     (point,) = fakes.logged.values()
@@ -126,19 +126,19 @@ def test_a_point_tells_all_that_the_step_has_reported():
     assert "loss_scale" not in point
 
 
-def test_a_point_tells_the_means_of_the_parts_since_the_last_point():
-    fakes = Fakes(parts=lambda step: [10 * step, -step])
-    fakes.run(total_steps=6, log_every=4, parts=("elbo/kl", "sparsity/penalty"), checkpoint_every=5)
-    assert {s: (v["elbo/kl"], v["sparsity/penalty"]) for s, v in fakes.logged.items()} == {4: (25, -2.5), 6: (55, -5.5)}
+def test_logged_loss_terms_are_means_since_the_last_logged_step():
+    fakes = Fakes(terms=lambda step: [10 * step, -step])
+    fakes.run(total_steps=6, log_every=4, loss_term_tags=("elbo/kl", "sparsity/l1"), checkpoint_every=5)
+    assert {s: (v["elbo/kl"], v["sparsity/l1"]) for s, v in fakes.logged.items()} == {4: (25, -2.5), 6: (55, -5.5)}
     assert fakes.saved[5] == (5, 1, 50, -5)
-    again = Fakes(parts=lambda step: [10 * step, -step])
-    again.run(5, (5, 1, 50, -5), total_steps=6, log_every=4, parts=("elbo/kl", "sparsity/penalty"))
+    again = Fakes(terms=lambda step: [10 * step, -step])
+    again.run(5, (5, 1, 50, -5), total_steps=6, log_every=4, loss_term_tags=("elbo/kl", "sparsity/l1"))
     assert again.logged[6].items() <= fakes.logged[6].items()
 
 
-def test_no_call_and_no_point_is_of_two_stages_and_each_has_its_tag():
-    fakes = Fakes(parts=lambda step: [1.0])
-    fakes.run(total_steps=20, log_every=4, stage_ends=(6, 12), parts=("elbo/kl",), steps_per_block=7)
+def test_no_call_and_no_mean_spans_two_stages_and_each_stage_has_a_tag():
+    fakes = Fakes(terms=lambda step: [1.0])
+    fakes.run(total_steps=20, log_every=4, stage_ends=(6, 12), loss_term_tags=("elbo/kl",), steps_per_block=7)
     assert not [call for call in fakes.calls for end in (6, 12) if call[0] < end < call[1]]
     losses = {s: {tag: v for tag, v in values.items() if tag != "elbo/kl"} for s, values in fakes.logged.items()}
     tagged = {s: [tag for tag in values if tag == "loss" or "pretrain" in tag] for s, values in losses.items()}
@@ -148,151 +148,153 @@ def test_no_call_and_no_point_is_of_two_stages_and_each_has_its_tag():
     assert [s for s, values in fakes.logged.items() if "elbo/kl" in values] == [16, 20]
 
 
-def test_under_float16_a_point_tells_the_loss_scale():
+def test_float16_logs_the_loss_scale():
     fakes = Fakes(scales={3: 512.0})
     fakes.run(total_steps=3, has_loss_scale=True)
     assert fakes.logged[3]["loss_scale"] == 512.0
 
 
-def test_the_share_of_time_that_went_by_waiting_is_of_the_calls_time():
-    pace = loop._Pace()
-    pace.took(1, 9.0)  # It compiles: this says nothing.
-    pace.waited(0.75)
-    pace.took(1, 1.0)
-    assert pace.input_wait == pytest.approx(0.75)
-    pace.took(1, 1.0)
-    assert pace.input_wait == 0
+def test_input_wait_is_the_fraction_of_time_spent_waiting_for_data():
+    throughput = loop._Throughput()
+    throughput.record_call(1, 9.0)  # not measured: it includes compilation
+    throughput.record_wait(0.75)
+    throughput.record_call(1, 1.0)
+    assert throughput.input_wait == pytest.approx(0.75)
+    throughput.record_call(1, 1.0)
+    assert throughput.input_wait == 0
 
 
-def test_the_profiler_is_asked_right_before_the_first_traced_step_and_right_after_the_last():
+def test_the_profiler_is_called_before_the_first_profiled_step_and_after_the_last():
     fakes = Fakes()
-    fakes.run(total_steps=40, traced=(12, 17), steps_per_block=100)
+    fakes.run(total_steps=40, profiled=(12, 17), steps_per_block=100)
     assert {11, 17} <= set(fakes.profiled)
     early = Fakes()
-    early.run(total_steps=9, traced=(1, 9))
+    early.run(total_steps=9, profiled=(1, 9))
     assert early.profiled[0] == 0
 
 
 @pytest.mark.parametrize("stop_at", range(1, 10))
 def test_a_resumed_run_logs_the_same_points(stop_at):
-    whole, first, second = Fakes(), Fakes(), Fakes()
-    whole.run(total_steps=10, log_every=4)
+    uninterrupted, first, second = Fakes(), Fakes(), Fakes()
+    uninterrupted.run(total_steps=10, log_every=4)
     first.run(total_steps=10, log_every=4, checkpoint_every=stop_at)
     second.run(start=stop_at, pending=first.saved[stop_at], total_steps=10, log_every=4)
     before = {step: values for step, values in first.logged.items() if step <= stop_at}
     points = {step: values["loss"] for step, values in (before | second.logged).items()}
-    assert points == {step: values["loss"] for step, values in whole.logged.items()}
+    assert points == {step: values["loss"] for step, values in uninterrupted.logged.items()}
 
 
 def test_a_resumed_run_does_not_evaluate_step_0_again():
     fakes = Fakes()
     fakes.run(start=5, total_steps=9)
-    assert fakes.when("evaluate") == [9]
+    assert fakes.steps_of("evaluate") == [9]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_ends_the_run_and_is_never_saved(bad):
+def test_a_loss_that_is_not_finite_ends_the_run_and_nothing_is_saved(bad):
     fakes = Fakes(losses={13: bad})
     with pytest.raises(DivergedError) as error:
         fakes.run(total_steps=30, checkpoint_every=5)
     assert "the loss of step 13 is" in str(error.value)
     assert "(batch 13)" in str(error.value)
     assert "checkpoint is of step 10" in str(error.value)
-    assert fakes.when("save") == [5, 10]
+    assert fakes.steps_of("save") == [5, 10]
 
 
 @pytest.mark.parametrize("step", [10, 30])
-def test_weights_that_the_last_update_ruined_are_never_saved(step):
-    fakes = Fakes(ruined_at=[step])
+def test_weights_that_are_not_finite_are_never_saved(step):
+    fakes = Fakes(bad_weights_at=[step])
     with pytest.raises(DivergedError, match=f"after step {step} weights or optimizer slots are not finite"):
         fakes.run(total_steps=30, checkpoint_every=5)
-    assert fakes.when("save") == list(range(5, step, 5))
+    assert fakes.steps_of("save") == list(range(5, step, 5))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_running_call_saves_and_returns(number):
-    fakes = Fakes(on_step=lambda step: step == 12 and os.kill(os.getpid(), number))
-    reached = fakes.run(total_steps=10_000, steps_per_block=4)
-    assert 12 <= reached < 10_000
-    assert fakes.when("save") == [reached]
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_after_a_signal_the_call_finishes_and_a_checkpoint_is_saved(sent):
+    fakes = Fakes(on_step=lambda step: step == 12 and os.kill(os.getpid(), sent))
+    last_step = fakes.run(total_steps=10_000, steps_per_block=4)
+    assert 12 <= last_step < 10_000
+    assert fakes.steps_of("save") == [last_step]
 
 
-def test_a_checkpoint_is_saved_when_five_minutes_have_passed():
+def test_a_checkpoint_is_saved_every_five_minutes():
     fakes = Fakes(on_step=lambda step: setattr(fakes, "seconds", step * 100.0))
     fakes.run(total_steps=8, steps_per_block=1)
-    assert fakes.when("save") == [4, 8]
+    assert fakes.steps_of("save") == [4, 8]
 
 
-def test_a_step_0_is_saved_where_the_plan_wants_it_and_not_evaluated_again_from_there():
+def test_step_0_is_saved_if_planned_and_not_evaluated_again_after_a_resume():
     fakes = Fakes()
-    fakes.run(total_steps=4, save_first=True)
-    assert fakes.when("save") == [0, 4]
+    fakes.run(total_steps=4, save_initial=True)
+    assert fakes.steps_of("save") == [0, 4]
     resumed = Fakes()
-    resumed.run(start=0, total_steps=4, save_first=True)
-    assert resumed.events == [("evaluate", 4), ("picture", 4), ("save", 4)]
+    resumed.run(start=0, total_steps=4, save_initial=True)
+    assert resumed.events == [("evaluate", 4), ("images", 4), ("save", 4)]
 
 
-def test_what_is_kept_for_good_is_saved_between_checkpoints_too():
+def test_checkpoints_kept_for_good_are_saved_between_regular_ones():
     fakes = Fakes()
     fakes.run(total_steps=12, checkpoint_every=5, keep_every=4)
-    assert fakes.when("save") == [4, 5, 8, 10, 12]
+    assert fakes.steps_of("save") == [4, 5, 8, 10, 12]
 
 
-def test_a_loss_scale_that_collapses_says_which_precision_to_use():
+def test_a_loss_scale_below_1_ends_the_run_and_the_remedy_names_bfloat16():
     fakes = Fakes(scales={13: 0.5})
     with pytest.raises(DivergedError) as error:
         fakes.run(total_steps=30, checkpoint_every=5)
     assert "below 1 at step 13" in str(error.value)
-    assert "use mixed_bfloat16" in str(error.value)
-    assert fakes.when("save") == [5, 10]
+    assert "resume with --precision=mixed_bfloat16" in str(error.value)
+    assert fakes.steps_of("save") == [5, 10]
 
 
-def a_second_a_step(**given):
-    """Fakes whose clock goes on by a second a step."""
-    fakes = Fakes(on_step=lambda step: setattr(fakes, "seconds", float(step)), **given)
+def one_second_per_step(**options):
+    """Returns fakes whose clock advances one second per step."""
+    fakes = Fakes(on_step=lambda step: setattr(fakes, "seconds", float(step)), **options)
     return fakes
 
 
-def test_a_checkpoint_that_the_disk_does_not_take_is_tried_again_after_a_while():
-    fakes = a_second_a_step(full_at=[10])
+def test_a_failed_save_is_retried_later():
+    fakes = one_second_per_step(disk_full_at=[10])
     fakes.run(total_steps=100, steps_per_block=1, checkpoint_every=10)
-    again = 10 + int(loop.SECONDS_BEFORE_ANOTHER_TRY) + 1
-    assert fakes.when("save") == [again, *range((again // 10 + 1) * 10, 101, 10)]
+    retried = 10 + int(loop.SECONDS_BEFORE_RETRY) + 1
+    assert fakes.steps_of("save") == [retried, *range((retried // 10 + 1) * 10, 101, 10)]
 
 
-def test_a_disk_that_takes_nothing_several_times_ends_the_run():
-    fakes = a_second_a_step(full_at=range(11, 1000))
+def test_several_failed_saves_in_a_row_end_the_run():
+    fakes = one_second_per_step(disk_full_at=range(11, 1000))
     with pytest.raises(StorageError):
         fakes.run(total_steps=1000, steps_per_block=1, checkpoint_every=10)
-    assert fakes.when("save") == [10]
-    assert fakes.step == 20 + (loop.FAILURES_IN_A_ROW - 1) * (int(loop.SECONDS_BEFORE_ANOTHER_TRY) + 1)
+    assert fakes.steps_of("save") == [10]
+    assert fakes.step == 20 + (loop.MAX_FAILED_SAVES - 1) * (int(loop.SECONDS_BEFORE_RETRY) + 1)
 
 
-def test_the_last_checkpoint_and_a_stopped_runs_have_no_other_time():
+def test_a_failed_last_save_is_not_retried():
     with pytest.raises(StorageError):
-        Fakes(full_at=[30]).run(total_steps=30, checkpoint_every=10)
-    stopped = Fakes(on_step=lambda step: step == 12 and os.kill(os.getpid(), signal.SIGTERM), full_at=range(12, 99))
+        Fakes(disk_full_at=[30]).run(total_steps=30, checkpoint_every=10)
+    stopped = Fakes(
+        on_step=lambda step: step == 12 and os.kill(os.getpid(), signal.SIGTERM), disk_full_at=range(12, 99)
+    )
     with pytest.raises(StorageError):
         stopped.run(total_steps=10_000, steps_per_block=4)
 
 
-def test_a_signal_that_comes_after_all_else_of_a_step_is_saved_too(monkeypatch):
+def test_a_signal_after_the_last_check_of_a_step_still_saves_a_checkpoint(monkeypatch):
     fakes = Fakes()
     is_due = loop._Saver.is_due
 
-    def signalling(self, step):  # The last that is asked before the next step.
-        found = is_due(self, step)
+    def is_due_with_signal(self, step):  # the last function called before the next step
+        result = is_due(self, step)
         if step >= 5:
             os.kill(os.getpid(), signal.SIGTERM)
-        return found
+        return result
 
-    monkeypatch.setattr(loop._Saver, "is_due", signalling)
-    reached = fakes.run(total_steps=10_000, steps_per_block=1)
-    assert 5 <= reached < 10_000
-    assert fakes.when("save") == [reached]
+    monkeypatch.setattr(loop._Saver, "is_due", is_due_with_signal)
+    last_step = fakes.run(total_steps=10_000, steps_per_block=1)
+    assert 5 <= last_step < 10_000
+    assert fakes.steps_of("save") == [last_step]
 
 
-def test_an_evaluation_that_is_not_finite_names_the_last_good_checkpoint_too():
+def test_an_evaluation_that_is_not_finite_names_the_last_good_checkpoint():
     fakes = Fakes()
 
     def diverged(step):

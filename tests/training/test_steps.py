@@ -1,4 +1,4 @@
-"""The compiled block of steps, on a small table."""
+"""The compiled block of steps and the evaluator, on a small table."""
 
 import threading
 
@@ -18,12 +18,12 @@ ROWS = np.random.default_rng(0).random((40, 6)).astype(np.float32)
 STEPS, BATCH = 24, 8
 
 
-def wanted(loss):
+def make_objective(loss):
     return objective.Objective(loss=losses.LOSSES[loss], num_pixels=6)
 
 
 def batch_loss(model, loss):
-    return lambda images, step: wanted(loss).batch_loss(model, images, randomness.step_key(0, step))
+    return lambda images, step: make_objective(loss).batch_loss(model, images, randomness.step_key(0, step))
 
 
 def build(
@@ -36,7 +36,7 @@ def build(
     jit=True,
     hidden=(5, 3),
     use_fused_kernels=False,
-    skinny=False,
+    small_batch=False,
 ):
     output = "sigmoid" if loss == "bernoulli" else "linear"
     options = ModelOptions(hidden=hidden, activation="tanh", output_activation=output)
@@ -50,7 +50,7 @@ def build(
         is_logged=lambda step: step % 4 == 0,
         use_fused_kernels=use_fused_kernels,
     )
-    return state, steps.make_block(small_batch_matmul.with_skinny_products(step) if skinny else step, jit=jit)
+    return state, steps.make_block(small_batch_matmul.with_small_batch_matmul(step) if small_batch else step, jit=jit)
 
 
 def data(steps_per_block=STEPS):
@@ -58,20 +58,20 @@ def data(steps_per_block=STEPS):
 
 
 def contents(state):
-    own = [state.step, state.loss_scale, state.loss_scale_good_steps]
-    return b"".join(np.asarray(v).tobytes() for v in [*state.model.variables, *state.optimizer.variables, *own])
+    others = [state.step, state.loss_scale, state.loss_scale_good_steps]
+    return b"".join(np.asarray(v).tobytes() for v in [*state.model.variables, *state.optimizer.variables, *others])
 
 
 @pytest.mark.parametrize(
     ("precision", "jit"),
     [(p, devices.uses_jit("auto", kind="cpu", precision=p, model="dense")) for p in PRECISIONS] + [("float32", False)],
 )
-def test_the_result_does_not_depend_on_how_steps_are_cut_into_calls(precision, jit):
+def test_the_result_does_not_depend_on_how_steps_are_divided_into_calls(precision, jit):
     results = []
-    for cuts in ([STEPS], [1, 1, 5, 9, 1, 7]):
+    for counts in ([STEPS], [1, 1, 5, 9, 1, 7]):
         state, block = build(precision=precision, jit=jit)
         block_data, reports, first = data(), [], 0
-        for count in cuts:
+        for count in counts:
             reports.append(block(block_data, first, first + count).numpy()[first : first + count])
             first += count
         results.append((contents(state), np.concatenate(reports).tobytes()))
@@ -79,7 +79,7 @@ def test_the_result_does_not_depend_on_how_steps_are_cut_into_calls(precision, j
 
 
 @pytest.mark.parametrize("jit", [True, False])
-def test_one_trace_serves_every_length(jit):
+def test_calls_of_all_lengths_share_one_trace(jit):
     state, block = build(jit=jit)
     block_data = data()
     traced = []
@@ -91,58 +91,58 @@ def test_one_trace_serves_every_length(jit):
 
 
 @pytest.mark.parametrize(
-    ("usual", "other", "precision"),
+    ("usual", "faster", "precision"),
     [
-        ({}, {"skinny": True}, "float32"),
-        ({}, {"skinny": True}, "mixed_float16"),
+        ({}, {"small_batch": True}, "float32"),
+        ({}, {"small_batch": True}, "mixed_float16"),
         ({"jit": False}, {"jit": False, "use_fused_kernels": True}, "float32"),
         ({"jit": False}, {"jit": False, "use_fused_kernels": True}, "mixed_bfloat16"),
     ],
 )
-def test_faster_forms_of_a_step_compute_the_same_but_for_rounding(usual, other, precision):
-    found = []
-    for options in (usual, other):
+def test_faster_steps_agree_with_the_usual_step_up_to_rounding(usual, faster, precision):
+    results = []
+    for options in (usual, faster):
         state, block = build(precision=precision, **options)
         reports = block(data(), 0, STEPS).numpy()
-        found.append([reports, *(np.asarray(v) for v in (*state.model.variables, *state.optimizer.variables))])
+        results.append([reports, *(np.asarray(v) for v in (*state.model.variables, *state.optimizer.variables))])
     tolerance = {"float32": 2e-5, "mixed_float16": 5e-3, "mixed_bfloat16": 5e-2}[precision]
-    for a, b in zip(*found, strict=True):
+    for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance / 10)
-    if precision == "float32":  # It was another form.
-        assert any(a.tobytes() != b.tobytes() for a, b in zip(*found, strict=True))
+    if precision == "float32":  # The computation differs.
+        assert any(a.tobytes() != b.tobytes() for a, b in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("jit", [True, False])
-def test_compiling_ahead_runs_no_step_and_traces_once(jit):
-    (state, block), (other, plain) = build(jit=jit), build(jit=jit)
+def test_background_compilation_runs_no_step_and_traces_once(jit):
+    (state, block), (other_state, other_block) = build(jit=jit), build(jit=jit)
     traced, original = [], state.model.decode
     state.model.decode = lambda codes: traced.append(1) or original(codes)
     before = contents(state)
     examples = data()
-    ahead = steps.compile_in_background(block, tf.TensorSpec(examples.shape, examples.dtype), "/CPU:0")
+    compiled = steps.compile_in_background(block, tf.TensorSpec(examples.shape, examples.dtype), "/CPU:0")
     with tf.device("/CPU:0"):
-        ahead(examples, 0, 0)
+        compiled(examples, 0, 0)
         assert contents(state) == before
-        assert ahead(examples, 0, STEPS).numpy().tobytes() == plain(examples, 0, STEPS).numpy().tobytes()
-    assert contents(state) == contents(other)
+        assert compiled(examples, 0, STEPS).numpy().tobytes() == other_block(examples, 0, STEPS).numpy().tobytes()
+    assert contents(state) == contents(other_state)
     assert len(traced) == 1
 
 
-def test_what_is_compiled_ahead_can_be_waited_for_where_no_step_is_left():
-    compiling, finished = threading.Event(), []
+def test_background_compilation_can_be_waited_for_without_a_call():
+    may_finish, calls = threading.Event(), []
 
     def block(examples, first, last):
-        compiling.wait()
-        finished.append((first, last))
+        may_finish.wait()
+        calls.append((first, last))
 
-    ahead = steps.compile_in_background(block, tf.TensorSpec([1, 1, 2], tf.float32), "/CPU:0")
-    assert not finished
-    compiling.set()
-    ahead.wait()
-    assert finished == [(0, 0)]
+    compiled = steps.compile_in_background(block, tf.TensorSpec([1, 1, 2], tf.float32), "/CPU:0")
+    assert not calls
+    may_finish.set()
+    compiled.wait()
+    assert calls == [(0, 0)]
 
 
-def test_a_step_of_sgd_is_the_gradient_computed_by_hand():
+def test_a_step_of_sgd_agrees_with_the_formula():
     state, block = build(optimizer="sgd", rate=0.5, hidden=(3,))
     encoder, decoder = state.model.encoder.code, state.model.decoder
     w, b, v, c = (
@@ -152,15 +152,15 @@ def test_a_step_of_sgd_is_the_gradient_computed_by_hand():
     centered = x - np.asarray(state.model.mean)
     codes = centered @ w + b
     error = codes @ v + c - x
-    slope = 2 * error / error.size  # of the mean squared error
+    gradient = 2 * error / error.size  # of the mean squared error
     report = block(data(), 0, 1).numpy()[0]
     assert report[steps.LOSS] == pytest.approx(np.square(error).mean(), rel=1e-5)
-    np.testing.assert_allclose(decoder.pixels.kernel, v - 0.5 * codes.T @ slope, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(decoder.bias, c - 0.5 * slope.sum(axis=0), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(encoder.kernel, w - 0.5 * centered.T @ (slope @ v.T), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(decoder.pixels.kernel, v - 0.5 * codes.T @ gradient, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(decoder.bias, c - 0.5 * gradient.sum(axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(encoder.kernel, w - 0.5 * centered.T @ (gradient @ v.T), rtol=1e-4, atol=1e-6)
 
 
-def test_the_gradients_norm_is_reported_where_it_is_logged_and_only_there():
+def test_the_gradient_norm_is_reported_for_logged_steps_only():
     _, block = build()
     norms = block(data(), 0, STEPS).numpy()[:, steps.GRADIENT_NORM]
     logged = np.arange(1, STEPS + 1) % 4 == 0
@@ -168,7 +168,7 @@ def test_the_gradients_norm_is_reported_where_it_is_logged_and_only_there():
     assert (norms[~logged] == 0).all()
 
 
-def test_the_gradients_norm_is_of_the_loss_itself_under_loss_scaling():
+def test_the_gradient_norm_does_not_include_the_loss_scale():
     norms = {}
     for precision in ("float32", "mixed_float16"):
         _, block = build(precision=precision)
@@ -177,7 +177,7 @@ def test_the_gradients_norm_is_of_the_loss_itself_under_loss_scaling():
 
 
 @pytest.mark.parametrize(("step", "rate"), [(0, 1.0), (6, 0.8535534), (12, 0.5), (24, 0.0), (99, 0.0)])
-def test_the_cosine_falls_from_the_learning_rate_to_nothing(step, rate):
+def test_the_cosine_schedule_falls_from_the_learning_rate_to_0(step, rate):
     schedule = steps.make_schedule("cosine", 0.01, STEPS)
     assert float(schedule(tf.constant(step, tf.int64))) == pytest.approx(0.01 * rate, abs=1e-9)
 
@@ -186,12 +186,12 @@ def test_the_cosine_falls_from_the_learning_rate_to_nothing(step, rate):
     ("name", "step", "rate"),
     [("cosine", 4, 0.25), ("cosine", 8, 1.0), ("cosine", 16, 0.5), ("cosine", 24, 0.0), ("constant", 6, 0.75)],
 )
-def test_a_learning_rate_that_is_warmed_up_rises_first(name, step, rate):
-    schedule = steps.make_schedule(name, 0.01, 20, first=4, warmup=4)
+def test_the_learning_rate_rises_linearly_during_warmup(name, step, rate):
+    schedule = steps.make_schedule(name, 0.01, 20, start=4, warmup=4)
     assert float(schedule(tf.constant(step, tf.int64))) == pytest.approx(0.01 * rate, abs=1e-9)
 
 
-def test_the_learning_rate_follows_our_own_step():
+def test_the_learning_rate_follows_the_step_of_the_state():
     _, block = build(schedule="cosine")
     rates = block(data(), 0, STEPS).numpy()[:, steps.LEARNING_RATE]
     schedule = steps.make_schedule("cosine", 0.01, STEPS)
@@ -211,7 +211,7 @@ def test_float16_skips_a_step_that_overflows_and_counts_it():
     assert int(state.optimizer.iterations) == 0
 
 
-# Every loss once, every optimizer and every precision at least once: each case compiles anew.
+# Every loss once, every optimizer and precision at least once: each case is compiled, which is slow.
 CASES = [
     (training_options.OPTIMIZERS[i % 3], loss, PRECISIONS[(i + i // 3) % 3])
     for i, loss in enumerate(training_options.LOSSES)
@@ -219,14 +219,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("optimizer", "loss", "precision"), CASES)
-def test_optimizers_lower_losses_in_every_precision(optimizer, loss, precision):
-    rate = {
+def test_optimizers_reduce_losses_in_every_precision(optimizer, loss, precision):
+    rates = {
         "adam": 0.02,
         "rmsprop": 0.02,
         "sgd": {"mse": 2.0, "rmse": 0.5, "sse": 0.05, "bernoulli": 0.05, "gaussian": 0.02}[loss],
     }
     jit = devices.uses_jit("auto", kind="cpu", precision=precision, model="dense")
-    state, block = build(precision=precision, optimizer=optimizer, loss=loss, rate=rate[optimizer], jit=jit)
+    state, block = build(precision=precision, optimizer=optimizer, loss=loss, rate=rates[optimizer], jit=jit)
     values = np.concatenate([block(data(), 0, STEPS).numpy()[:, steps.LOSS] for _ in range(3)])
     assert np.isfinite(values).all()
     assert values[-8:].mean() < values[:8].mean()
@@ -234,17 +234,17 @@ def test_optimizers_lower_losses_in_every_precision(optimizer, loss, precision):
 
 
 def test_the_checkpoint_has_the_same_schema_in_every_precision():
-    keys = []
+    schemas = []
     for precision in PRECISIONS:
         state, _ = build(precision=precision)
         path = state.checkpoint().save(f"{precision}/ckpt")
-        keys.append(dict(tf.train.list_variables(path)))
-    assert keys[0] == keys[1] == keys[2]
-    assert {key.split("/")[0] for key in keys[0]} >= {"loss_scale", "loss_scale_good_steps", "optimizer", "step"}
+        schemas.append(dict(tf.train.list_variables(path)))
+    assert schemas[0] == schemas[1] == schemas[2]
+    assert {key.split("/")[0] for key in schemas[0]} >= {"loss_scale", "loss_scale_good_steps", "optimizer", "step"}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_checkpoint_of_one_precision_restores_into_another_to_the_bit(precision):
+def test_a_float32_checkpoint_restores_bit_identically_into_every_precision(precision):
     state, block = build()
     block(data(), 0, 5)
     path = state.checkpoint().save("float32/ckpt")
@@ -252,83 +252,85 @@ def test_a_checkpoint_of_one_precision_restores_into_another_to_the_bit(precisio
     assert contents(other) != contents(state)
     other.checkpoint().restore(path).assert_consumed()
     assert contents(other) == contents(state)
-    assert float(other.loss_scale) == 2.0**15  # What float16 wants to begin with, whatever came before.
+    assert float(other.loss_scale) == 2.0**15  # its initial value in float16
 
 
-def evaluator(state, loss="mse", batch_size=16):
-    return evaluation.make_evaluator(state.model, wanted(loss), scale=1.0, seed=0, batch_size=batch_size, jit=True)
+def make_evaluator(state, loss="mse", batch_size=16):
+    return evaluation.make_evaluator(
+        state.model, make_objective(loss), scale=1.0, seed=0, batch_size=batch_size, jit=True
+    )
 
 
 @pytest.mark.parametrize("loss", losses.LOSSES)
 def test_evaluation_of_any_number_of_examples_is_exact(loss):
     state, _ = build(loss=loss)
-    found = evaluator(state, loss).evaluate(ROWS, np.array([0, 15, 16, 39]))
+    result = make_evaluator(state, loss).evaluate(ROWS, np.array([0, 15, 16, 39]))
     outputs = state.model(ROWS).numpy()
-    np.testing.assert_allclose(found.squared_errors, np.square(ROWS - outputs).sum(axis=1), rtol=1e-5)
-    np.testing.assert_allclose(found.codes, state.model.encode(ROWS).numpy()[[0, 15, 16, 39]], rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(found.reconstructions, outputs[[0, 15, 16, 39]], rtol=1e-5)
-    shown = state.model.logits(state.model.encode(ROWS)) if loss == "bernoulli" else outputs
-    assert found.loss == pytest.approx(float(losses.LOSSES[loss](tf.constant(ROWS), shown)), rel=1e-5)
+    np.testing.assert_allclose(result.squared_errors, np.square(ROWS - outputs).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(result.codes, state.model.encode(ROWS).numpy()[[0, 15, 16, 39]], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(result.reconstructions, outputs[[0, 15, 16, 39]], rtol=1e-5)
+    loss_inputs = state.model.logits(state.model.encode(ROWS)) if loss == "bernoulli" else outputs
+    assert result.loss == pytest.approx(float(losses.LOSSES[loss](tf.constant(ROWS), loss_inputs)), rel=1e-5)
 
 
-def test_evaluation_draws_for_each_batch_what_it_always_draws_and_does_not_count_padding():
+def test_evaluation_noise_is_fixed_and_padding_is_not_counted():
     model = build()[0].model
     noisy = objective.Objective(
         loss=losses.LOSSES["mse"], num_pixels=6, noise=noise.Noise("gaussian", 0.3, np.float32(0), np.float32(1))
     )
-    seen = evaluation.make_evaluator(model, noisy, scale=1.0, seed=4, batch_size=16, jit=False)
-    shares = []
-    for first in (0, 16, 32):  # The noise of a batch is that of a whole one.
+    evaluator = evaluation.make_evaluator(model, noisy, scale=1.0, seed=4, batch_size=16, jit=False)
+    errors = []
+    for first in (0, 16, 32):  # The noise of the last batch is that of a full batch.
         batch = np.concatenate([ROWS[first : first + 16], np.zeros((max(0, first + 16 - 40), 6), np.float32)])
         corrupted = noisy.noise(tf.constant(batch), randomness.evaluation_key(4, tf.constant(first)))
-        shares += list(np.square(np.asarray(model(corrupted)) - batch).mean(axis=1))[: 40 - first]
-    assert seen.evaluate(ROWS).loss == pytest.approx(np.mean(shares), rel=1e-5)
-    assert seen.evaluate(ROWS).loss == seen.evaluate(ROWS).loss
-    restored, corrupted = seen.denoising_errors(ROWS, 0.3)
-    assert restored.mean() / 6 == pytest.approx(np.mean(shares), rel=1e-5)
-    assert corrupted.mean() / 6 == pytest.approx(0.09, rel=0.3)
+        errors += list(np.square(np.asarray(model(corrupted)) - batch).mean(axis=1))[: 40 - first]
+    assert evaluator.evaluate(ROWS).loss == pytest.approx(np.mean(errors), rel=1e-5)
+    assert evaluator.evaluate(ROWS).loss == evaluator.evaluate(ROWS).loss
+    restored_errors, corrupted_errors = evaluator.denoising_errors(ROWS, 0.3)
+    assert restored_errors.mean() / 6 == pytest.approx(np.mean(errors), rel=1e-5)
+    assert corrupted_errors.mean() / 6 == pytest.approx(0.09, rel=0.3)
 
 
-def test_single_examples_codes_weights_and_gradients_are_the_networks_own():
+def test_the_evaluator_agrees_with_the_network():
     state, _ = build(loss="sse")
-    seen = evaluator(state, "sse")
-    np.testing.assert_allclose(seen.reconstruct(ROWS[:3]), state.model(ROWS[:3]), rtol=1e-5)
-    np.testing.assert_allclose(seen.decode([[1, 2, 3]]), state.model.decode(tf.constant([[1.0, 2, 3]])), rtol=1e-5)
+    evaluator = make_evaluator(state, "sse")
+    np.testing.assert_allclose(evaluator.reconstruct(ROWS[:3]), state.model(ROWS[:3]), rtol=1e-5)
+    np.testing.assert_allclose(evaluator.decode([[1, 2, 3]]), state.model.decode(tf.constant([[1.0, 2, 3]])), rtol=1e-5)
     names = [f"{part}/{layer}/kernel" for part, layer in (("encoder", "hidden_1"), ("encoder", "code"))]
-    assert set(names) < set(seen.weights())
-    np.testing.assert_array_equal(seen.weights()["encoder/hidden_1/kernel"], seen.first_kernel())
-    # The output's bias moves every pixel by itself: its gradient is known by hand.
-    by_hand = 2 * (state.model(ROWS[:5]).numpy() - ROWS[:5]).mean(axis=0)
-    np.testing.assert_allclose(seen.gradients(ROWS[:5])["decoder/bias"], by_hand, rtol=1e-4)
+    assert set(names) < set(evaluator.weights())
+    np.testing.assert_array_equal(evaluator.weights()["encoder/hidden_1/kernel"], evaluator.first_kernel())
+    # The gradient of the output bias is the gradient of each pixel.
+    expected = 2 * (state.model(ROWS[:5]).numpy() - ROWS[:5]).mean(axis=0)
+    np.testing.assert_allclose(evaluator.gradients(ROWS[:5])["decoder/bias"], expected, rtol=1e-4)
 
 
-def test_the_names_of_weights_do_not_depend_on_how_many_networks_there_have_been():
-    assert list(evaluator(build()[0]).weights()) == list(evaluator(build()[0]).weights())
+def test_weight_names_do_not_depend_on_earlier_networks():
+    assert list(make_evaluator(build()[0]).weights()) == list(make_evaluator(build()[0]).weights())
 
 
 @pytest.mark.parametrize(
     ("optimizer", "precision"), [*((name, "float32") for name in optimizers.OPTIMIZERS), ("rmsprop", "mixed_float16")]
 )
-def test_the_update_and_weight_norms_are_of_what_the_step_has_done(optimizer, precision):
+def test_update_and_weight_norms_agree_with_the_weights_before_and_after(optimizer, precision):
     state, block = build(optimizer=optimizer, precision=precision)
     weights = state.model.trainable_variables
     block(data(), 0, 3)
     before = [variable.numpy() for variable in weights]
     report = block(data(), 3, 4).numpy()[3]
     after = [variable.numpy() for variable in weights]
-    moved = np.sqrt(sum(np.square(new - old).sum() for new, old in zip(after, before, strict=True)))
-    assert report[steps.UPDATE_NORM] == pytest.approx(moved, rel=1e-3)
+    update = np.sqrt(sum(np.square(new - old).sum() for new, old in zip(after, before, strict=True)))
+    assert report[steps.UPDATE_NORM] == pytest.approx(update, rel=1e-3)
     assert report[steps.WEIGHT_NORM] == pytest.approx(np.sqrt(sum(np.square(w).sum() for w in after)), rel=1e-5)
 
 
-def test_a_step_that_float16_skips_has_moved_nothing():
+def test_the_update_norm_of_a_skipped_float16_step_is_0():
     state, block = build(precision="mixed_float16")
     state.loss_scale.assign(3e38)
     report = block(data(), 0, 4).numpy()[3]
     assert (report[steps.UPDATE_NORM], int(state.step)) == (0, 4)
 
 
-def test_the_graph_of_a_step_names_its_parts_and_trains_nothing():
+def test_the_step_graph_has_named_scopes_and_tracing_trains_nothing():
     state, _ = build()
     before = contents(state)
     step = steps.make_step(
@@ -339,5 +341,5 @@ def test_the_graph_of_a_step_names_its_parts_and_trains_nothing():
     assert {"input", "encoder", "decoder", "loss", "optimizer", "schedule", "norms"} <= scopes
     assert {"encoder/hidden_1/MatMul", "gradient_tape/decoder/pixels/MatMul/MatMul"} <= {n.name for n in graph.node}
     with tf.Graph().as_default():
-        tf.import_graph_def(graph, name="")  # Every name that is used is there.
+        tf.import_graph_def(graph, name="")  # Fails if a node has an unknown input.
     assert contents(state) == before

@@ -1,8 +1,8 @@
-"""A person opens TensorBoard's tabs and finds what a run has written, by name."""
+"""The tabs of TensorBoard show everything that a run has written."""
 
 import pytest
-from browser import chromium, look, needs_browser, see_picture, wait_until_served
-from readers import pictures, scalars
+from browser import chromium, needs_browser, open_page, wait_for_image, wait_until_served
+from readers import read_images, scalars
 
 from trainer.serving import addresses
 from trainer.serving.server import Server
@@ -10,14 +10,14 @@ from trainer.summaries import hparams
 
 pytestmark = needs_browser
 
-FLOORS = ("floor/mean", "floor/pca")
-PICTURES = "reconstruction examples/worst examples/best weights/first_layer latent/traversal data/sample".split()
-PICTURES += "latent/interpolation denoising/restored prior/samples".split()
+BASELINES = ("floor/mean", "floor/pca")
+IMAGES = "reconstruction examples/worst examples/best weights/first_layer latent/traversal data/sample".split()
+IMAGES += "latent/interpolation denoising/restored prior/samples".split()
 
-# What must be seen in each tab. A line break parts pieces of text: a tag's, or a number and what it is of.
-SEEN = {
-    "?tagFilter=loss%7Crmse#timeseries": ("\nloss\n", "\nreconstruction\n/rmse\n", "\ntrain\n", "\neval\n", *FLOORS),
-    "#scalars&tagFilter=rmse": ("\nreconstruction/rmse\n", "\nbest/rmse\n", "\ntrain\n", "\neval\n", *FLOORS),
+# Texts that each tab must show. Line breaks separate text nodes.
+TEXTS = {
+    "?tagFilter=loss%7Crmse#timeseries": ("\nloss\n", "\nreconstruction\n/rmse\n", "\ntrain\n", "\neval\n", *BASELINES),
+    "#scalars&tagFilter=rmse": ("\nreconstruction/rmse\n", "\nbest/rmse\n", "\ntrain\n", "\neval\n", *BASELINES),
     "#scalars&tagFilter=latent%7Cerror": ("\nlatent/active_units\n", "\nlatent/effective_rank\n", "\nerror/p90\n"),
     "#scalars&tagFilter=norm%7Cperf": (
         "\ngradient_norm\n",
@@ -26,10 +26,10 @@ SEEN = {
         "\nperf/input_wait\n",
     ),
     "#custom_scalars": (
-        *("\nTraining, evaluation and floors\n", "\nloss\n", "\nroot mean squared error\n"),
+        *("\nTraining, evaluation and baselines\n", "\nloss\n", "\nroot mean squared error\n"),
         *("\nError of single examples\n", "\nDenoising\n", "\nEvidence\n", "\nSpeed\n", "Matches (4)"),
     ),
-    "#images&tagFilter=.": tuple(f"\ntag:\n{tag}\n" for tag in PICTURES),
+    "#images&tagFilter=.": tuple(f"\ntag:\n{tag}\n" for tag in IMAGES),
     "#scalars&tagFilter=elbo%7Cdenoising": ("\nelbo/elbo\n", "\nelbo/kl\n", "\ndenoising/rmse_2x\n"),
     "#histograms&tagFilter=code%7Cerror": (
         *("\ntag:\ncodes\n", "\ntag:\nerror/examples\n"),
@@ -80,19 +80,19 @@ def driver():
     driver.quit()
 
 
-@pytest.mark.parametrize("tab", SEEN)
-def test_a_tab_shows_by_name_what_the_run_wrote(tab, url, driver):
-    look(driver, url + tab, SEEN[tab])
+@pytest.mark.parametrize("tab", TEXTS)
+def test_each_tab_shows_all_tags(tab, url, driver):
+    open_page(driver, url + tab, TEXTS[tab])
 
 
-def test_the_picture_of_the_reconstructions_is_loaded_in_its_own_size(url, driver, finished):
-    height, width, _ = pictures(finished / "eval", "reconstruction")[40].shape
-    look(driver, url + "#images&tagFilter=^reconstruction$", ["reconstruction"])
-    see_picture(driver, "IMG", width, height)
+def test_the_reconstruction_image_is_loaded_in_full_size(url, driver, finished):
+    height, width, _ = read_images(finished / "eval", "reconstruction")[40].shape
+    open_page(driver, url + "#images&tagFilter=^reconstruction$", ["reconstruction"])
+    wait_for_image(driver, "IMG", width, height)
 
 
-def test_the_table_of_runs_has_the_flags_and_the_errors_of_the_run(url, driver, finished):
-    found = scalars(finished / "eval")
-    metrics = [found[tag][40] for tag, _ in hparams.METRICS[:5]]  # The others are there to be chosen.
-    words = ["Trial ID", "\nrun ", "\ndigits\n", "\nbest rmse\n", "\nfinal ssim\n"]
-    look(driver, url + "#hparams", [*words, *(f"\n{value:.5g}" for value in metrics if value < 1)])
+def test_the_hparams_table_has_flags_and_errors_of_the_run(url, driver, finished):
+    values = scalars(finished / "eval")
+    metrics = [values[tag][40] for tag, _ in hparams.METRICS[:5]]  # The other columns are hidden at first.
+    texts = ["Trial ID", "\nrun ", "\ndigits\n", "\nbest rmse\n", "\nfinal ssim\n"]
+    open_page(driver, url + "#hparams", [*texts, *(f"\n{value:.5g}" for value in metrics if value < 1)])

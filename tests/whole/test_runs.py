@@ -1,4 +1,4 @@
-"""Whole runs in processes of their own: what a person types, sees, and finds afterwards."""
+"""Complete runs in separate processes: their commands, their output and their files."""
 
 import os
 import pathlib
@@ -17,16 +17,16 @@ from trained import LONG, killed_after, weights
 from trainer.checkpoints import manifest as manifests
 
 
-def test_a_finished_run_says_so_without_tensorflow(finished, python):
-    done = python(
+def test_a_finished_run_is_reported_without_importing_tensorflow(finished, python):
+    process = python(
         "import sys, launch\ncode = launch.main(sys.argv[1:])\nprint('tensorflow' in sys.modules, code)",
         f"--run_dir={finished}",
     )
-    assert "finished already" in done.stdout
-    assert done.stdout.strip().splitlines()[-1] == "False 0"
+    assert "finished already" in process.stdout
+    assert process.stdout.strip().splitlines()[-1] == "False 0"
 
 
-def test_a_daemon_with_closed_streams_trains(tmp_path):
+def test_a_process_with_closed_streams_can_train(tmp_path):
     command = f"exec {sys.executable} {ROOT / 'launch.py'} --dataset=iris --hidden=1 --steps=3 --jit=off --run_dir=run"
     assert subprocess.run(["sh", "-c", command + " <&- >&- 2>&-"], check=False).returncode == 0
     assert (tmp_path / "run" / "export" / "3").exists()
@@ -64,23 +64,23 @@ def test_the_saved_model_works_in_a_process_that_cannot_import_trainer(finished,
     images = np.random.default_rng(0).random((7, 8, 8, 1)).astype(np.float32)
     np.save(tmp_path / "images.npy", images)
     arguments = [str(finished / "export" / "40"), "images.npy", "out.npz"]
-    # The checkout may be installed, so it is not enough to run elsewhere.
-    done = subprocess.run(
+    # HIDE is needed because the checkout may be installed.
+    process = subprocess.run(
         [sys.executable, "-I", "-c", HIDE + LOAD, *arguments], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     out = np.load("out.npz")
     assert out["codes"].shape == (7, 5)
     assert {array.dtype for array in out.values()} == {np.dtype(np.float32)}
     np.testing.assert_allclose(out["decoded"], out["reconstructions"], atol=1e-6)
     np.testing.assert_allclose(out["one"], out["reconstructions"][:1], atol=1e-6)
-    codes, reconstructions = by_hand(finished, images)
+    codes, reconstructions = numpy_reconstruction(finished, images)
     np.testing.assert_allclose(out["codes"], codes, atol=1e-5)
     np.testing.assert_allclose(out["reconstructions"], reconstructions, atol=1e-5)
 
 
-def by_hand(run: pathlib.Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and reconstructions of 64 -> 5 -> 64, linear, from the checkpoint's tensors with NumPy."""
+def numpy_reconstruction(run: pathlib.Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Computes codes and reconstructions of a linear network 64 -> 5 -> 64 from its checkpoint, with NumPy."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(run / "checkpoints" / "ckpt-40"))
@@ -91,10 +91,10 @@ def by_hand(run: pathlib.Path, images: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return codes, (codes @ v).reshape(images.shape) + reader.get_tensor(f"model/decoder/bias{end}")
 
 
-def test_an_interrupted_process_saves_exits_130_and_the_same_command_ends_it(tmp_path, launch):
+def test_an_interrupted_process_saves_and_exits_with_130_and_can_be_resumed(tmp_path, launch):
     run = tmp_path / "run"
     command = [sys.executable, str(ROOT / "launch.py"), f"--run_dir={run}"]
-    # Long enough that the interrupt comes half way.
+    # Enough steps that the interrupt comes before the end.
     process = subprocess.Popen(
         [*command, *LONG, "--checkpoint_every=100", "--steps=2000000"],
         stdout=subprocess.PIPE,
@@ -117,12 +117,12 @@ def test_an_interrupted_process_saves_exits_130_and_the_same_command_ends_it(tmp
     code, output, error = launch(f"--run_dir={run}", f"--steps={reached + 3}")
     assert code == 0, error
     assert f"resumed     at step {reached:,}; the result will be that of an uninterrupted run" in output
-    whole = tmp_path / "whole"
-    assert launch(f"--run_dir={whole}", *LONG, f"--steps={reached + 3}")[0] == 0
-    assert weights(run, reached + 3) == weights(whole, reached + 3)
+    uninterrupted = tmp_path / "uninterrupted"
+    assert launch(f"--run_dir={uninterrupted}", *LONG, f"--steps={reached + 3}")[0] == 0
+    assert weights(run, reached + 3) == weights(uninterrupted, reached + 3)
 
 
-def reached_at(url: str, process: subprocess.Popen) -> bool:
+def is_served(url: str, process: subprocess.Popen) -> bool:
     try:
         with urllib.request.urlopen(url + "data/runs", timeout=10) as response:
             return b"eval" in response.read()
@@ -131,14 +131,14 @@ def reached_at(url: str, process: subprocess.Popen) -> bool:
         return False
 
 
-def test_tensorboard_is_served_after_the_run_until_a_signal_and_ends_with_it(finished, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # It registers there.
+def test_tensorboard_is_served_after_the_run_until_a_signal(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # TensorBoard writes its registration there.
     command = [sys.executable, str(ROOT / "launch.py"), f"--run_dir={finished}"]
     process = subprocess.Popen([*command, "--tensorboard"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    url = next(line.split()[-3] for line in process.stdout if line.startswith("TensorBoard goes on at"))
-    # The lock is free while it serves.
+    url = next(line.split()[-3] for line in process.stdout if line.startswith("TensorBoard continues at"))
+    # The run is not locked while TensorBoard is served.
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    while not reached_at(url, process):
+    while not is_served(url, process):
         os.sched_yield()
     process.send_signal(signal.SIGTERM)
     assert process.communicate()[1] == ""
@@ -147,8 +147,8 @@ def test_tensorboard_is_served_after_the_run_until_a_signal_and_ends_with_it(fin
         urllib.request.urlopen(url, timeout=10)
 
 
-def test_errors_are_found_without_tensorflow(python):
-    wrong = [
+def test_errors_in_flags_and_data_are_reported_without_importing_tensorflow(python):
+    commands = [
         ["--hiden=3"],
         ["--dataset=cifar"],
         ["--classes=11"],
@@ -156,12 +156,12 @@ def test_errors_are_found_without_tensorflow(python):
         ["--dataset=mnist", "--data_dir=no"],
         ["--help"],
     ]
-    code = f"import sys, launch\nfor wrong in {wrong}:\n    launch.main(wrong)\nprint('tensorflow' in sys.modules)"
-    done = python(code)
-    assert done.stdout.strip().splitlines()[-1:] == ["False"], done.stderr
+    code = f"import sys, launch\nfor flags in {commands}:\n    launch.main(flags)\nprint('tensorflow' in sys.modules)"
+    process = python(code)
+    assert process.stdout.strip().splitlines()[-1:] == ["False"], process.stderr
 
 
-def test_stages_of_a_stacked_noisy_variational_run_resume_to_the_bit(launch, tmp_path):
+def test_a_run_resumed_during_layerwise_pretraining_has_the_same_bits(launch, tmp_path):
     kind = (
         "--dataset=iris",
         "--hidden=4,2",
@@ -171,20 +171,19 @@ def test_stages_of_a_stacked_noisy_variational_run_resume_to_the_bit(launch, tmp
         "--sparsity=0.1",
     )
     often = ("--noise=gaussian", "--checkpoint_every=1", "--keep=100", "--eval_every=5", "--log_every=3", "--jit=off")
-    whole = tmp_path / "whole"
-    assert launch(*kind, *often, "--steps=12", f"--run_dir={whole}")[0] == 0
-    curves = [scalars(whole / name) for name in ("train", "eval")]
+    uninterrupted = tmp_path / "uninterrupted"
+    assert launch(*kind, *often, "--steps=12", f"--run_dir={uninterrupted}")[0] == 0
+    curves = [scalars(uninterrupted / name) for name in ("train", "eval")]
     assert list(curves[0]["pretrain/stage_1"]) == [3, 4]
     assert list(curves[0]["pretrain/stage_2"]) == [6, 8]
     assert list(curves[0]["loss"]) == list(curves[0]["elbo/kl"]) == [9, 12]
-    for step in (4, 6):  # One stage ends with its last checkpoint, one is cut in two.
+    for step in (4, 6):  # 4: at the end of a stage. 6: within a stage.
         run = tmp_path / f"from-{step}"
-        killed_after(whole, step, run)
+        killed_after(uninterrupted, step, run)
         code, output, _ = launch(f"--run_dir={run}")
         assert (code, "to the bit" in output) == (0, True)
-        assert weights(run, 12) == weights(whole, 12)
+        assert weights(run, 12) == weights(uninterrupted, 12)
         for name, expected in zip(("train", "eval"), curves, strict=True):
-            found = scalars(run / name)
-            assert {t: v for t, v in found.items() if "perf/" not in t} == {
+            assert {t: v for t, v in scalars(run / name).items() if "perf/" not in t} == {
                 t: v for t, v in expected.items() if "perf/" not in t
             }

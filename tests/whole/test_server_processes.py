@@ -131,7 +131,7 @@ def test_no_path_leads_to_a_file(path, up, served, run):
             assert status == 404
 
 
-def test_a_second_server_uses_another_port_and_both_serve(run, told):
+def test_a_second_server_uses_another_port_and_both_serve(run, log_lines):
     with contextlib.ExitStack() as stack:
         servers, port = [], unused_port()
         for _ in range(2):
@@ -140,7 +140,7 @@ def test_a_second_server_uses_another_port_and_both_serve(run, told):
             wait_until_served(servers[-1].url)
         urls = [server.url for server in servers]
         assert urls[0] == f"http://localhost:{port}/" != urls[1]
-        assert told == [f"TensorBoard {url}" for url in urls]
+        assert log_lines == [f"TensorBoard {url}" for url in urls]
         assert [json.loads(fetched(f"{url}data/runs")[1]) for url in urls] == [["eval"], ["eval"]]
 
 

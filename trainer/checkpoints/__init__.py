@@ -1,4 +1,4 @@
-"""Checkpoints: which there are (`manifest`, `catalog`), which stay (`retention`), how they are written (`manager`).
+"""Checkpoints: manifests (`manifest`), lookup (`catalog`), rotation (`retention`), save and restore (`manager`).
 
-It imports `system` and `errors`; TensorFlow in `manager` alone.
+May import `system` and `errors`. Only `manager` imports TensorFlow.
 """

@@ -1,7 +1,7 @@
-"""Where checkpoints are beside the rotation: the best, and those kept for good. No TensorFlow.
+"""Lists and finds checkpoints in the rotation, in best/ and in kept/. No TensorFlow.
 
-Each shelf is a folder inside the checkpoints' own, whose checkpoints are committed and verified in the same way. They
-are hard links where the disk has them, so they cost nothing while the rotation still holds the same checkpoint.
+best/ and kept/ are subfolders of the checkpoints folder. Their checkpoints are committed and verified like those of the
+rotation. They are hard links if possible, so they take no space while the rotation has the same checkpoint.
 """
 
 import dataclasses
@@ -20,13 +20,13 @@ ROLLED_BACK = "rolled_back"
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One checkpoint in one place.
+    """A checkpoint in one folder.
 
     Attributes:
-      step: its number.
-      folder: where it is: the rotation, or a shelf.
-      manifest: None where it is damaged.
-      reason: what is damaged; empty where nothing is.
+      step: the step of the checkpoint.
+      folder: the folder of the rotation, best/ or kept/.
+      manifest: None if the checkpoint is damaged.
+      reason: describes the damage; empty if there is none.
     """
 
     step: int
@@ -35,131 +35,131 @@ class Entry:
     reason: str = ""
 
 
-def folders(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    """The rotation's folder and the shelves that exist."""
-    return tuple(place for place in (folder, folder / KEPT, folder / BEST) if place.is_dir())
+def folders(root: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """Returns the folders that exist: the rotation (`root`), kept/ and best/."""
+    return tuple(folder for folder in (root, root / KEPT, root / BEST) if folder.is_dir())
 
 
-def committed(folder: pathlib.Path) -> list[tuple[int, pathlib.Path]]:
-    """(step, place) of all that have a manifest, newest first; of one step, the rotation's first."""
-    found = [(step, place) for place in folders(folder) for step in manifests.steps_in(place)]
-    return sorted(found, key=lambda item: -item[0])
+def committed(root: pathlib.Path) -> list[tuple[int, pathlib.Path]]:
+    """Returns (step, folder) of all committed checkpoints, newest first; equal steps are in the order of `folders`."""
+    result = [(step, folder) for folder in folders(root) for step in manifests.steps_in(folder)]
+    return sorted(result, key=lambda item: -item[0])
 
 
-def verify(place: pathlib.Path, step: int, *, rehash: bool) -> Entry:
-    """What is known of a checkpoint.
+def verify(folder: pathlib.Path, step: int, *, rehash: bool) -> Entry:
+    """Reads a checkpoint's manifest and checks its files by size, and by SHA-256 if `rehash`.
 
     Raises:
-      NewerError: it is sound, and was written by a later version of Hourglass.
-      OSError: it cannot be read, which is not to say that it is damaged.
+      NewerError: the checkpoint was written by a newer version of Hourglass.
+      OSError: the checkpoint cannot be read, but it may be intact.
     """
     try:
-        return Entry(step, place, manifests.read(place, step, rehash=rehash))
+        return Entry(step, folder, manifests.read(folder, step, rehash=rehash))
     except manifests.NewerError:
         raise
     except CheckpointError as error:
-        return Entry(step, place, None, f"{error.what}: {error.found}")
+        return Entry(step, folder, None, f"{error.what}: {error.found}")
 
 
-def entries(folder: pathlib.Path, *, rehash: bool) -> list[Entry]:
-    """All that have a manifest, newest first; nothing is changed, and nothing raised."""
-    found = []
-    for step, place in committed(folder):
+def entries(root: pathlib.Path, *, rehash: bool) -> list[Entry]:
+    """Returns the verified entries of all committed checkpoints, newest first. Never raises for a bad checkpoint."""
+    result = []
+    for step, folder in committed(root):
         try:
-            entry = verify(place, step, rehash=rehash)
+            entry = verify(folder, step, rehash=rehash)
         except (OSError, CheckpointError) as error:
-            entry = Entry(step, place, None, f"{manifests.checkpoint_name(step)} cannot be used: {error_text(error)}")
-        # A run that goes on meanwhile may have removed it.
-        if entry.manifest or (place / f"{manifests.checkpoint_name(step)}.json").exists():
-            found.append(entry)
-    return found
+            entry = _unusable(folder, step, error)
+        # A training process may have deleted the checkpoint in the meantime.
+        if entry.manifest or (folder / f"{manifests.checkpoint_name(step)}.json").exists():
+            result.append(entry)
+    return result
 
 
-def newest(folder: pathlib.Path) -> Manifest | None:
-    """The newest that is complete, by its files' sizes, wherever it is.
+def _unusable(folder: pathlib.Path, step: int, error: Exception) -> Entry:
+    return Entry(step, folder, None, f"{manifests.checkpoint_name(step)} cannot be used: {error_text(error)}")
 
-    Raises:
-      NewerError: as `look`.
-    """
-    for step, place in committed(folder):
-        if manifest := verify(place, step, rehash=False).manifest:
+
+def newest(root: pathlib.Path) -> Manifest | None:
+    """Returns the manifest of the newest complete checkpoint; checks only file sizes. May raise `NewerError`."""
+    for step, folder in committed(root):
+        if manifest := verify(folder, step, rehash=False).manifest:
             return manifest
     return None
 
 
-def best(folder: pathlib.Path) -> Entry | None:
-    """The checkpoint with the lowest evaluation error that verifies, wherever it is; of equals the older."""
-    for entry in by_error(folder, folders(folder)):
+def best(root: pathlib.Path) -> Entry | None:
+    """Returns the verified checkpoint with the lowest evaluation error; the older one of two with equal errors."""
+    for entry in sorted_by_error(root, folders(root)):
         if verify(entry.folder, entry.step, rehash=True).manifest:
             return entry
     return None
 
 
-def by_error(folder: pathlib.Path, among: Iterable[pathlib.Path]) -> list[Entry]:
-    """Those that are complete and know their error, the lowest first."""
-    entries = (verify(place, step, rehash=False) for place in among for step in manifests.steps_in(place))
-    known = [entry for entry in entries if math.isfinite(error_of(entry))]
-    # Of the same checkpoint in several places, its own shelf's.
-    return sorted(known, key=lambda entry: (error_of(entry), entry.step, entry.folder != folder / BEST))
+def sorted_by_error(root: pathlib.Path, searched: Iterable[pathlib.Path]) -> list[Entry]:
+    """Returns the complete checkpoints in the `searched` folders that have an evaluation error, lowest first."""
+    complete = (verify(folder, step, rehash=False) for folder in searched for step in manifests.steps_in(folder))
+    evaluated = [entry for entry in complete if math.isfinite(error_or_inf(entry))]
+    # If a checkpoint is in several folders, the one in best/ comes first.
+    return sorted(evaluated, key=lambda entry: (error_or_inf(entry), entry.step, entry.folder != root / BEST))
 
 
-def find(path: pathlib.Path, passed_over: list[str] | None = None) -> Entry:
-    """The checkpoint that a person means: this one (`.../ckpt-N`), or the newest that verifies in a run's folder.
+def find(path: pathlib.Path, skipped: list[str] | None = None) -> Entry:
+    """Finds the checkpoint at a path (`.../ckpt-N`), or the newest one that verifies in a run directory.
 
     Args:
-      path: of one or the other.
-      passed_over: takes what is said of newer ones, which are damaged.
+      path: a checkpoint, a run directory, or a folder of checkpoints.
+      skipped: is extended by the reasons why newer checkpoints cannot be used.
 
     Raises:
-      CheckpointError: there is none, or it is damaged.
+      CheckpointError: there is no checkpoint, or all are damaged.
     """
-    match = re.fullmatch(rf"{manifests.PREFIX}-(\d+)(\.(?:json|{manifests.ENDINGS}))?", path.name)
+    match = re.fullmatch(rf"{manifests.PREFIX}-(\d+)(\.(?:json|{manifests.SUFFIXES}))?", path.name)
     if match and not path.is_dir():
-        there = [(n, path.parent) for n in manifests.steps_in(path.parent) if n == int(match[1])]
+        candidates = [(step, path.parent) for step in manifests.steps_in(path.parent) if step == int(match[1])]
     else:
-        there = committed(path / "checkpoints" if (path / "checkpoints").is_dir() else path)
+        candidates = committed(path / "checkpoints" if (path / "checkpoints").is_dir() else path)
     damaged: list[str] = []
-    for step, place in there:
+    for step, folder in candidates:
         try:
-            entry = verify(place, step, rehash=True)
+            entry = verify(folder, step, rehash=True)
         except OSError as error:
-            entry = Entry(step, place, None, f"{manifests.checkpoint_name(step)} cannot be used: {error_text(error)}")
+            entry = _unusable(folder, step, error)
         if entry.manifest:
-            if passed_over is not None:
-                passed_over += damaged
+            if skipped is not None:
+                skipped += damaged
             return entry
         damaged.append(entry.reason)
     raise CheckpointError(
-        f"there is no checkpoint that can be used in {path}",
-        found="; ".join(damaged) or "none is committed there",
-        remedy="give a run's folder, or a checkpoint: .../checkpoints/ckpt-N",
+        f"{path} has no usable checkpoint",
+        found="; ".join(damaged) or "there is no committed checkpoint",
+        remedy="pass a run directory, or a checkpoint: .../checkpoints/ckpt-N",
     )
 
 
-def committed_entry(folder: pathlib.Path, step: int) -> Entry:
-    """The checkpoint of one step that verifies, wherever it is.
+def committed_entry(root: pathlib.Path, step: int) -> Entry:
+    """Returns the checkpoint of a step, from the first folder in which it verifies.
 
     Raises:
-      UsageError: there is no such checkpoint.
-      CheckpointError: it is damaged.
+      UsageError: the step has no checkpoint.
+      CheckpointError: the checkpoint is damaged.
     """
-    everything = committed(folder)
-    here = [place for number, place in everything if number == step]
-    if not here:
-        known = ", ".join(f"{number:,}" for number in sorted({number for number, _ in everything})) or "none"
+    available = committed(root)
+    candidates = [folder for saved_step, folder in available if saved_step == step]
+    if not candidates:
+        steps = ", ".join(f"{saved_step:,}" for saved_step in sorted({saved_step for saved_step, _ in available}))
         raise UsageError(
-            f"there is no checkpoint of step {step:,} in {folder}",
-            found=f"there are: {known}",
-            remedy=f"give one of these; {option('mode', 'checkpoints')} lists them",
+            f"there is no checkpoint of step {step:,} in {root}",
+            found=f"available steps: {steps or 'none'}",
+            remedy=f"use one of these steps; {option('mode', 'checkpoints')} lists them",
         )
-    found = [verify(place, step, rehash=True) for place in here]
-    for entry in found:
+    results = [verify(folder, step, rehash=True) for folder in candidates]
+    for entry in results:
         if entry.manifest:
             return entry
-    manifests.read(here[0], step)  # It raises, and says what is wrong.
-    return found[0]
+    manifests.read(candidates[0], step)  # Raises an error that describes the damage.
+    return results[0]
 
 
-def error_of(entry: Entry) -> float:
-    """Its evaluation error; infinite where it is not known."""
+def error_or_inf(entry: Entry) -> float:
+    """Returns the checkpoint's evaluation error; infinity if it is unknown."""
     return entry.manifest.error if entry.manifest and entry.manifest.error is not None else math.inf

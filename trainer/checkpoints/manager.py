@@ -1,4 +1,4 @@
-"""Writes checkpoints with TensorFlow's manager, commits them, and restores the newest that can be trusted."""
+"""Saves and commits checkpoints, and restores the newest one that verifies."""
 
 import contextlib
 import dataclasses
@@ -17,34 +17,34 @@ from trainer.errors import CheckpointError, StorageError, UsageError, error_text
 from trainer.system import files
 from trainer.system.logs import log
 
-# What TensorFlow calls these in a checkpoint.
+# Names of variables in a checkpoint: the training mean, and the standard deviations of a standardized table.
 MEAN, UNIT = (f"model/{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in ("mean", "unit"))
 
-# What TensorFlow raises about a sound checkpoint of another structure.
-MISFITS = (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, ValueError, AssertionError, KeyError)
+# Errors that TensorFlow raises if an intact checkpoint has other variables or shapes.
+STRUCTURE_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, ValueError, AssertionError, KeyError)
 
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """What was restored.
+    """The result of `CheckpointManager.restore_newest`.
 
     Attributes:
-      manifest: the checkpoint's.
-      passed_over: newer ones that are damaged, each in words, with what it is called now.
+      manifest: the manifest of the restored checkpoint.
+      skipped: a message for each damaged checkpoint that was set aside.
     """
 
     manifest: Manifest
-    passed_over: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 class CheckpointManager:
-    """The checkpoints of one run. To be used under the run's lock.
+    """The checkpoints of one run. The caller must hold the run's lock.
 
     Args:
-      folder: theirs alone.
-      checkpoint: what is saved and restored.
-      keep: how many stay in rotation.
-      keep_every: those of steps that are its multiples stay for good; 0: none.
+      folder: the folder for the checkpoints, which no other run uses.
+      checkpoint: the objects to save and restore.
+      keep: the number of checkpoints in the rotation.
+      keep_every: checkpoints whose step is a multiple of this are kept for good; 0: none.
     """
 
     def __init__(
@@ -53,99 +53,99 @@ class CheckpointManager:
         files.make_folder(folder)
         self._folder, self._checkpoint, self._keep, self._keep_every = folder, checkpoint, keep, keep_every
         self._cleanup = contextlib.ExitStack()
-        self._tf_folder = self._cleanup.enter_context(without_globs(folder))
+        self._tf_folder = self._cleanup.enter_context(glob_free_path(folder))
         for moved in retention.remove_leftovers(folder):
-            log.warning(f"a checkpoint that was never committed is set aside as {moved.name}")
+            log.warning(f"an uncommitted checkpoint was set aside as {moved.name}")
         self._manager: tf.train.CheckpointManager | None = None
 
     def restore_newest(self, check_compatible: Callable[[Manifest], None]) -> Restored | None:
-        """Restores the newest checkpoint that verifies, wherever it is; newer ones, being damaged, are set aside.
+        """Restores the newest checkpoint that verifies, from any folder, and sets newer, damaged ones aside.
 
         Args:
-          accept: raises if this checkpoint, sound as it is, may not be used in this run.
+          check_compatible: raises if the checkpoint is intact but must not be used in this run.
 
         Returns:
-          None where there is no checkpoint.
+          The result; None if there are no checkpoints.
 
         Raises:
-          CheckpointError: checkpoints exist, and none verifies; or a sound one does not fit. They stay where they are.
+          CheckpointError: no checkpoint verifies, or the structure of an intact one differs. Nothing is moved.
         """
         damaged: list[catalog.Entry] = []
-        for step, place in catalog.committed(self._folder):
-            entry = self._look(place, step)
+        for step, folder in catalog.committed(self._folder):
+            entry = self._verify(folder, step)
             if entry.manifest is None:
                 damaged.append(entry)
                 continue
             check_compatible(entry.manifest)
             self.restore(entry)
-            words = [retention.set_aside(self._folder, bad) for bad in damaged]
-            words += retention.check_best(self._folder)
-            retention.link_into(place, step, self._folder)
+            skipped = [retention.set_aside(self._folder, damaged_entry) for damaged_entry in damaged]
+            skipped += retention.set_aside_damaged_best(self._folder)
+            retention.link_into(folder, step, self._folder)
             retention.retain(self._folder, self._keep_every)
             manifests.write_state_file(self._folder)
             self._manager = None
-            return Restored(entry.manifest, tuple(words))
+            return Restored(entry.manifest, tuple(skipped))
         if damaged:
             raise CheckpointError(
                 f"no checkpoint in {self._folder} can be used",
                 found="; ".join(entry.reason for entry in damaged),
-                remedy=f"bring back a sound copy, or {option('restart', True)} to begin again (these are set aside)",
+                remedy=f"restore an intact copy, or pass {option('restart', True)} to set these aside and start again",
             )
         return None
 
-    def _look(self, place: pathlib.Path, step: int) -> catalog.Entry:
+    def _verify(self, folder: pathlib.Path, step: int) -> catalog.Entry:
         try:
-            return catalog.verify(place, step, rehash=True)
-        except OSError as error:  # A cable may be loose: it is not passed over, nor called damaged.
+            return catalog.verify(folder, step, rehash=True)
+        except OSError as error:  # May be temporary, so the checkpoint is neither skipped nor marked as damaged.
             raise StorageError(
-                f"checkpoint {manifests.checkpoint_name(step)} in {place} cannot be read",
+                f"checkpoint {manifests.checkpoint_name(step)} in {folder} cannot be read",
                 found=error_text(error),
-                remedy=f"mend the disk; or take an older one: {option('mode', 'checkpoints')} lists them,"
-                f" {option('rollback', 'STEP')} chooses",
+                remedy=f"repair the disk, or roll back to an older checkpoint: {option('mode', 'checkpoints')} with"
+                f" {option('rollback', 'STEP')}",
             ) from error
 
     def restore(self, entry: catalog.Entry) -> None:
-        """Restores a checkpoint whose files are known to be sound.
+        """Restores a verified checkpoint.
 
         Raises:
-          CheckpointError: it has another structure.
+          CheckpointError: the checkpoint has other variables or shapes.
         """
         path = os.path.join(
             self._tf_folder, entry.folder.relative_to(self._folder), manifests.checkpoint_name(entry.step)
         )
         try:
             self._checkpoint.restore(path).assert_consumed()
-        except MISFITS as error:  # Its files are sound, so an older one would not fit either.
+        except STRUCTURE_ERRORS as error:  # An older checkpoint of this run has the same structure.
             raise CheckpointError(
-                f"{manifests.checkpoint_name(entry.step)} does not restore into this network",
+                f"{manifests.checkpoint_name(entry.step)} does not match this network",
                 found=str(error).split("\n")[0],
-                remedy="go on with the versions of Hourglass and TensorFlow that wrote it, or "
-                + option("restart", True),
+                remedy="use the versions of Hourglass and TensorFlow that wrote it, or pass "
+                f"{option('restart', True)} to start again",
             ) from error
 
     def load_weights_from(self, source: pathlib.Path, model: tf.Module) -> str:
-        """Takes the weights, and nothing else, of a checkpoint of any run with the same network.
+        """Loads only the weights from a checkpoint of any run with the same network.
 
         Args:
-          source: see `catalog.find`.
-          model: theirs and ours; a child of that name in both checkpoints.
+          source: a checkpoint or a run directory; see `catalog.find`.
+          model: receives the weights; the checkpoint's root object has it as `model`.
 
         Returns:
-          The checkpoint's path.
+          The path of the checkpoint.
 
         Raises:
-          CheckpointError: there is none, or it is damaged.
-          UsageError: its arrays have other shapes.
+          CheckpointError: there is no checkpoint, or it is damaged.
+          UsageError: the weights have other shapes.
         """
         entry = catalog.find(source)
         restore_weights(entry, model)
         return str(entry.folder / manifests.checkpoint_name(entry.step))
 
     def save(self, manifest: Manifest) -> None:
-        """Saves, reads back, commits, and only then removes the oldest. A step that is committed is not saved twice.
+        """Saves a checkpoint, reads it back, commits it, and then deletes the oldest. Skips steps that are committed.
 
         Raises:
-          StorageError: the disk does not take it; older checkpoints are as they were.
+          StorageError: the disk is full or fails. Older checkpoints are unchanged.
         """
         step = manifest.step
         try:
@@ -153,10 +153,10 @@ class CheckpointManager:
                 return
             self._write(step)
             self._read_back(step)
-            described = manifests.describe(self._folder, step)
-            manifests.write(self._folder, dataclasses.replace(manifest, files=described))
+            descriptions = manifests.describe(self._folder, step)
+            manifests.write(self._folder, dataclasses.replace(manifest, files=descriptions))
         except (tf.errors.OpError, OSError) as error:
-            # The manager counts it as kept, and would remove a good one for it: the next save asks a new one.
+            # TensorFlow's manager counts the failed save, and would delete a good checkpoint for it.
             self._manager = None
             with contextlib.suppress(OSError):
                 manifests.delete(self._folder, step)
@@ -164,37 +164,37 @@ class CheckpointManager:
             raise StorageError(
                 f"the checkpoint of step {step:,} could not be saved in {self._folder}",
                 found=error_text(error),
-                remedy="make room or mend the disk, then type the same command to go on from the last checkpoint",
+                remedy="free space or repair the disk, then run the same command to resume from the last checkpoint",
             ) from error
-        self._tidy(step)
+        self._clean_up(step)
 
-    def _tidy(self, step: int) -> None:
-        """What follows a commit: the shelves, the oldest, and what failed saves have left. The next one mends it."""
+    def _clean_up(self, step: int) -> None:
+        """Updates best/ and kept/, and deletes old checkpoints and leftovers. The next save retries what fails."""
         try:
             retention.retain(self._folder, self._keep_every)
         except OSError as error:
-            log.warning(f"checkpoint {step:,} is saved, but best/ and kept/ cannot be written: {error_text(error)}")
+            log.warning(f"checkpoint {step:,} is saved, but best/ or kept/ cannot be written: {error_text(error)}")
         try:
             retention.rotate(self._folder, self._keep, self._keep_every)
             if len(manifests.steps_in(self._folder)) > self._keep:
-                self._manager = None  # It would remove what is spared.
+                self._manager = None  # It would delete checkpoints that must stay until they are in best/ or kept/.
             if retention.has_leftovers(self._folder):
                 retention.remove_leftovers(self._folder)
         except OSError as error:
-            log.warning(f"checkpoint {step:,} is saved, but older files cannot be removed: {error_text(error)}")
+            log.warning(f"checkpoint {step:,} is saved, but old files cannot be deleted: {error_text(error)}")
 
     def _write(self, step: int) -> None:
         if self._manager is None:
-            manifests.write_state_file(self._folder)  # From it the manager knows what there is.
-            # One more than there are or may be: the manager deletes before the new checkpoint is committed.
-            most = max(self._keep, len(manifests.steps_in(self._folder))) + 1
+            manifests.write_state_file(self._folder)  # TensorFlow's manager reads it.
+            # TensorFlow's manager deletes before the new checkpoint is committed, so it must keep one more.
+            max_to_keep = max(self._keep, len(manifests.steps_in(self._folder))) + 1
             self._manager = tf.train.CheckpointManager(
-                self._checkpoint, self._tf_folder, max_to_keep=most, checkpoint_name=manifests.PREFIX
+                self._checkpoint, self._tf_folder, max_to_keep=max_to_keep, checkpoint_name=manifests.PREFIX
             )
         self._manager.save(checkpoint_number=step)
 
     def _read_back(self, step: int) -> None:
-        """Reads every tensor: TensorFlow checks their CRCs."""
+        """Reads every tensor, so that TensorFlow checks its CRC."""
         reader = tf.train.load_checkpoint(self._path(step))
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
@@ -203,52 +203,53 @@ class CheckpointManager:
         return os.path.join(self._tf_folder, manifests.checkpoint_name(step))
 
     def close(self) -> None:
-        """Removes what helped with odd paths."""
+        """Deletes the temporary link of `glob_free_path`."""
         self._cleanup.close()
 
 
 def restore_weights(entry: catalog.Entry, model: tf.Module) -> None:
-    """Takes a checkpoint's weights, and nothing else of it.
+    """Restores only the weights of a checkpoint.
 
     Args:
-      entry: whose files are known to be sound.
-      model: of the same network; a child of that name in the checkpoint.
+      entry: a verified checkpoint.
+      model: receives the weights; the checkpoint's root object has it as `model`.
 
     Raises:
-      UsageError: its arrays have other shapes.
+      UsageError: the weights have other shapes.
     """
     name = manifests.checkpoint_name(entry.step)
-    # Of a network, TensorFlow does not see layers in lists: of all trained weights it knows through the optimizer.
+    # TensorFlow does not track layers in lists, so the optimizer's list of variables is the complete one.
     weights = tf.Module()
     weights._trainable_variables = list(model.trainable_variables)
     try:
-        with without_globs(entry.folder) as folder:
+        with glob_free_path(entry.folder) as folder:
             status = tf.train.Checkpoint(model=model, optimizer=weights).restore(os.path.join(folder, name))
             status.expect_partial().assert_existing_objects_matched()
-    except MISFITS as error:
+    except STRUCTURE_ERRORS as error:
         raise UsageError(
-            f"{entry.folder / name} is of another network",
+            f"{entry.folder / name} is a checkpoint of another network",
             found=str(error).split("\n")[0],
-            remedy="give the network's flags of that run, and data of the same shape",
+            remedy="use the same network flags as that run, and data of the same shape",
         ) from error
 
 
 def training_mean(entry: catalog.Entry) -> tuple[np.ndarray, np.ndarray | None]:
-    """What a network is built around, as a checkpoint holds it.
+    """Reads the training statistics that a checkpoint stores.
 
     Returns:
-      The training mean, the shape of one example; the unit of a standardised table, [D], or None.
+      The training mean, with the shape of one example; and the standard deviations of a standardized table, [D], or
+      None.
     """
-    with without_globs(entry.folder) as folder:
+    with glob_free_path(entry.folder) as folder:
         reader = tf.train.load_checkpoint(os.path.join(folder, manifests.checkpoint_name(entry.step)))
         return reader.get_tensor(MEAN), reader.get_tensor(UNIT) if reader.has_tensor(UNIT) else None
 
 
 @contextlib.contextmanager
-def without_globs(folder: pathlib.Path) -> Iterator[str]:
-    """A path to the folder that holds no glob character.
+def glob_free_path(folder: pathlib.Path) -> Iterator[str]:
+    """Yields a path to the folder without glob characters; if necessary, a temporary symbolic link.
 
-    TensorFlow looks checkpoints up, and deletes them, by glob: in `run[1]` it finds none, in `run*` others'.
+    TensorFlow uses globs to find and delete checkpoints: it finds none in `run[1]`, and those of other runs in `run*`.
     """
     if not set(str(folder)) & set("*?[]\\"):
         yield str(folder)

@@ -1,8 +1,8 @@
-"""Which checkpoints there are, and which of them can be trusted. No TensorFlow.
+"""Manifests, which commit and verify the checkpoints of one folder. No TensorFlow.
 
-A checkpoint `ckpt-N.index`, `ckpt-N.data-...` counts once its manifest `ckpt-N.json` stands, which names its files
-with their sizes and SHA-256, and holds its own. The text file `checkpoint` of TensorFlow is written for others, and
-never read.
+A checkpoint `ckpt-N.index`, `ckpt-N.data-...` is committed once its manifest `ckpt-N.json` exists. The manifest lists
+the sizes and SHA-256 of these files, and contains the SHA-256 of itself. TensorFlow's text file `checkpoint` is
+written for other programs and never read.
 """
 
 import contextlib
@@ -18,39 +18,38 @@ from trainer.errors import CheckpointError, option
 from trainer.system import files
 
 SCHEMA = 1
-SEAL = "sha256"  # the field of a manifest that vouches for the others
+SEAL = "sha256"  # the field with the SHA-256 of the manifest itself
 PREFIX = "ckpt"
-STATE_FILE = "checkpoint"  # TensorFlow's own list
+STATE_FILE = "checkpoint"  # TensorFlow's list of checkpoints
 DAMAGED = "damaged"
-ERROR = "eval/reconstruction/mse"  # the metric by which one checkpoint is better than another
-ENDINGS = r"(?:index|data-\d{5}-of-\d{5})"  # of the files that TensorFlow writes
-TEMPORARY = rf"{PREFIX}-\d+_temp|checkpoint\.tmp\w+|\.(?:checkpoint|{PREFIX}-\d+\.(?:json|{ENDINGS}))\.tmp"
+ERROR = "eval/reconstruction/mse"  # the metric that selects the best checkpoint
+SUFFIXES = r"(?:index|data-\d{5}-of-\d{5})"  # of the files that TensorFlow writes
+TEMPORARY = rf"{PREFIX}-\d+_temp|checkpoint\.tmp\w+|\.(?:checkpoint|{PREFIX}-\d+\.(?:json|{SUFFIXES}))\.tmp"
 
 
 class NewerError(CheckpointError):
-    """A sound checkpoint that this version cannot read."""
+    """A checkpoint of a newer version of Hourglass, which this version cannot read."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What is known of a checkpoint.
+    """The metadata of a checkpoint.
 
     Attributes:
-      run_id: of the run that wrote it.
-      step: steps done; its number.
-      flags: the mathematical flags.
-      data: the data set's fingerprint.
-      numerics: what bits depend on beside the flags: device, precision, XLA, threads, versions.
-      metrics: the last evaluation.
-      evaluated: the step that it was made at; None where there was none.
-      changes: what has changed since the first start that bits depend on: after any, none of them can be claimed.
-      pending: sum and number of the losses since the last point in TensorBoard, and the sums of their parts, so that
-        the next point is whole.
-      seconds: of training so far.
-      rollbacks: how often the run has gone back, after a divergence, to a lower learning rate.
-      saved: when, in local time with its offset; for people.
-      files: name -> {"size": bytes, "sha256": hex}.
-      schema: of this file.
+      run_id: the ID of the run.
+      step: the number of completed training steps.
+      flags: the mathematical options.
+      data: the fingerprint of the data set.
+      numerics: the other settings that affect the bits of the result: device, precision, XLA, threads, versions.
+      metrics: the results of the last evaluation.
+      evaluated: the step of the last evaluation; None if there was none.
+      changes: changes of `numerics` since the first start. The result is bit-identical only if there are none.
+      pending: sum and count of the losses since the last point in TensorBoard, and the sums of the loss terms.
+      seconds: training time so far.
+      rollbacks: the number of rollbacks to a lower learning rate after a divergence.
+      saved: the local time of the save, with its UTC offset.
+      files: file name to {"size": bytes, "sha256": hex}.
+      schema: the version of the manifest's format.
     """
 
     run_id: str
@@ -70,22 +69,22 @@ class Manifest:
 
     @property
     def error(self) -> float | None:
-        """Mean squared evaluation error of exactly these weights; None where they were not evaluated."""
+        """Mean squared evaluation error of these weights; None if this step was not evaluated."""
         return self.metrics.get(ERROR) if self.evaluated == self.step else None
 
     @property
     def bytes(self) -> int:
-        """Size of its files on the disk, without the manifest."""
-        return sum(entry["size"] for entry in self.files.values())
+        """Total size of the files, without the manifest."""
+        return sum(file["size"] for file in self.files.values())
 
 
 def checkpoint_name(step: int) -> str:
-    """A checkpoint's name, without folder and ending."""
+    """Returns a checkpoint's name, without folder and suffix."""
     return f"{PREFIX}-{step}"
 
 
 def steps_in(folder: pathlib.Path) -> list[int]:
-    """The numbers that have a manifest, ascending."""
+    """Returns the steps of the committed checkpoints in one folder, ascending."""
     if not folder.is_dir():
         return []
     matches = (re.fullmatch(rf"{PREFIX}-(\d+)\.json", path.name) for path in folder.iterdir())
@@ -93,12 +92,12 @@ def steps_in(folder: pathlib.Path) -> list[int]:
 
 
 def write(folder: pathlib.Path, manifest: Manifest) -> None:
-    """Commits a checkpoint whose files are on the disk."""
+    """Commits a checkpoint, whose files must be on the disk, by writing its manifest."""
     files.write(folder / f"{checkpoint_name(manifest.step)}.json", _seal(dataclasses.asdict(manifest)))
 
 
 def _seal(content: dict[str, Any]) -> str:
-    """The text of a manifest, with the SHA-256 of all of it but these 64 digits."""
+    """Returns the text of a manifest with its SHA-256, which is computed with an empty SHA-256 field."""
     text = files.to_json({**content, SEAL: ""})
     return text.replace(f'"{SEAL}": ""', f'"{SEAL}": "{_digest(text)}"')
 
@@ -108,30 +107,30 @@ def _digest(text: str) -> str:
 
 
 def read(folder: pathlib.Path, step: int, *, rehash: bool = True) -> Manifest:
-    """A checkpoint's manifest, after a look at the files it names.
+    """Returns a checkpoint's manifest, after verifying the manifest and the files that it lists.
 
     Args:
-      folder: where it is.
-      step: its number.
-      rehash: compare the files' SHA-256; else their sizes only.
+      folder: the folder of the checkpoint.
+      step: the step of the checkpoint.
+      rehash: compare the SHA-256 of the files; otherwise compares only their sizes.
 
     Raises:
-      NewerError: it is sound, and was written by a later version of Hourglass.
-      CheckpointError: anything about it is not as it was when it was committed.
+      NewerError: the checkpoint was written by a newer version of Hourglass.
+      CheckpointError: the manifest or a file is missing or has changed.
     """
     path = folder / f"{checkpoint_name(step)}.json"
     try:
         manifest = _parse(path.read_text(encoding="utf-8"))
         if manifest.step != step:
-            raise ValueError(f"it is of step {manifest.step:,}")
+            raise ValueError(f"it belongs to step {manifest.step:,}")
         for name, expected in manifest.files.items():
             _verify(folder / name, expected, rehash=rehash)
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError) as error:
-        remedy = f"an older checkpoint is taken; {option('restart', True)} begins again"
-        found = (
-            f"{pathlib.Path(error.filename).name} is missing" if isinstance(error, FileNotFoundError) else str(error)
-        )
-        raise CheckpointError(f"{path.name} is damaged", found=found, remedy=remedy) from error
+        reason = str(error)
+        if isinstance(error, FileNotFoundError):
+            reason = f"{pathlib.Path(error.filename).name} is missing"
+        remedy = f"use an older checkpoint, or pass {option('restart', True)} to start again"
+        raise CheckpointError(f"{path.name} is damaged", found=reason, remedy=remedy) from error
     return manifest
 
 
@@ -139,32 +138,32 @@ def _parse(text: str) -> Manifest:
     content = json.loads(text)
     seal = content.pop(SEAL)
     if _digest(text.replace(seal, "", 1)) != seal:
-        raise ValueError("it is not as it was written")
+        raise ValueError("its content does not match its SHA-256")
     if content["schema"] > SCHEMA:
         raise NewerError(
             f"checkpoint {content['step']} was written by a newer Hourglass",
             found=f"schema {content['schema']}, expected {SCHEMA}",
-            remedy=f"go on with that version, or {option('restart', True)} to begin again",
+            remedy=f"resume with that version, or pass {option('restart', True)} to start again",
         )
     return Manifest(**content)
 
 
 def check_files(folder: pathlib.Path, text: str) -> None:
-    """Compares a checkpoint's files with a manifest that is not there yet.
+    """Compares a checkpoint's files with the text of a manifest that is not written yet.
 
     Raises:
-      CheckpointError: they differ.
+      CheckpointError: a file is missing or differs.
     """
     try:
         for name, expected in _parse(text).files.items():
             _verify(folder / name, expected, rehash=True)
     except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
-        remedy = "bring back a sound copy"
+        remedy = "restore an intact copy"
         raise CheckpointError(f"a checkpoint in {folder} is damaged", found=str(error), remedy=remedy) from error
 
 
 def newest(folder: pathlib.Path) -> Manifest | None:
-    """The newest checkpoint of one folder that verifies, or None; nothing is changed.
+    """Returns the manifest of the newest checkpoint in one folder that verifies, or None.
 
     Raises:
       NewerError: as `read`.
@@ -185,40 +184,40 @@ def _verify(path: pathlib.Path, expected: dict[str, Any], *, rehash: bool) -> No
         raise ValueError(f"{path.name} has {size:,} bytes; expected {expected['size']:,}")
     if not rehash:
         return
-    found = files.sha256(path)
-    if found != expected["sha256"]:
-        raise ValueError(f"{path.name} has SHA-256 {found[:12]}...; expected {expected['sha256'][:12]}...")
+    digest = files.sha256(path)
+    if digest != expected["sha256"]:
+        raise ValueError(f"{path.name} has SHA-256 {digest[:12]}...; expected {expected['sha256'][:12]}...")
 
 
 def describe(folder: pathlib.Path, step: int) -> dict[str, dict[str, Any]]:
-    """Sizes and hashes of a checkpoint's files, which are forced to the disk first."""
-    found = {}
+    """Flushes a checkpoint's files to the disk, and returns their sizes and SHA-256 by file name."""
+    descriptions = {}
     for path in sorted(files_of(folder, step)):
         files.fsync(path)
-        found[path.name] = {"size": path.stat().st_size, "sha256": files.sha256(path)}
+        descriptions[path.name] = {"size": path.stat().st_size, "sha256": files.sha256(path)}
     files.fsync(folder)
-    return found
+    return descriptions
 
 
 def files_of(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
-    """A checkpoint's files, without its manifest."""
-    return [path for path in folder.iterdir() if re.fullmatch(rf"{PREFIX}-{step}\.{ENDINGS}", path.name)]
+    """Returns the paths of a checkpoint's files, without its manifest."""
+    return [path for path in folder.iterdir() if re.fullmatch(rf"{PREFIX}-{step}\.{SUFFIXES}", path.name)]
 
 
 def delete(folder: pathlib.Path, step: int) -> None:
-    """Removes a checkpoint: first what makes it count, so that a kill in between leaves an orphan, not a ruin."""
+    """Deletes a checkpoint, manifest first, so that a committed checkpoint never has missing files."""
     manifest = folder / f"{checkpoint_name(step)}.json"
     if manifest.exists():
         manifest.unlink()
-        with contextlib.suppress(OSError):  # So that a loss of power leaves no ruin either.
+        with contextlib.suppress(OSError):  # Keeps this order in a loss of power, too.
             files.fsync(folder)
     for path in files_of(folder, step):
         path.unlink(missing_ok=True)
 
 
-def set_aside(folder: pathlib.Path, step: int, why: str = DAMAGED) -> pathlib.Path:
-    """Moves a checkpoint out of the way, to `folder`/<why>-<step>, for people to look at."""
-    target = files.unused_path(folder / f"{why}-{step}")
+def set_aside(folder: pathlib.Path, step: int, prefix: str = DAMAGED) -> pathlib.Path:
+    """Moves a checkpoint to the subfolder <prefix>-<step>, and returns that subfolder."""
+    target = files.unused_path(folder / f"{prefix}-{step}")
     target.mkdir()
     for path in (*files_of(folder, step), folder / f"{checkpoint_name(step)}.json"):
         if path.exists():
@@ -227,13 +226,13 @@ def set_aside(folder: pathlib.Path, step: int, why: str = DAMAGED) -> pathlib.Pa
 
 
 def remove_leftovers(folder: pathlib.Path, *, only_ours: bool = False) -> list[pathlib.Path]:
-    """Removes what killed saves left behind: temporary files, and checkpoints that were never committed.
+    """Deletes temporary files and uncommitted checkpoints, which interrupted saves leave behind.
 
-    Where not a single one is committed, these may be somebody's own, or a copy that lost its manifests: they are
-    moved, not removed, unless `only_ours` says that nobody else's can be there.
+    If no checkpoint is committed, uncommitted ones may come from another program, or from a copy without manifests.
+    They are then moved, not deleted, unless `only_ours` is set.
 
     Returns:
-      Where they were moved to.
+      The folders of the moved checkpoints.
     """
     temporary, uncommitted = find_leftovers(folder)
     for path in temporary:
@@ -241,8 +240,8 @@ def remove_leftovers(folder: pathlib.Path, *, only_ours: bool = False) -> list[p
     is_run = only_ours or bool(steps_in(folder))
     moved = []
     for step in uncommitted:
-        usable = (folder / f"{checkpoint_name(step)}.index").exists()
-        if is_run or not usable:
+        is_restorable = (folder / f"{checkpoint_name(step)}.index").exists()
+        if is_run or not is_restorable:
             delete(folder, step)
         else:
             moved.append(set_aside(folder, step))
@@ -251,19 +250,19 @@ def remove_leftovers(folder: pathlib.Path, *, only_ours: bool = False) -> list[p
 
 
 def find_leftovers(folder: pathlib.Path) -> tuple[list[pathlib.Path], list[int]]:
-    """Temporary files, and the numbers of checkpoints that were never committed."""
+    """Returns the temporary files, and the steps of the uncommitted checkpoints."""
     paths = list(folder.iterdir())
     temporary = [path for path in paths if re.fullmatch(TEMPORARY, path.name)]
-    matches = (re.fullmatch(rf"{PREFIX}-(\d+)\.{ENDINGS}", path.name) for path in paths)
+    matches = (re.fullmatch(rf"{PREFIX}-(\d+)\.{SUFFIXES}", path.name) for path in paths)
     return temporary, sorted({int(match[1]) for match in matches if match} - set(steps_in(folder)))
 
 
 def write_state_file(folder: pathlib.Path) -> None:
-    """Writes TensorFlow's list anew from the manifests: its manager forgets everything when the file is damaged."""
+    """Writes TensorFlow's list of checkpoints, from which `tf.train.CheckpointManager` starts, from the manifests."""
     steps = steps_in(folder)
     if not steps:
         (folder / STATE_FILE).unlink(missing_ok=True)
         return
     lines = [f'model_checkpoint_path: "{checkpoint_name(steps[-1])}"']
     lines += [f'all_model_checkpoint_paths: "{checkpoint_name(step)}"' for step in steps]
-    files.write(folder / STATE_FILE, "\n".join(lines) + "\n", durably=False)  # It is never trusted.
+    files.write(folder / STATE_FILE, "\n".join(lines) + "\n", durably=False)  # Rewritten at every start.

@@ -15,8 +15,8 @@ class CheckpointOptions(Options):
         None,
         PRESENTATION,
         CHECKPOINTS,
-        "Save a checkpoint every N steps. 0: only at the start and the end. Default: about 5 per run. A checkpoint is also"
-        " saved every 5 minutes",
+        "Save a checkpoint every N steps. 0: only at the start and the end. Default: about 5 per run. A checkpoint is"
+        " also saved every 5 minutes",
         low=0,
         high=MAX_INTERVAL,
     )

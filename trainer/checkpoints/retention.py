@@ -1,4 +1,4 @@
-"""Which checkpoints stay: the rotation, the best, and those kept for good. No TensorFlow."""
+"""Retention of checkpoints: the rotation, best/ and kept/; rollback and cleanup. No TensorFlow."""
 
 import contextlib
 import os
@@ -11,136 +11,135 @@ from trainer.checkpoints.catalog import (
     KEPT,
     ROLLED_BACK,
     Entry,
-    by_error,
     committed,
     committed_entry,
-    error_of,
+    error_or_inf,
     folders,
+    sorted_by_error,
     verify,
 )
 from trainer.system import files, intervals
 
 
-def retain(folder: pathlib.Path, keep_every: int) -> None:
-    """Puts on the shelves what deserves it of the rotation; whatever an earlier try has missed, too.
+def retain(root: pathlib.Path, keep_every: int) -> None:
+    """Links the checkpoints that must stay into kept/ and best/, including those that an earlier call failed to link.
 
     Args:
-      folder: the rotation's.
-      keep_every: steps between those kept for good; 0: none.
+      root: the folder of the rotation.
+      keep_every: checkpoints whose step is a multiple of this are kept for good; 0: none.
 
     Raises:
-      OSError: some of it could not be done; all of it has been tried.
+      OSError: a checkpoint could not be linked. An error for kept/ is raised after best/ is updated.
     """
-    failed = None
-    for step in _due(folder, keep_every):
+    failure = None
+    for step in _missing_in_kept(root, keep_every):
         try:
-            link_into(folder, step, folder / KEPT)
-            manifests.write_state_file(folder / KEPT)
+            link_into(root, step, root / KEPT)
+            manifests.write_state_file(root / KEPT)
         except OSError as error:
-            failed = error
-    for entry in by_error(folder, (folder, folder / BEST))[:1]:
-        if entry.folder != folder / BEST:
-            link_into(entry.folder, entry.step, folder / BEST)
-            _prune_best(folder / BEST)
-    if failed:
-        raise failed
+            failure = error
+    for entry in sorted_by_error(root, (root, root / BEST))[:1]:
+        if entry.folder != root / BEST:
+            link_into(entry.folder, entry.step, root / BEST)
+            _prune_best(root / BEST)
+    if failure:
+        raise failure
 
 
-def _due(folder: pathlib.Path, keep_every: int) -> list[int]:
-    """Those in rotation that are to be kept for good, and are not yet."""
-    shelved = set(manifests.steps_in(folder / KEPT))
-    return [n for n in manifests.steps_in(folder) if intervals.is_due(n, keep_every) and n not in shelved]
+def _missing_in_kept(root: pathlib.Path, keep_every: int) -> list[int]:
+    """Returns the steps in the rotation that belong into kept/ and are not there yet."""
+    kept = set(manifests.steps_in(root / KEPT))
+    return [step for step in manifests.steps_in(root) if intervals.is_due(step, keep_every) and step not in kept]
 
 
-def rotate(folder: pathlib.Path, keep: int, keep_every: int) -> None:
-    """Removes the oldest of the rotation, but nothing that should be on a shelf and is not."""
-    best = [entry.step for entry in by_error(folder, (folder, folder / BEST))[:1] if entry.folder == folder]
-    for step in manifests.steps_in(folder)[:-keep]:
-        if step not in (*best, *_due(folder, keep_every)):
-            manifests.delete(folder, step)
+def rotate(root: pathlib.Path, keep: int, keep_every: int) -> None:
+    """Deletes the oldest checkpoints of the rotation, except those that belong into best/ or kept/ but are missing."""
+    best = [entry.step for entry in sorted_by_error(root, (root, root / BEST))[:1] if entry.folder == root]
+    for step in manifests.steps_in(root)[:-keep]:
+        if step not in (*best, *_missing_in_kept(root, keep_every)):
+            manifests.delete(root, step)
 
 
-def check_best(folder: pathlib.Path) -> list[str]:
-    """Sets a damaged best aside, so that it stands in no other's way; says so in words."""
-    shelf = folder / BEST
-    found = [verify(shelf, step, rehash=True) for step in manifests.steps_in(shelf)]
-    return [set_aside(folder, entry) for entry in found if not entry.manifest]
+def set_aside_damaged_best(root: pathlib.Path) -> list[str]:
+    """Sets damaged checkpoints in best/ aside, so that others can replace them; returns a message for each."""
+    entries = [verify(root / BEST, step, rehash=True) for step in manifests.steps_in(root / BEST)]
+    return [set_aside(root, entry) for entry in entries if not entry.manifest]
 
 
-def set_aside(folder: pathlib.Path, entry: Entry) -> str:
-    """Sets a damaged checkpoint aside; says so in words."""
-    aside = manifests.set_aside(entry.folder, entry.step)
-    return f"checkpoint {entry.reason}; set aside as {aside.relative_to(folder)}"
+def set_aside(root: pathlib.Path, entry: Entry) -> str:
+    """Sets a damaged checkpoint aside; returns a message with the reason and the new path."""
+    target = manifests.set_aside(entry.folder, entry.step)
+    return f"checkpoint {entry.reason}; set aside as {target.relative_to(root)}"
 
 
-def has_leftovers(folder: pathlib.Path) -> bool:
-    """Whether something is there that only a save under way would have."""
-    return any(any(manifests.find_leftovers(place)) for place in folders(folder))
+def has_leftovers(root: pathlib.Path) -> bool:
+    """Returns True if there are temporary files or uncommitted checkpoints."""
+    return any(any(manifests.find_leftovers(folder)) for folder in folders(root))
 
 
-def _prune_best(shelf: pathlib.Path) -> None:
-    """Leaves the lowest error only; of equals the oldest."""
-    there = sorted((verify(shelf, step, rehash=False) for step in manifests.steps_in(shelf)), key=error_of)
-    for entry in there[1:]:
+def _prune_best(folder: pathlib.Path) -> None:
+    """Deletes all checkpoints in best/ except the one with the lowest error; the older one of two with equal errors."""
+    entries = sorted((verify(folder, step, rehash=False) for step in manifests.steps_in(folder)), key=error_or_inf)
+    for entry in entries[1:]:
         if entry.manifest:
-            manifests.delete(shelf, entry.step)
+            manifests.delete(folder, entry.step)
         else:
-            manifests.set_aside(shelf, entry.step)
-    manifests.write_state_file(shelf)
+            manifests.set_aside(folder, entry.step)
+    manifests.write_state_file(folder)
 
 
-def link_into(place: pathlib.Path, step: int, target: pathlib.Path) -> None:
-    """The same checkpoint in another place: linked, or copied where links are not to be had; its manifest last."""
+def link_into(source: pathlib.Path, step: int, target: pathlib.Path) -> None:
+    """Links a checkpoint into another folder, manifest last. Copies it if the file system has no hard links."""
     files.make_folder(target)
     name = f"{manifests.checkpoint_name(step)}.json"
     if (target / name).exists():
         return
-    for path in manifests.files_of(place, step):
+    for path in manifests.files_of(source, step):
         (target / path.name).unlink(missing_ok=True)
         _link(path, target / path.name)
     files.fsync(target)
-    files.write(target / name, (place / name).read_text(encoding="utf-8"))
+    files.write(target / name, (source / name).read_text(encoding="utf-8"))
 
 
 def _link(source: pathlib.Path, target: pathlib.Path) -> None:
     try:
         os.link(source, target)
-    except OSError:  # Another disk, or a file system without links.
+    except OSError:  # The target is on another disk, or its file system has no hard links.
         files.copy(source, target)
 
 
-def roll_back(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
-    """Makes an older checkpoint the newest; what is newer is moved aside, not removed. To be used under the lock.
+def roll_back(root: pathlib.Path, step: int) -> list[pathlib.Path]:
+    """Makes the checkpoint of `step` the newest by setting newer ones aside. The caller must hold the run's lock.
 
     Returns:
-      Where the newer ones are now: `was_rolled_back` knows them by that.
+      The folders of the newer checkpoints.
 
     Raises:
-      UsageError: there is no such checkpoint.
-      CheckpointError: it is damaged.
+      UsageError: the step has no checkpoint.
+      CheckpointError: the checkpoint is damaged.
     """
-    everything = committed(folder)
-    link_into(committed_entry(folder, step).folder, step, folder)
-    moved = [manifests.set_aside(place, number, ROLLED_BACK) for number, place in everything if number > step]
-    for place in folders(folder):
-        manifests.write_state_file(place)
-    retain(folder, 0)
+    available = committed(root)
+    link_into(committed_entry(root, step).folder, step, root)
+    moved = [manifests.set_aside(folder, newer, ROLLED_BACK) for newer, folder in available if newer > step]
+    for folder in folders(root):
+        manifests.write_state_file(folder)
+    retain(root, 0)
     return moved
 
 
-def was_rolled_back(folder: pathlib.Path, step: int) -> bool:
-    """Whether a checkpoint of this step is where `roll_back` puts them."""
+def was_rolled_back(root: pathlib.Path, step: int) -> bool:
+    """Returns True if `roll_back` has set a checkpoint of this step aside."""
     pattern = re.compile(rf"{ROLLED_BACK}-{step}(-\d+)?")
-    return any(pattern.fullmatch(path.name) for place in folders(folder) for path in place.iterdir())
+    return any(pattern.fullmatch(path.name) for folder in folders(root) for path in folder.iterdir())
 
 
-def remove_leftovers(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Removes what killed saves left in the rotation and on the shelves; see `manifest.remove_leftovers`."""
-    moved = manifests.remove_leftovers(folder)
-    for shelf in folders(folder)[1:]:
-        manifests.remove_leftovers(shelf, only_ours=True)
+def remove_leftovers(root: pathlib.Path) -> list[pathlib.Path]:
+    """Deletes the leftovers of interrupted saves in all folders; see `manifest.remove_leftovers`."""
+    moved = manifests.remove_leftovers(root)
+    for folder in folders(root)[1:]:
+        manifests.remove_leftovers(folder, only_ours=True)
         with contextlib.suppress(OSError):
-            shelf.rmdir()  # if nothing is there
-    if (folder / BEST).is_dir():
-        _prune_best(folder / BEST)
+            folder.rmdir()  # Fails if the folder is not empty.
+    if (root / BEST).is_dir():
+        _prune_best(root / BEST)
     return moved

@@ -1,6 +1,6 @@
-"""What `--mode` can do: each is one function, from (config, names of the flags given) to an exit code.
+"""The modes of `--mode`: functions from (config, names of the passed flags) to an exit code.
 
-It imports `runs` and everything below it, and no TensorFlow before all that can be checked is checked.
+May import `runs` and everything below it. TensorFlow is imported only after all flags are checked.
 """
 
 from collections.abc import Callable
@@ -31,18 +31,17 @@ MODES: dict[str, Callable[[Config, frozenset[str]], int]] = {
 
 
 def start(config: Config, given: frozenset[str]) -> int:
-    """Does what `--mode` says.
+    """Runs the function of `--mode`.
 
     Args:
-      config: as given on the command line.
-      given: the names of the flags that were given.
+      config: the config of the command line.
+      given: the names of the flags that the user passed.
 
     Returns:
       The exit code.
     """
-    if config.command.mode not in MODES:
+    mode = config.command.mode
+    if mode not in MODES:
         known = ", ".join(MODES)
-        raise UsageError(
-            f"{option('mode', config.command.mode)} is unknown", found=f"known: {known}", remedy="give one of them"
-        )
-    return MODES[config.command.mode](config, given)
+        raise UsageError(f"unknown mode: {option('mode', mode)}", found=f"modes: {known}", remedy="use one of them")
+    return MODES[mode](config, given)

@@ -1,4 +1,4 @@
-"""`--mode=evaluate`: how good a checkpoint is."""
+"""`--mode=evaluate`: writes the metrics of a checkpoint."""
 
 from trainer.commands.output import Output
 from trainer.config import Config
@@ -10,7 +10,7 @@ from trainer.system.logs import log
 
 
 def evaluate(config: Config, given: frozenset[str]) -> int:
-    """Measures a checkpoint on the data of its run; writes `evaluation.json`."""
+    """Evaluates a checkpoint on the data set of its run, and writes the metrics to `evaluation.json`."""
     run = LoadedRun(config, given)
     output = Output(run)
     data = run.data()

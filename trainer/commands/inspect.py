@@ -1,4 +1,4 @@
-"""`--mode=inspect`: what a data set holds, and nothing else."""
+"""`--mode=inspect`: prints a summary of a data set."""
 
 from trainer import config as configs
 from trainer.config import Config
@@ -10,9 +10,9 @@ from trainer.system.logs import log
 
 
 def inspect(config: Config, given: frozenset[str]) -> int:
-    """Loads the data as training would, and tells what was found."""
+    """Loads the data set as training would, and logs a summary."""
     check_name(config.data.dataset)
-    configs.check_idle(config)
+    configs.check_unused(config)
     for line in describe.summary_lines(load(config)):
         log.info(line)
     return DONE

@@ -1,4 +1,4 @@
-"""`--mode=serve`."""
+"""`--mode=serve`: serves TensorBoard."""
 
 from trainer.config import Config
 from trainer.errors import DONE, ServerError, UsageError, option

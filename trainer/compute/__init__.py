@@ -1,4 +1,4 @@
-"""Where it is computed: the device, its settings, and random numbers.
+"""The compute device, its settings, and random numbers.
 
-It imports `system`, `errors` and TensorFlow.
+May import `system` and `errors`. `devices` and `randomness` import TensorFlow.
 """

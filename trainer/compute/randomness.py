@@ -1,7 +1,7 @@
-"""Keys of random numbers: what is drawn is a function of (seed, step, purpose), and of nothing else.
+"""Stateless random numbers: functions of a key made of (seed, step, purpose).
 
-A key is [2] int64: seed and step, as `tf.random.stateless_*` takes them, always with `alg="philox"`: the default
-differs between XLA and plain kernels, and between devices.
+A key is [2] int64, seed and step, the `seed` argument of `tf.random.stateless_*`. The algorithm is always
+`alg="philox"`, because the default differs between XLA and plain kernels, and between devices.
 """
 
 import math
@@ -10,38 +10,38 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-ORDER, SHIFT, BINARISE, NOISE, SAMPLE = range(5)  # purposes; the first is the pipeline's
-_SEED_BITS, _PURPOSE_BITS = 31, 8  # of the first number
+ORDER, SHIFT, BINARIZE, NOISE, SAMPLE = range(5)  # purposes; ORDER is reserved for the input pipeline
+_SEED_BITS, _PURPOSE_BITS = 31, 8  # in the first number of a key
 
 
 def step_key(seed: int, step: tf.Tensor) -> tf.Tensor:
-    """The key of a training step; `step` counts the steps done before it."""
+    """Returns the key of a training step; `step` is the number of completed steps."""
     return tf.stack([tf.constant(seed, tf.int64), tf.cast(step, tf.int64)])
 
 
 def evaluation_key(seed: int, first: tf.Tensor) -> tf.Tensor:
-    """The key of the evaluation examples from number `first` on: the same at every evaluation."""
+    """Returns the key of the evaluation batch that begins with example `first`; it is the same in every evaluation."""
     return tf.stack([tf.constant(seed + (1 << _SEED_BITS + _PURPOSE_BITS), tf.int64), tf.cast(first, tf.int64)])
 
 
 def purpose_key(key: tf.Tensor, purpose: int) -> tf.Tensor:
-    """A key of its own for each purpose."""
+    """Returns a distinct key for each purpose."""
     return key + tf.constant([purpose << _SEED_BITS, 0], tf.int64)
 
 
 def uniform(key: tf.Tensor, shape: Any) -> tf.Tensor:
-    """Float32 numbers in [0, 1), of 24 bits."""
+    """Returns uniform float32 numbers in [0, 1), with 24 random bits."""
     return tf.cast(_bits(key, shape, 24), tf.float32) * 2.0**-24
 
 
 def normal(key: tf.Tensor, shape: Any) -> tf.Tensor:
-    """Float32 standard normal numbers, by the inverse of their distribution function; at most 5.3 away from 0."""
-    # Of 23 bits and a half, so that neither 0 nor 1 comes out.
-    inside = (tf.cast(_bits(key, shape, 23), tf.float32) + 0.5) * 2.0**-23
-    return np.float32(math.sqrt(2)) * tf.math.erfinv(2 * inside - 1)
+    """Returns standard normal float32 numbers, by the inverse distribution function; at most 5.3 away from 0."""
+    # Half a step is added to 23-bit integers, so that 0 and 1 are excluded.
+    open_uniform = (tf.cast(_bits(key, shape, 23), tf.float32) + 0.5) * 2.0**-23
+    return np.float32(math.sqrt(2)) * tf.math.erfinv(2 * open_uniform - 1)
 
 
 def _bits(key: tf.Tensor, shape: Any, count: int) -> tf.Tensor:
-    """Whole numbers: of floats, TensorFlow draws others with XLA than without, of these the same."""
+    """Returns random integers of `count` bits: TensorFlow's random floats differ between XLA and plain kernels."""
     bits = tf.random.stateless_uniform(shape, key, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
     return tf.bitwise.right_shift(bits, tf.constant(32 - count, tf.uint32))

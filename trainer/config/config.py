@@ -93,7 +93,7 @@ PACKAGES: dict[str, type[Options]] = {
 GROUPS: dict[str, str] = {
     declared.name: group for group, package in PACKAGES.items() for declared in options_of(package)
 }
-# DECLARED is in the order of declaration; OPTIONS is sorted by kind, for flags.txt and the tables.
+# In the order of declaration; OPTIONS is sorted by kind.
 DECLARED = [declared for package in PACKAGES.values() for declared in options_of(package)]
 OPTIONS: dict[str, Option] = {
     declared.name: declared for declared in sorted(DECLARED, key=lambda declared: KINDS.index(declared.kind))
@@ -193,11 +193,7 @@ def table_columns() -> dict[str, type]:
 def table_row(config: Config, total_steps: int) -> dict[str, str | float]:
     """Returns a run's row in the HParams table: numbers as numbers, other values as text.
 
-    Options without a column are included if they differ from their defaults.
-
-    Args:
-      config: the config of the run.
-      total_steps: the number of steps of the whole run.
+    Options without a column are included if they differ from their defaults. `total_steps` is the length of the run.
     """
     default = defaults()
     names = [

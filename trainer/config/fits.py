@@ -38,7 +38,7 @@ def _check_image_options(config: Config, data: Dataset) -> None:
             raise UsageError(f"{flag} needs images", found=f"{data.name} is a table", remedy=f"remove {flag}")
     if shift and shift >= min(data.shape[:2]):
         raise UsageError(
-            f"{option('shift', shift)} is as large as the images",
+            f"{option('shift', shift)} is not smaller than the images",
             found=f"{data.name} has images of {data.shape[0]}x{data.shape[1]} pixels",
             remedy=f"use a smaller shift, such as {option('shift', 1)}",
         )

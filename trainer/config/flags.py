@@ -1,4 +1,4 @@
-"""The command line: absl's flags, derived from the declared options; and the help that lists them."""
+"""The command line: absl flags that are derived from the declared options, and their help text."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -8,106 +8,111 @@ from absl import flags as absl_flags
 
 from trainer.config import flagfile
 from trainer.config.config import DECLARED, OPTIONS, Config
-from trainer.errors import UsageError, as_flag, options_shown_as, shown
+from trainer.errors import UsageError, as_flag, option_style, render, sanitize
 from trainer.system.options import Option
 
 USAGE = "hourglass [--preset=NAME] [--flagfile=FILE] [--name=value ...]     (in a checkout: python launch.py ...)"
 INDENT, WIDTH = 24, 110
-MAX_SHOWN_BOUND = 1e5  # Larger bounds only reject nonsense.
+MAX_SHOWN_BOUND = 1e5  # Larger upper bounds only exclude typing errors, so the help omits them.
 
 
 def parse(arguments: Sequence[str]) -> tuple[Config, frozenset[str]]:
-    """Command-line arguments (without the program's name) -> the config and the names of the flags given.
+    """Parses command-line arguments, without the program's name; returns the config and the names of passed flags.
 
     Raises:
-      UsageError: an unknown flag, a value out of bounds, a positional argument, flags that contradict each other.
+      UsageError: an unknown flag, an invalid value, a positional argument, or flags that contradict each other.
     """
     flag_values = absl_flags.FlagValues()
     define(flag_values)
+    help_remedy = "run with --help to list all flags"
     try:
-        positional = flag_values(["launch.py", *flagfile.with_presets(arguments)])[1:]
+        positional = flag_values(["launch.py", *flagfile.expand_presets(arguments)])[1:]
     except UnicodeDecodeError as error:
-        raise UsageError("the flagfile is not a text file", found=str(error), remedy="give a UTF-8 file") from error
-    except (absl_flags.Error, ValueError) as error:  # ValueError: absl's of --nodebug=3.
-        raise UsageError(str(error), remedy="python launch.py --help lists every flag") from error
+        raise UsageError("the flagfile is not a text file", found=str(error), remedy="save it as UTF-8") from error
+    except absl_flags.UnrecognizedFlagError as error:
+        _, has_suggestions, names = str(error).removesuffix(" ?").rpartition(". Did you mean: ")
+        found = f"did you mean --{names.replace(', ', ' or --')}?" if has_suggestions else ""
+        raise UsageError(f"unknown flag --{sanitize(error.flagname)}", found=found, remedy=help_remedy) from error
+    except (absl_flags.Error, ValueError) as error:  # absl raises ValueError for --nodebug=3.
+        raise UsageError(str(error).removeprefix("ERROR:: "), remedy=help_remedy) from error
     if positional:
-        # `--tensorboard false` would silently mean true.
+        # absl would read `--tensorboard false` as true, followed by a positional argument.
         raise UsageError(f"unexpected argument {positional[0]!r}", remedy="write flags as --name=value")
     given = {name: flag_values[name].value for name in OPTIONS if flag_values[name].present}
     return Config.of(given), frozenset(given)
 
 
 def from_flagfile(text: str) -> Config:
-    """The inverse of `flagfile.to_flagfile`. Options that it does not name have their defaults."""
+    """Parses the text of a flagfile. Options that are not in it have their defaults."""
     lines = (line.strip() for line in text.splitlines())
     return parse([line for line in lines if line and not line.startswith("#")])[0]
 
 
 def define(flag_values: absl_flags.FlagValues) -> None:
-    """Defines every option as a flag of absl's in `flag_values`."""
+    """Defines every option as an absl flag in `flag_values`."""
     for declared in OPTIONS.values():
         _define(declared, flag_values)
 
 
 def _define(declared: Option, flag_values: absl_flags.FlagValues) -> None:
-    name, meaning = declared.name, declared.meaning
+    name, description = declared.name, declared.description
     default: Any = declared.default
-    where: Any = {"flag_values": flag_values}
+    target: Any = {"flag_values": flag_values}
     bounds: Any = {"lower_bound": declared.low, "upper_bound": declared.high}
     if declared.choices:
-        absl_flags.DEFINE_enum(name, default, [*declared.choices, *declared.synonyms], meaning, **where)
+        absl_flags.DEFINE_enum(name, default, [*declared.choices, *declared.synonyms], description, **target)
     elif declared.type is bool:
-        absl_flags.DEFINE_bool(name, default, meaning, **where)
+        absl_flags.DEFINE_bool(name, default, description, **target)
     elif declared.type is int:
-        absl_flags.DEFINE_integer(name, default, meaning, **bounds, **where)
+        absl_flags.DEFINE_integer(name, default, description, **bounds, **target)
     elif declared.type is float:
-        absl_flags.DEFINE_float(name, default, meaning, **bounds, **where)
+        absl_flags.DEFINE_float(name, default, description, **bounds, **target)
     elif declared.type is tuple and declared.separator == ",":
-        absl_flags.DEFINE_list(name, [str(element) for element in default], meaning, **where)
+        absl_flags.DEFINE_list(name, [str(element) for element in default], description, **target)
     else:
-        absl_flags.DEFINE_string(name, declared.as_text(default) or None, meaning, **where)
+        absl_flags.DEFINE_string(name, declared.as_text(default) or None, description, **target)
     if declared.alias:
-        absl_flags.DEFINE_alias(declared.alias, name, **where)
+        absl_flags.DEFINE_alias(declared.alias, name, **target)
 
 
 def help_text(*, short: bool = False) -> str:
-    """The flags by theme, each with its meaning, values and default; `short`: the common ones only."""
-    kept = [declared for declared in DECLARED if declared.is_common or not short]
+    """Returns the help: all flags by theme, with description, values and default; `short`: only the common flags."""
+    options = [declared for declared in DECLARED if declared.is_common or not short]
     lines = [USAGE, ""]
     if short:
-        lines += [*_described(kept), "", "--help lists all flags. --version prints the version."]
+        lines += [*_flag_lines(options), "", "--help lists all flags. --version prints the version."]
         return "\n".join(lines) + "\n"
-    common = [declared for declared in kept if declared.is_common]
-    for theme, some in [("Common flags", common), *_by_theme(kept)]:
-        lines += [f"{theme}:", *_described(some), ""]
-    extra = f"--preset=NAME uses the flags of a preset: {', '.join(flagfile.presets())}"
-    lines += [*textwrap.wrap(extra, WIDTH), "--flagfile=FILE reads flags from a file, one per line."]
+    common = [declared for declared in options if declared.is_common]
+    for theme, members in [("Common flags", common), *_by_theme(options)]:
+        lines += [f"{theme}:", *_flag_lines(members), ""]
+    presets = f"--preset=NAME uses the flags of a preset: {', '.join(flagfile.presets())}"
+    lines += [*textwrap.wrap(presets, WIDTH), "--flagfile=FILE reads flags from a file, one per line."]
     lines += ["--helpshort lists only the common flags. --version prints the version."]
     return "\n".join(lines) + "\n"
 
 
 def _by_theme(options: Sequence[Option]) -> list[tuple[str, list[Option]]]:
-    themes = dict.fromkeys(declared.theme for declared in options)
-    return [
-        (theme, [declared for declared in options if declared.theme == theme and not declared.is_common])
-        for theme in themes
-        if any(declared.theme == theme and not declared.is_common for declared in options)
-    ]
+    """Returns the options by theme, without the common options, which have their own section."""
+    themes: dict[str, list[Option]] = {declared.theme: [] for declared in options}
+    for declared in options:
+        if not declared.is_common:
+            themes[declared.theme].append(declared)
+    return [(theme, members) for theme, members in themes.items() if members]
 
 
-def _described(options: Sequence[Option]) -> Iterator[str]:
-    """Yields the lines of help for each option."""
+def _flag_lines(options: Sequence[Option]) -> Iterator[str]:
+    """Yields the help lines of each option."""
     for declared in options:
         name = f"  --[no]{declared.name}" if declared.type is bool else f"  --{declared.name}"
-        wrapped = textwrap.wrap(described(declared), WIDTH - INDENT)
+        wrapped = textwrap.wrap(describe(declared), WIDTH - INDENT)
         yield f"{name:{INDENT}}{wrapped[0]}" if len(name) < INDENT else f"{name}\n{'':{INDENT}}{wrapped[0]}"
         yield from (f"{'':{INDENT}}{line}" for line in wrapped[1:])
 
 
-def described(declared: Option) -> str:
-    """Returns the meaning of an option with its choices or bounds, its default and its other spelling."""
-    with options_shown_as(as_flag):
-        sentences = [shown(declared.meaning)]
+def describe(declared: Option) -> str:
+    """Returns the description of an option, followed by its choices or bounds, its default and its alias."""
+    with option_style(as_flag):
+        sentences = [render(declared.description)]
     if declared.choices:
         sentences.append(f"One of: {', '.join(declared.choices)}")
     elif declared.high is not None and declared.high < MAX_SHOWN_BOUND:

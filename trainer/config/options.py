@@ -26,7 +26,11 @@ class RunOptions(Options):
         None, PLACE, RUN, "Run directory. Default: runs/<dataset>-<model>-<hidden>", is_common=True
     )
     restart: bool = declare(
-        False, PLACE, RUN, "Start again at step 0. Existing checkpoints are moved to set_aside/, not deleted", is_common=True
+        False,
+        PLACE,
+        RUN,
+        "Start again at step 0. Existing checkpoints are moved to set_aside/, not deleted",
+        is_common=True,
     )
     init_from: str | None = declare(
         None,

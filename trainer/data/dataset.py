@@ -38,7 +38,7 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class CachedStatistics:
-    """Statistics that are stored with cached data, so that a start does not have to read all examples.
+    """Statistics that are stored with cached data, so that a run can start without reading all examples.
 
     Attributes:
       fingerprint: see `Dataset.fingerprint`.
@@ -120,9 +120,7 @@ class Dataset:
         return dataclasses.replace(self, train=train, evaluation=evaluation, statistics=None)
 
     def standardized(self) -> "Dataset":
-        """Returns a copy with `scale` set to the columns' standard deviations over the training rows.
-
-        The scale of a constant column is 1.
+        """Returns a copy scaled by the columns' standard deviations over the training rows; 1 for constant columns.
 
         Raises:
           UsageError: the examples are images.
@@ -166,8 +164,7 @@ def _check(name: str, split: Split) -> None:
             continue
         row, *column = bad[0]
         raise DataError(
-            f"{name}: the value in row {chunk.start + row}, column {', '.join(map(str, column))}"
-            f" is {examples[tuple(bad[0])]}",
+            f"{name}: row {chunk.start + row}, column {', '.join(map(str, column))} is {examples[tuple(bad[0])]}",
             found=f"{len(bad)} values in these {len(examples):,} rows are not finite numbers",
             remedy="correct or remove these rows",
         )

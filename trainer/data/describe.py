@@ -28,8 +28,8 @@ def summary_lines(data: Dataset) -> list[str]:
 
 def _counts(data: Dataset, split: Split) -> str:
     labels, counts = np.unique(split.labels, return_counts=True)
-    is_long = len(labels) > MAX_LABELS_SHOWN
-    order = np.argsort(-counts, kind="stable")[:MAX_LABELS_SHOWN] if is_long else np.arange(len(labels))
+    num_more = max(0, len(labels) - MAX_LABELS_SHOWN)
+    order = np.argsort(-counts, kind="stable")[:MAX_LABELS_SHOWN] if num_more else np.arange(len(labels))
     words = ", ".join(f"{data.class_name(labels[index])} {counts[index]:,}" for index in order)
-    more = f", and {len(labels) - MAX_LABELS_SHOWN:,} more labels" if is_long else ""
+    more = f", and {num_more:,} more labels" if num_more else ""
     return f"{len(split.examples):,} ({words}{more})"

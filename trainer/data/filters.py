@@ -16,7 +16,7 @@ def class_labels(name: str, label_names: Sequence[str], classes: Sequence[str]) 
     Args:
       name: name of the data set, for messages.
       label_names: name of each label.
-      classes: labels, or names of labels. If any name is itself an integer, all classes are read as names.
+      classes: labels, or names of labels. If any label name is itself an integer, only names are accepted.
 
     Raises:
       UsageError: a class does not exist.
@@ -66,7 +66,7 @@ def check_not_empty(name: str, classes: Sequence[str], num_train: int, num_evalu
     if not num_train or not num_evaluation:
         raise DataError(
             f"{name} has no example" + (f" of class {', '.join(classes)}" if classes else "") + " in one of its splits",
-            found=f"{num_train:,} training examples, {num_evaluation:,} evaluation examples",
+            found=f"training examples: {num_train:,}, evaluation examples: {num_evaluation:,}",
             remedy="keep more classes" if classes else "add examples, or correct the ones that cannot be used",
         )
 

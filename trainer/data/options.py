@@ -45,7 +45,8 @@ class DataOptions(Options):
         "digits",
         MATHEMATICS,
         DATA,
-        "Data set: digits, iris, mnist, fashion_mnist, cifar10, one gray CIFAR-10 class such as cifar_horse, or custom data:"
+        "Data set: digits, iris, mnist, fashion_mnist, cifar10, one gray CIFAR-10 class such as cifar_horse, or custom"
+        " data:"
         " images, array, table, tfds:NAME",
         is_common=True,
         is_column=True,
@@ -63,10 +64,13 @@ class DataOptions(Options):
         None,
         PLACE,
         DATA,
-        "Folder of the data files; downloads go there too. Custom data: the folder or file. Default: the cache of Keras",
+        "Folder of the data files; downloads go there too. Custom data: the folder or file. Default: the cache of"
+        " Keras",
         is_common=True,
     )
-    data_url: str | None = declare(None, PLACE, DATA, "Download the archive from this URL instead of the default mirrors")
+    data_url: str | None = declare(
+        None, PLACE, DATA, "Download the archive from this URL instead of the default mirrors"
+    )
     cache_dir: str | None = declare(
         None, PLACE, DATA, "Folder for decoded custom data. Default: hourglass/ in the cache of Keras"
     )
@@ -98,13 +102,15 @@ class DataOptions(Options):
         None,
         MATHEMATICS,
         OWN_DATA,
-        f"With {option('dataset', 'table')}: column with the class labels, by name or number (from 1). It is not trained on",
+        f"With {option('dataset', 'table')}: column with the class labels, by name or number (from 1). It is not"
+        " trained on",
     )
     standardise: bool = declare(
         False,
         MATHEMATICS,
         OWN_DATA,
-        "Divide each column of a table by its standard deviation, inside the network. Use it when columns have different"
+        "Divide each column of a table by its standard deviation, inside the network. Use it when columns have"
+        " different"
         " units",
         alias="standardize",
     )

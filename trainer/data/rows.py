@@ -26,8 +26,5 @@ class RowSubset:
 
 
 def evenly_spaced(count: int, limit: int) -> np.ndarray:
-    """Returns at most `limit` evenly spaced indices of range(count), ascending, with the first and the last: [n] int64.
-
-    Only the first index is returned if `limit` is 1.
-    """
+    """Returns at most `limit` evenly spaced indices of range(count), from the first to the last: [n] int64."""
     return np.linspace(0, count - 1, min(count, limit)).round().astype(np.int64)

@@ -82,10 +82,8 @@ class Sources:
         mirrors = self.mirrors(default)
         for mirror in mirrors:
             if not mirror.url.lower().startswith(("http://", "https://", "file://")):
-                raise UsageError(
-                    f"{option('data_url', mirror.url)} is not an http, https or file address",
-                    remedy="correct the address",
-                )
+                what = f"{option('data_url', mirror.url)} is not an http, https or file address"
+                raise UsageError(what, remedy="correct the address")
         return download.fetch(mirrors, self.folder, self.log)
 
 

@@ -11,10 +11,8 @@ from trainer.errors import DataError, option
 def by_name(names: Sequence[str], fraction: float) -> np.ndarray:
     """Returns the evaluation mask of examples with these names, [N] bool.
 
-    The hash of an example depends only on its name, so that it keeps its split when other examples are added or removed.
-
     Args:
-      names: distinct names.
+      names: distinct names. An example keeps its split when others are added or removed: only its name is hashed.
       fraction: fraction of evaluation examples, 0 to 1. If it is 0, the mask is all False.
 
     Raises:
@@ -35,10 +33,7 @@ def by_index(count: int, fraction: float) -> np.ndarray:
 
 
 def _below(hashes: np.ndarray, fraction: float) -> np.ndarray:
-    """Returns a mask of the hashes below `fraction` of 2**64, changed if necessary so that both splits have an example.
-
-    The mask is all False if `fraction` is 0.
-    """
+    """Returns the mask of the hashes below `fraction` of 2**64. One is moved if a split would otherwise be empty."""
     if len(hashes) == 0 or fraction == 0:
         return np.zeros(len(hashes), bool)
     if len(hashes) == 1:

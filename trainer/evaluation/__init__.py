@@ -1,4 +1,4 @@
-"""Numbers about a network: errors, metrics, statistics, and the baselines beside them.
+"""Evaluation of a network: errors, metrics, statistics, and the baselines.
 
-It imports `training` and what is below it; `baselines` and `statistics` need no TensorFlow.
+May import `training` and everything below it. `baselines` and `statistics` do not import TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""The training error that no linear code of a size can beat, and that of the mean. NumPy only."""
+"""Baselines of the reconstruction error: the training mean, and PCA, the best linear code. NumPy only."""
 
 import contextlib
 import dataclasses
@@ -16,16 +16,16 @@ from trainer.system.logs import log
 
 MAX_COLUMNS = 4_096
 CHUNK_BYTES = 2 << 20
-MAX_PRODUCTS = 1e12  # of two numbers, for the covariance: some ten seconds
+MAX_PRODUCTS = 1e12  # multiplications for the covariance: about ten seconds
 
 
 @dataclasses.dataclass(frozen=True)
 class Baselines:
-    """Mean squared errors over pixels, data scaled as the model sees it.
+    """Mean squared errors over pixels and examples on (train, eval), in the scale of the network's input.
 
     Attributes:
-      mean: of predicting the training mean, on (train, eval).
-      pca: of the best linear code, on (train, eval); None where the data have too many columns.
+      mean: errors of the training mean as the reconstruction.
+      pca: errors of PCA; None if an example has more than `MAX_COLUMNS` numbers.
     """
 
     mean: tuple[float, float]
@@ -41,63 +41,62 @@ def compute(
     mean: np.ndarray | None = None,
     max_products: float = MAX_PRODUCTS,
 ) -> Baselines:
-    """The floors of a code of `code_size` numbers.
+    """Computes the baselines for codes of `code_size` numbers.
 
-    The first `code_size` principal components, fitted on the training examples, are the linear code with the least
-    squared training error (Eckart and Young 1936; Baldi and Hornik 1989 for linear autoencoders).
+    The first `code_size` principal components of the training examples are the linear code with the smallest squared
+    training error (Eckart and Young 1936; Baldi and Hornik 1989 for linear autoencoders).
 
     Args:
-      train: [N, ...] examples, any shape; evaluation: [M, ...].
-      code_size: numbers in a code, at least 1.
-      scale: what stored values are divided by.
-      rows: numbers of the training examples that the training error is of; None: of all.
-      mean: of the training examples, [D] float64; None: it is computed.
-      max_products: of two numbers, for the covariance; of more examples some are taken, spread evenly.
+      train: [N, ...] examples as stored.
+      evaluation: [M, ...] examples as stored.
+      code_size: numbers per code, at least 1.
+      scale: divisor of the stored values.
+      rows: indices of the training examples for the training errors; None: all.
+      mean: mean of the scaled training examples, [D] float64; None: it is computed.
+      max_products: limit of multiplications for the covariance. Above, evenly spaced training examples are used.
     """
     if mean is None:
         mean = training_mean(train, scale)
-    fitted_on = _fitted_on(train, max_products)
-    _, covariance = moments(fitted_on, scale, mean)
-    # The total variance comes from the diagonal, so that it and the eigenvalues agree to the last digit.
+    fit_examples = _limit_examples(train, max_products)
+    _, covariance = moments(fit_examples, scale, mean)
+    # The total variance is the trace, so that it agrees with the eigenvalues to the last digit.
     columns = len(mean)
-    if rows is None and len(fitted_on) < len(train):
+    if rows is None and len(fit_examples) < len(train):
         rows = np.arange(len(train))
     if rows is None and columns <= MAX_COLUMNS:
         mean_train = float(np.trace(covariance)) / columns
     else:
         mean_train = _mean_error(train if rows is None else RowSubset(train, rows), mean, scale)
-    mean_floor = (mean_train, _mean_error(evaluation, mean, scale))
+    mean_errors = (mean_train, _mean_error(evaluation, mean, scale))
     if columns > MAX_COLUMNS:
-        return Baselines(mean=mean_floor, pca=None)
+        return Baselines(mean=mean_errors, pca=None)
     eigenvalues, vectors = np.linalg.eigh(covariance)  # ascending
-    kept = vectors[:, max(columns - code_size, 0) :]
+    components = vectors[:, max(columns - code_size, 0) :]
     if rows is None:
-        pca_train = float(np.clip(eigenvalues[: columns - kept.shape[1]], 0, None).sum()) / columns
+        pca_train = float(np.clip(eigenvalues[: columns - components.shape[1]], 0, None).sum()) / columns
     else:
-        pca_train = _projection_error(RowSubset(train, rows), mean, kept, scale)
-    return Baselines(mean=mean_floor, pca=(pca_train, _projection_error(evaluation, mean, kept, scale)))
+        pca_train = _projection_error(RowSubset(train, rows), mean, components, scale)
+    return Baselines(mean=mean_errors, pca=(pca_train, _projection_error(evaluation, mean, components, scale)))
 
 
-def _fitted_on(train: np.ndarray, max_products: float) -> np.ndarray | RowSubset:
-    """What the components are of: of so many examples that it would take minutes, some, spread evenly."""
+def _limit_examples(train: np.ndarray, max_products: float) -> np.ndarray | RowSubset:
+    """Returns evenly spaced training examples, as many as the limit for the covariance allows."""
     columns = math.prod(train.shape[1:])
-    most = int(max_products // columns**2)
-    return (
-        train
-        if len(train) <= most or columns > MAX_COLUMNS
-        else RowSubset(train, np.linspace(0, len(train) - 1, max(1, most)).astype(np.int64))
-    )
+    limit = int(max_products // columns**2)
+    if len(train) <= limit or columns > MAX_COLUMNS:
+        return train
+    return RowSubset(train, np.linspace(0, len(train) - 1, max(1, limit)).astype(np.int64))
 
 
 def moments(
     examples: np.ndarray | RowSubset, scale: float | np.ndarray, mean: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [D] and covariance [D, D] in float64; the covariance is empty above `MAX_COLUMNS` columns.
+    """Returns the mean [D] and the covariance [D, D] in float64; above `MAX_COLUMNS` columns, the latter is empty.
 
     Args:
-      examples: [N, ...].
-      scale: what stored values are divided by.
-      mean: where it is known.
+      examples: [N, ...] as stored.
+      scale: divisor of the stored values.
+      mean: the mean of the scaled examples, [D] float64; None: it is computed.
     """
     total = len(examples)
     mean = training_mean(examples, scale) if mean is None else mean
@@ -111,12 +110,12 @@ def moments(
 
 
 def training_mean(examples: np.ndarray | RowSubset, scale: float | np.ndarray) -> np.ndarray:
-    """Mean of the flattened examples, [D] float64."""
+    """Returns the mean of the flattened, scaled examples, [D] float64."""
     return sum((rows.sum(axis=0) for rows in _chunks(examples, scale)), np.zeros(())) / len(examples)
 
 
 def _chunks(examples: np.ndarray | RowSubset, scale: float | np.ndarray) -> Iterator[np.ndarray]:
-    """Flattened, scaled float64 rows, some megabytes at a time."""
+    """Yields the examples as scaled float64 rows, at most `CHUNK_BYTES` at a time."""
     size = max(1, CHUNK_BYTES // (8 * math.prod(examples.shape[1:])))
     for start in range(0, len(examples), size):
         rows = examples[start : start + size]
@@ -130,7 +129,7 @@ def _mean_error(examples: np.ndarray | RowSubset, mean: np.ndarray, scale: float
 def _projection_error(
     examples: np.ndarray | RowSubset, mean: np.ndarray, vectors: np.ndarray, scale: float | np.ndarray
 ) -> float:
-    """Squared distance to the span of orthonormal `vectors` [D, K], a mean over pixels."""
+    """Returns the mean squared distance per pixel to the span of the orthonormal `vectors`, [D, K]."""
     total = 0.0
     for rows in _chunks(examples, scale):
         rows -= mean
@@ -139,25 +138,27 @@ def _projection_error(
 
 
 def stored_errors(path: pathlib.Path) -> dict[str, float]:
-    """The root mean squared errors in a file of `BackgroundBaselines`'s, as "floor/<mean or pca>/<train or eval>"."""
+    """Returns the root mean squared errors in a file of `BackgroundBaselines`, as `floor/<name>/<split>`.
+
+    Errors on a part of the training examples are left out.
+    """
     stored = files.read_json(path) or {}
-    of_some = "train" in stored.get("key", {})  # Those on training examples are of some of them only.
-    splits = [(place, split) for place, split in enumerate(("train", "eval")) if not (of_some and split == "train")]
+    is_partial = "train" in stored.get("key", {})
+    splits = [(index, split) for index, split in enumerate(("train", "eval")) if not (is_partial and split == "train")]
     known = [(name, errors) for name in ("mean", "pca") if (errors := stored.get(name))]
-    return {f"floor/{name}/{split}": errors[place] ** 0.5 for place, split in splits for name, errors in known}
+    return {f"floor/{name}/{split}": errors[index] ** 0.5 for index, split in splits for name, errors in known}
 
 
 class BackgroundBaselines:
-    """Computes the floors while training goes on, once started, and keeps them in a file for the next start.
+    """Computes the baselines in a background thread during training, and caches them in a file.
 
     Args:
-      train: [N, ...] examples; evaluation: [M, ...].
-      code_size: numbers in a code.
-      scale: what stored values are divided by.
-      fingerprint: of the data: the file counts for these only.
-      cache: the file.
-      rows: numbers of the training examples that the training errors are of.
-      mean: of the training examples, as the network sees them; None: it is computed.
+      train, evaluation, code_size, scale, rows, mean: see `compute`.
+      fingerprint: fingerprint of the data set; a file with another one is ignored.
+      cache: path of the file.
+
+    Attributes:
+      result: the baselines; None if they are not computed yet, or if the computation failed.
     """
 
     def __init__(
@@ -176,19 +177,19 @@ class BackgroundBaselines:
             rows = None
         self._key = {"data": fingerprint, "code": code_size} | ({} if rows is None else {"train": len(rows)})
         self._cache = cache
-        self._taken = False
-        self._found = self._stored()
-        # A daemon: a run that ends early does not wait for it, and it touches no file.
+        self._is_polled = False
+        self.result = self._read()
+        # A daemon, so that a run that ends early does not wait for it. The thread writes no file.
         self._thread = threading.Thread(
             target=self._compute, args=(train, evaluation, code_size, scale, rows, mean), daemon=True
         )
 
     def start(self) -> None:
-        """Begins, unless the file has them, or it has begun."""
-        if self._found is None and self._thread.ident is None:
+        """Starts the computation, unless the file has the baselines or the computation was started before."""
+        if self.result is None and self._thread.ident is None:
             self._thread.start()
 
-    def _stored(self) -> Baselines | None:
+    def _read(self) -> Baselines | None:
         stored = files.read_json(self._cache)
         if not stored or stored.get("key") != self._key:
             return None
@@ -200,31 +201,27 @@ class BackgroundBaselines:
 
     def _compute(self, *arguments: Any) -> None:
         try:
-            found = compute(*arguments)
+            result = compute(*arguments)
         except (np.linalg.LinAlgError, MemoryError) as error:
-            log.warning(f"no floors: {error}")
+            log.warning(f"no baselines: {error}")
             return
-        if found.pca is None:
-            log.info(f"no PCA floor: more than {MAX_COLUMNS:,} numbers an example")
-        self._found = found
+        if result.pca is None:
+            log.info(f"no PCA baseline: an example has more than {MAX_COLUMNS:,} numbers")
+        self.result = result
 
-    def peek(self) -> Baselines | None:
-        """The floors, if they are known by now."""
-        return self._found
-
-    def take(self) -> Baselines | None:
-        """The floors, once: the first time that they are known. They are stored for the next start then."""
-        found = self._found
-        if self._taken or found is None:
+    def poll(self) -> Baselines | None:
+        """Returns the baselines, and writes the file, at the first call after the computation; otherwise None."""
+        result = self.result
+        if self._is_polled or result is None:
             return None
-        self._taken = True
-        with contextlib.suppress(OSError):  # A full disk costs some seconds at the next start.
-            files.write_json(self._cache, {"key": self._key, **dataclasses.asdict(found)})
-        return found
+        self._is_polled = True
+        with contextlib.suppress(OSError):  # Without the file, the next start computes the baselines again.
+            files.write_json(self._cache, {"key": self._key, **dataclasses.asdict(result)})
+        return result
 
     def wait(self) -> Baselines | None:
-        """The floors, as soon as they are known; None where computing them failed."""
+        """Returns the baselines when they are computed; None if the computation failed."""
         self.start()
-        if self._found is None:
+        if self.result is None:
             self._thread.join()
-        return self._found
+        return self.result

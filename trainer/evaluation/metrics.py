@@ -1,4 +1,4 @@
-"""How good a network is, in numbers by tag, beside the error itself."""
+"""Metrics of a network, by tag."""
 
 import math
 
@@ -14,50 +14,52 @@ MAX_SSIM_EXAMPLES = 250
 
 
 class Metrics:
-    """Of one network on one data set.
+    """Computes the metrics of a network on a data set.
 
     Args:
-      data: what is measured on.
-      shown: the evaluation examples that are looked at in detail.
-      evaluator: looks at the network with the weights as they are.
+      data: the data set.
+      probes: the evaluation examples whose codes and reconstructions are examined.
+      evaluator: evaluates the network with its current weights.
     """
 
-    def __init__(self, data: Dataset, shown: ProbeSet, evaluator: Evaluator) -> None:
-        self._data, self._shown, self._evaluator = data, shown, evaluator
+    def __init__(self, data: Dataset, probes: ProbeSet, evaluator: Evaluator) -> None:
+        self._data, self._probes, self._evaluator = data, probes, evaluator
         self._num_pixels = int(np.prod(data.shape))
-        self._of_ssim = evenly_spaced(len(shown.rows), MAX_SSIM_EXAMPLES)
+        self._ssim_rows = evenly_spaced(len(probes.rows), MAX_SSIM_EXAMPLES)
 
-    def reconstruction_metrics(self, found: EvaluationResult) -> dict[str, float]:
-        """Error, loss and the loss's parts, of whatever was measured."""
-        errors = statistics.reconstruction(found.squared_errors, self._num_pixels, pictures=self._data.is_image)
-        return {**errors, "loss": found.loss, **found.parts}
+    def reconstruction_metrics(self, result: EvaluationResult) -> dict[str, float]:
+        """Returns the reconstruction errors, the loss and the loss terms of any evaluated examples."""
+        errors = statistics.reconstruction_metrics(
+            result.squared_errors, self._num_pixels, is_image=self._data.is_image
+        )
+        return {**errors, "loss": result.loss, **result.loss_terms}
 
-    def diagnostics(self, errors: np.ndarray, found: EvaluationResult) -> dict[str, float]:
-        """What there is to say beside error and loss.
+    def diagnostics(self, errors: np.ndarray, result: EvaluationResult) -> dict[str, float]:
+        """Returns all other metrics.
 
         Args:
           errors: [N] root mean squared errors of all evaluation examples.
-          found: measured of them, in detail of those shown.
+          result: evaluation of all evaluation examples, with codes and reconstructions of the probes.
         """
-        values = statistics.margins(errors) | statistics.latent_health(found.codes)
+        values = statistics.error_percentiles(errors) | statistics.code_metrics(result.codes)
         if self._data.is_image:
-            some = self._of_ssim
-            values["reconstruction/ssim"] = statistics.ssim(self._shown.originals[some], found.reconstructions[some])
-        if found.divergences is not None:
-            values |= statistics.evidence(found.parts, found.codes)
-        return values | self._denoising()
+            rows = self._ssim_rows
+            values["reconstruction/ssim"] = statistics.ssim(self._probes.originals[rows], result.reconstructions[rows])
+        if result.divergences is not None:
+            values |= statistics.elbo_metrics(result.loss_terms, result.codes)
+        return values | self._denoising_metrics()
 
-    def _denoising(self) -> dict[str, float]:
-        """How well corrupted images are restored, at several levels of noise."""
-        noise, examples = self._evaluator.objective.noise, self._shown.examples
+    def _denoising_metrics(self) -> dict[str, float]:
+        """Returns the errors of denoised examples at several noise levels, and of the corrupted examples."""
+        noise, examples = self._evaluator.objective.noise, self._probes.examples
         if noise is None:
             return {}
         errors = {
             times: self._evaluator.denoising_errors(examples, noise.level * float(times))
             for times in statistics.NOISE_MULTIPLES
         }
-        found = {f"denoising/rmse_{times}x": self._rmse(restored) for times, (restored, _) in errors.items()}
-        return {**found, "denoising/corrupted": self._rmse(errors["1"][1])}
+        values = {f"denoising/rmse_{times}x": self._rmse(denoised) for times, (denoised, _) in errors.items()}
+        return {**values, "denoising/corrupted": self._rmse(errors["1"][1])}
 
     def _rmse(self, squared_errors: np.ndarray) -> float:
         return math.sqrt(squared_errors.mean(dtype=np.float64) / self._num_pixels)

@@ -1,4 +1,4 @@
-"""The evaluation examples that a run is looked at in detail by, and what the network makes of them."""
+"""Probes: the fixed evaluation examples whose codes and reconstructions are examined."""
 
 import dataclasses
 from typing import Self
@@ -10,20 +10,20 @@ from trainer.data.rows import evenly_spaced
 
 NUM_EXAMPLES = 8  # more would be too small in TensorBoard's cards
 MAX_POINTS = 2_000
-MAX_SHOWN_BYTES = 64 << 20
+MAX_PROBE_BYTES = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class ProbeSet:
-    """The P evaluation examples that a run is looked at in detail by, always the same.
+    """P evaluation examples, the same ones throughout a run.
 
     Attributes:
-      rows: [P] their numbers, ascending.
+      rows: [P] indices of the evaluation examples, ascending.
       examples: [P, ...] as stored.
-      originals: [P, ...] float32 as the network sees them, pictures in [0, 1].
-      labels: [P] numbers of their classes.
-      classes: [P] names of their classes.
-      fixed: [8, H, W, C] float32, the few that are shown at every step; none of tables.
+      originals: [P, ...] float32 as the network sees them, images in [0, 1].
+      labels: [P] class indices.
+      classes: [P] class names.
+      fixed: [F, H, W, C] up to 8 examples, as stored, that are shown in the images of every step; empty for tables.
     """
 
     rows: np.ndarray
@@ -34,25 +34,24 @@ class ProbeSet:
     fixed: np.ndarray
 
     @classmethod
-    def of(cls, data: Dataset) -> Self:
-        """Spread evenly over a data set's evaluation examples; fewer of large ones."""
-        every, scale = data.evaluation.examples, np.float32(data.scale)
-        most = max(1, min(MAX_POINTS, MAX_SHOWN_BYTES // (4 * int(np.prod(data.shape)))))
-        rows = evenly_spaced(len(every), most)
-        examples = every[rows]
-        fixed = fixed_examples(every) if data.is_image else every[:0]
-        labels = data.evaluation.labels[rows]
-        return cls(rows, examples, examples / scale, labels, [data.class_name(label) for label in labels], fixed)
+    def from_dataset(cls, data: Dataset) -> Self:
+        """Selects evenly spaced evaluation examples: up to 2,000, and up to 64 MiB as float32."""
+        examples, scale = data.evaluation.examples, np.float32(data.scale)
+        limit = max(1, min(MAX_POINTS, MAX_PROBE_BYTES // (4 * int(np.prod(data.shape)))))
+        rows = evenly_spaced(len(examples), limit)
+        selected, labels = examples[rows], data.evaluation.labels[rows]
+        fixed = fixed_examples(examples) if data.is_image else examples[:0]
+        return cls(rows, selected, selected / scale, labels, [data.class_name(label) for label in labels], fixed)
 
 
 @dataclasses.dataclass(frozen=True)
 class ProbeResult:
-    """What the network makes of them at one step.
+    """Outputs of the network for the probes at one step.
 
     Attributes:
       errors: [P] root mean squared errors.
       codes: [P, K] float32.
-      reconstructions: [P, ...] float32, pictures in [0, 1].
+      reconstructions: [P, ...] float32, images in [0, 1].
     """
 
     errors: np.ndarray
@@ -61,10 +60,10 @@ class ProbeResult:
 
     @property
     def is_finite(self) -> bool:
-        """Whether all of it can be shown."""
+        """True if all values are finite."""
         return all(bool(np.isfinite(values).all()) for values in (self.errors, self.codes, self.reconstructions))
 
 
 def fixed_examples(examples: np.ndarray) -> np.ndarray:
-    """The examples that every picture of a run shows: spread evenly over [N, ...], the same each time."""
+    """Returns up to 8 evenly spaced examples of [N, ...], for the images of every step."""
     return examples[evenly_spaced(len(examples), NUM_EXAMPLES)]

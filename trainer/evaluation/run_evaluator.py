@@ -1,4 +1,4 @@
-"""Evaluates a network as training goes on: its errors, the best of them, and the few examples looked at in detail."""
+"""Evaluates the network of a run during training, and holds the metrics of the last evaluation."""
 
 import dataclasses
 import math
@@ -17,37 +17,37 @@ from trainer.evaluation.probes import ProbeResult, ProbeSet
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """One evaluation.
+    """An evaluation on all evaluation examples.
 
     Attributes:
-      step: the steps done before it.
-      values: numbers by tag: errors, loss, the loss's parts, the best error so far.
+      step: number of completed steps.
+      values: metrics by tag: reconstruction errors, loss, loss terms, and the lowest error so far.
       errors: [N] root mean squared errors of all evaluation examples.
-      measured: all that was measured, in detail of the probes.
-      look: at the probes.
+      result: the complete result, with codes and reconstructions of the probes.
+      probe_result: errors, codes and reconstructions of the probes.
     """
 
     step: int
     values: dict[str, float]
     errors: np.ndarray
-    measured: EvaluationResult
-    look: ProbeResult
+    result: EvaluationResult
+    probe_result: ProbeResult
 
 
 class RunEvaluator:
-    """Evaluates one network on one data set, step after step.
+    """Evaluates the network of a run at several steps.
 
     Args:
-      data: what is measured on.
-      evaluator: looks at the network with the weights as they are.
-      last_look: numbers of the training examples that are evaluated in the end, ascending.
-      metrics: of the last evaluation before it.
-      evaluated: the step of that evaluation.
+      data: the data set.
+      evaluator: evaluates the network with its current weights.
+      final_train_rows: indices of the training examples that are evaluated at the last step, ascending.
+      metrics: metrics of the last evaluation of a resumed run.
+      evaluated: step of that evaluation; None without an evaluation.
 
     Attributes:
-      shown: the evaluation examples that are looked at in detail.
-      metrics: of the last evaluation, as "<train or eval>/<tag>".
-      evaluated: the step of the last evaluation; None before the first.
+      probes: the evaluation examples whose codes and reconstructions are examined.
+      metrics: metrics of the last evaluation, as "<train or eval>/<tag>".
+      evaluated: step of the last evaluation; None before the first.
     """
 
     def __init__(
@@ -59,64 +59,64 @@ class RunEvaluator:
         metrics: Mapping[str, float],
         evaluated: int | None,
     ) -> None:
-        self.probes = ProbeSet.of(data)
+        self.probes = ProbeSet.from_dataset(data)
         self.metrics, self.evaluated = dict(metrics), evaluated
-        self._data, self._evaluator, self._last_look = data, evaluator, final_train_rows
+        self._data, self._evaluator, self._final_train_rows = data, evaluator, final_train_rows
         self._num_pixels = int(np.prod(data.shape))
-        self._assessment = Metrics(data, self.probes, evaluator)
-        self._last: tuple[int, ProbeResult] | None = None
+        self._metrics = Metrics(data, self.probes, evaluator)
+        self._last_probe: tuple[int, ProbeResult] | None = None
 
     def evaluate(self, step: int) -> Evaluation:
-        """Evaluates on all evaluation examples.
+        """Evaluates the network on all evaluation examples.
 
         Raises:
-          DivergedError: the error is not finite.
+          DivergedError: the error or a code is not finite.
         """
-        measured = self._evaluator.evaluate(self._data.evaluation.examples, self.probes.rows)
-        values = self._assessment.reconstruction_metrics(measured)
-        self._check(step, values["reconstruction/mse"], measured.codes)
-        errors = statistics.example_errors(measured.squared_errors, self._num_pixels)
-        look = ProbeResult(errors[self.probes.rows], measured.codes, measured.reconstructions)
-        self._last = step, look
+        result = self._evaluator.evaluate(self._data.evaluation.examples, self.probes.rows)
+        values = self._metrics.reconstruction_metrics(result)
+        self._check(step, values["reconstruction/mse"], result.codes)
+        errors = statistics.example_errors(result.squared_errors, self._num_pixels)
+        probe_result = ProbeResult(errors[self.probes.rows], result.codes, result.reconstructions)
+        self._last_probe = step, probe_result
         values |= self._best(step, values["reconstruction/rmse"])
-        return Evaluation(step, values, errors, measured, look)
+        return Evaluation(step, values, errors, result, probe_result)
 
     def diagnostics(self, evaluation: Evaluation) -> dict[str, float]:
-        """What there is to say beside the errors, by tag."""
-        return self._assessment.diagnostics(evaluation.errors, evaluation.measured)
+        """Returns further metrics of an evaluation, by tag."""
+        return self._metrics.diagnostics(evaluation.errors, evaluation.result)
 
-    def remember(self, evaluation: Evaluation) -> None:
-        """Makes it the last evaluation, whose values checkpoints and results have."""
+    def set_last(self, evaluation: Evaluation) -> None:
+        """Makes `evaluation` the last evaluation, whose metrics are stored in checkpoints and results."""
         self.metrics = {f"eval/{tag}": value for tag, value in evaluation.values.items()}
         self.evaluated = evaluation.step
 
     def evaluate_training(self) -> dict[str, float]:
-        """Reconstruction errors of training examples by tag; to be remembered with the last evaluation."""
-        train = self._data.train.examples
-        some = train if len(self._last_look) == len(train) else RowSubset(train, self._last_look)
-        found = self._assessment.reconstruction_metrics(self._evaluator.evaluate(some))
-        values = {tag: value for tag, value in found.items() if tag.startswith("reconstruction/")}
+        """Returns reconstruction errors of training examples by tag, and adds them to `metrics`."""
+        train, rows = self._data.train.examples, self._final_train_rows
+        examples = train if len(rows) == len(train) else RowSubset(train, rows)
+        metrics = self._metrics.reconstruction_metrics(self._evaluator.evaluate(examples))
+        values = {tag: value for tag, value in metrics.items() if tag.startswith("reconstruction/")}
         self.metrics |= {f"train/{tag}": value for tag, value in values.items()}
         return values
 
-    def look(self, step: int) -> ProbeResult:
-        """The probes at a step: as its evaluation has seen them, if there was one."""
-        if self._last is None or self._last[0] != step:
-            found = self._evaluator.evaluate(self.probes.examples, np.arange(len(self.probes.rows)))
-            errors = statistics.example_errors(found.squared_errors, self._num_pixels)
-            self._last = step, ProbeResult(errors, found.codes, found.reconstructions)
-        return self._last[1]
+    def probe(self, step: int) -> ProbeResult:
+        """Returns the network's outputs for the probes; reuses those of the last evaluation if it was at `step`."""
+        if self._last_probe is None or self._last_probe[0] != step:
+            result = self._evaluator.evaluate(self.probes.examples, np.arange(len(self.probes.rows)))
+            errors = statistics.example_errors(result.squared_errors, self._num_pixels)
+            self._last_probe = step, ProbeResult(errors, result.codes, result.reconstructions)
+        return self._last_probe[1]
 
     def _check(self, step: int, mse: float, codes: np.ndarray) -> None:
-        remedy = f"{option('restart', True)} with a lower {option('learning_rate')}"
+        remedy = f"use {option('restart', True)} with a lower {option('learning_rate')}"
         if not math.isfinite(mse):
             raise DivergedError(f"after step {step:,} the evaluation error is {mse}", remedy=remedy)
         if not np.isfinite(codes).all():
             raise DivergedError(f"after step {step:,} codes are not finite", remedy=remedy)
 
     def _best(self, step: int, rmse: float) -> dict[str, float]:
-        """The lowest error so far, and its step."""
-        known = self.metrics.get("eval/best/rmse", math.inf)
-        if rmse < known:
+        """Returns the lowest error so far, and its step."""
+        best = self.metrics.get("eval/best/rmse", math.inf)
+        if rmse < best:
             return {"best/rmse": rmse, "best/step": step}
-        return {"best/rmse": known, "best/step": self.metrics["eval/best/step"]}
+        return {"best/rmse": best, "best/step": self.metrics["eval/best/step"]}

@@ -1,4 +1,4 @@
-"""Numbers that TensorBoard shows, computed with NumPy."""
+"""Metrics computed from arrays with NumPy."""
 
 import math
 from collections.abc import Mapping
@@ -8,86 +8,85 @@ from threadpoolctl import ThreadpoolController
 
 from trainer.data.rows import evenly_spaced
 
-NOISE_MULTIPLES = ("0.5", "1", "2")  # of the training level, at which denoising is measured; 0 is `reconstruction`
-ACTIVE_SHARE = 0.01  # of the widest unit's standard deviation
-ACTIVE_VARIANCE = 0.01  # of the means of a variational code's unit
-MAX_HEALTH_UNITS, MAX_HEALTH_EXAMPLES = 256, 500
+NOISE_MULTIPLES = ("0.5", "1", "2")  # of the noise level of training, for denoising metrics
+ACTIVE_SHARE = 0.01  # of the largest standard deviation of a unit
+ACTIVE_VARIANCE = 0.01  # of the mean of a variational unit
+MAX_UNITS, MAX_RANK_EXAMPLES = 256, 500
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 SSIM_K1, SSIM_K2 = 0.01, 0.03
 
 
-# The threads of NumPy's BLAS go on spinning for a while after each product, on the cores that training needs next:
-# on two cores that cost more than the products.
+# BLAS threads spin after each product on cores that training needs; on two cores this costs more than the products.
 _one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 
 
-def reconstruction(squared_errors: np.ndarray, num_pixels: int, *, pictures: bool) -> dict[str, float]:
-    """Reconstruction error in the usual measures.
+def reconstruction_metrics(squared_errors: np.ndarray, num_pixels: int, *, is_image: bool) -> dict[str, float]:
+    """Returns reconstruction errors by tag, see `error_metrics`.
 
     Args:
-      squared_errors: [N], each example's squared error summed over its pixels.
-      num_pixels: numbers in an example.
-      pictures: whether values lie in [0, 1], so that a peak signal-to-noise ratio means something.
+      squared_errors: [N], squared error of each example, summed over pixels.
+      num_pixels: numbers per example.
+      is_image: True if the examples are images in [0, 1].
     """
-    return measures(float(squared_errors.mean(dtype=np.float64)) / num_pixels, num_pixels, pictures=pictures)
+    return error_metrics(float(squared_errors.mean(dtype=np.float64)) / num_pixels, num_pixels, is_image=is_image)
 
 
-def measures(mse: float, num_pixels: int, *, pictures: bool) -> dict[str, float]:
-    """The same error as mse (mean over pixels), rmse, sse (sum over pixels, mean over examples), psnr (dB, peak 1)."""
+def error_metrics(mse: float, num_pixels: int, *, is_image: bool) -> dict[str, float]:
+    """Returns mse, rmse, sse (summed over pixels) and, for images with an mse above 0, psnr (dB, peak 1) by tag."""
     values = {"mse": mse, "rmse": math.sqrt(mse), "sse": mse * num_pixels}
-    if pictures and mse > 0:
+    if is_image and mse > 0:
         values["psnr"] = -10 * math.log10(mse)
     return {f"reconstruction/{name}": value for name, value in values.items()}
 
 
 def example_errors(squared_errors: np.ndarray, num_pixels: int) -> np.ndarray:
-    """[N] squared errors summed over pixels -> [N] root mean squared errors."""
+    """Returns root mean squared errors of [N] examples, from squared errors summed over pixels."""
     return np.sqrt(squared_errors / np.float32(num_pixels))
 
 
-def margins(errors: np.ndarray) -> dict[str, float]:
-    """The 10th, 50th and 90th percentile of [N] errors."""
-    found = np.percentile(errors, (10, 50, 90))
-    return {f"error/p{percent}": float(value) for percent, value in zip((10, 50, 90), found, strict=True)}
+def error_percentiles(errors: np.ndarray) -> dict[str, float]:
+    """Returns the 10th, 50th and 90th percentiles of [N] errors, by tag."""
+    values = np.percentile(errors, (10, 50, 90))
+    return {f"error/p{percent}": float(value) for percent, value in zip((10, 50, 90), values, strict=True)}
 
 
 @_one_thread
-def latent_health(codes: np.ndarray) -> dict[str, float]:
-    """Whether the code's units are in use: active units, effective rank, mean absolute correlation.
+def code_metrics(codes: np.ndarray) -> dict[str, float]:
+    """Returns the number of active units, the effective rank, and the mean absolute correlation, by tag.
+
+    All are 0 if all codes are equal. Codes of one number have no correlation.
 
     Args:
-      codes: [N, K] float32. Of codes wider than 256, the rank is that of 500 of them at most, and the correlation that
-        of the 256 units that vary most: both would take minutes otherwise.
-
-    Returns:
-      By tag. A code of one number has no correlation; where nothing varies, all are 0.
+      codes: [N, K] float32. If K exceeds 256, the rank is that of at most 500 codes, and the correlation is that of the
+        256 units that vary most. All of them would take minutes.
     """
     centered = codes - codes.mean(axis=0, dtype=np.float64)
     deviations = np.sqrt(np.einsum("nk,nk->k", centered, centered) / len(centered))
     active = np.flatnonzero(deviations > ACTIVE_SHARE * deviations.max())
     values = {"active_units": float(len(active)), "effective_rank": _effective_rank(centered)}
     if codes.shape[1] > 1:
-        widest = active[np.argsort(-deviations[active], kind="stable")[:MAX_HEALTH_UNITS]]
+        widest = active[np.argsort(-deviations[active], kind="stable")[:MAX_UNITS]]
         values["mean_correlation"] = _mean_correlation(centered[:, widest] / deviations[widest])
     return {f"latent/{name}": value for name, value in values.items()}
 
 
-def evidence(parts: Mapping[str, float], means: np.ndarray) -> dict[str, float]:
-    """Of a variational network: the evidence lower bound, and how many units are in use.
+def elbo_metrics(loss_terms: Mapping[str, float], means: np.ndarray) -> dict[str, float]:
+    """Returns the evidence lower bound and the number of active units of a variational network, by tag.
 
     Args:
-      parts: `elbo/reconstruction` and `elbo/kl`, in nats an example.
-      means: [N, K] of the codes' distributions.
+      loss_terms: `elbo/reconstruction` and `elbo/kl`, in nats per example.
+      means: [N, K] means of the codes' distributions.
     """
     active = int((means.var(axis=0, dtype=np.float64) > ACTIVE_VARIANCE).sum())
-    return {"elbo/elbo": parts["elbo/reconstruction"] - parts["elbo/kl"], "elbo/active_units": float(active)}
+    elbo = loss_terms["elbo/reconstruction"] - loss_terms["elbo/kl"]
+    return {"elbo/elbo": elbo, "elbo/active_units": float(active)}
 
 
 def _effective_rank(centered: np.ndarray) -> float:
-    """Roy and Vetterli, The effective rank, EUSIPCO 2007, definition 1; of the matrix of centred codes."""
-    if centered.shape[1] > MAX_HEALTH_UNITS:
-        centered = centered[evenly_spaced(len(centered), MAX_HEALTH_EXAMPLES)]
-    # Of the two products, which have the same eigenvalues, the smaller.
+    """Returns the effective rank of centered codes (Roy and Vetterli, The effective rank, EUSIPCO 2007, def. 1)."""
+    if centered.shape[1] > MAX_UNITS:
+        centered = centered[evenly_spaced(len(centered), MAX_RANK_EXAMPLES)]
+    # Uses the smaller Gram matrix; both have the same nonzero eigenvalues.
     gram = centered.T @ centered if len(centered) > centered.shape[1] else centered @ centered.T
     singular = np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))
     if not singular.any():
@@ -97,7 +96,7 @@ def _effective_rank(centered: np.ndarray) -> float:
 
 
 def _mean_correlation(scaled: np.ndarray) -> float:
-    """Of [N, K] centred codes, each unit divided by its standard deviation."""
+    """Returns the mean absolute correlation of pairs of units, from standardized codes, [N, K]."""
     count = scaled.shape[1]
     if count < 2:
         return 0.0
@@ -107,10 +106,10 @@ def _mean_correlation(scaled: np.ndarray) -> float:
 
 @_one_thread
 def ssim(originals: np.ndarray, reconstructions: np.ndarray) -> float:
-    """Mean structural similarity of pictures, over pixels, channels and pictures.
+    """Returns the structural similarity, mean over images, channels and window positions.
 
-    Wang, Bovik, Sheikh and Simoncelli 2004, eq. 13, with their Gaussian window of 11 pixels and sigma 1.5; in pictures
-    smaller than that, the largest odd window that fits.
+    Wang, Bovik, Sheikh and Simoncelli 2004, eq. 13, with their Gaussian window of 11 pixels and sigma 1.5. For smaller
+    images, the window has the largest odd size that fits.
 
     Args:
       originals, reconstructions: [N, H, W, C] float32, the originals in [0, 1]; dynamic range 1.
@@ -120,7 +119,7 @@ def ssim(originals: np.ndarray, reconstructions: np.ndarray) -> float:
     rows, columns = _window_matrix(x.shape[2], size), _window_matrix(x.shape[3], size)
 
     def smooth(values: np.ndarray) -> np.ndarray:
-        return rows.T @ (values @ columns)  # The window is separable, so it is two products of matrices.
+        return rows.T @ (values @ columns)  # The window is separable: two matrix products.
 
     mean_x, mean_y = smooth(x), smooth(y)
     product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
@@ -131,7 +130,7 @@ def ssim(originals: np.ndarray, reconstructions: np.ndarray) -> float:
 
 
 def _window_matrix(length: int, size: int) -> np.ndarray:
-    """[length, length - size + 1] float32: column j holds a Gaussian window of `size` that begins at row j."""
+    """Returns [length, length - size + 1] float32: column j has a Gaussian window of `size` that begins at row j."""
     window = np.exp(-((np.arange(size) - size // 2) ** 2) / (2 * SSIM_SIGMA**2))
     matrix = np.zeros((length, length - size + 1), np.float32)
     for column in range(matrix.shape[1]):

@@ -1,4 +1,4 @@
-"""Networks by name, and the layers that they are made of.
+"""Networks by name, and their layers.
 
-It imports `errors`, and TensorFlow everywhere but in `networks`.
+May import `system` and `errors`. `networks` and `options` do not import TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""What every network here is: an encoder and a decoder, around the training mean."""
+"""The base of all networks: an encoder and a decoder around the training mean."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ Shape = tuple[int | None, ...]
 
 
 class Posterior(NamedTuple):
-    """What the encoder says of N images: the code, or in a variational network the distribution of it.
+    """The codes of N images, or their distributions in a variational network.
 
     Attributes:
-      mean: [N, K] float32: the codes.
-      log_variance: [N, K] float32, of a Gaussian without correlations; None where codes are not random.
+      mean: [N, K] float32: the codes, or the means of their distributions.
+      log_variance: [N, K] float32: log-variances of a diagonal Gaussian; None unless the network is variational.
     """
 
     mean: tf.Tensor
@@ -24,12 +24,12 @@ class Posterior(NamedTuple):
 
 
 class Encoder(keras.layers.Layer):
-    """[N, ...] float32 images -> what a code is drawn from, through one layer after the other.
+    """The encoder: [N, ...] float32 images -> `Posterior`.
 
     Args:
-      hidden: layers before the code.
-      code: the layer whose output is the code, or its mean.
-      log_variance: the layer beside it in a variational network (Kingma and Welling 2014, appendix C.2); else None.
+      hidden: the layers before the code layer.
+      code: the layer that returns the code, or its mean.
+      log_variance: the layer that returns the log-variance (Kingma and Welling 2014, appendix C.2), or None.
     """
 
     def __init__(
@@ -46,16 +46,16 @@ class Encoder(keras.layers.Layer):
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
-        """Those that lead to the code, in order."""
+        """The hidden layers and the code layer, in order."""
         return [*self.hidden, self.code]
 
     @property
     def is_variational(self) -> bool:
-        """Whether codes are random."""
+        """True if the encoder returns distributions of codes."""
         return hasattr(self, "log_variance")
 
     def build(self, input_shape: Shape) -> None:
-        """Makes the variables."""
+        """Creates the variables."""
         features = _build_layers(self.hidden, input_shape)
         _build_layers([self.code], features)
         if self.is_variational:
@@ -63,66 +63,66 @@ class Encoder(keras.layers.Layer):
         self.built = True
 
     def call(self, images: tf.Tensor) -> Posterior:
-        """One layer after the other."""
+        """Returns the codes or their distributions."""
         features = images
         for layer in self.hidden:
-            features = apply(layer, features)
-        mean = tf.cast(apply(self.code, features), tf.float32)
+            features = apply_layer(layer, features)
+        mean = tf.cast(apply_layer(self.code, features), tf.float32)
         if not self.is_variational:
             return Posterior(mean, None)
-        return Posterior(mean, tf.cast(apply(self.log_variance, features), tf.float32))
+        return Posterior(mean, tf.cast(apply_layer(self.log_variance, features), tf.float32))
 
 
 class Decoder(keras.layers.Layer):
-    """[N, K] codes -> [N, ...] float32 logits, through one layer after the other.
+    """The decoder: [N, K] codes -> [N, ...] float32 logits.
 
     Args:
-      hidden: layers before the pixels.
-      pixels: the last one, without activation and bias.
-      bias: what it begins with, the shape of one example.
+      hidden: the layers before the output layer.
+      pixels: the output layer, without activation and bias.
+      bias: the initial output bias, in the shape of one example.
     """
 
     def __init__(self, hidden: Sequence[keras.layers.Layer], pixels: keras.layers.Layer, bias: np.ndarray) -> None:
         super().__init__(name="decoder", dtype="float32")
         self.hidden = list(hidden)
         self.pixels = pixels
-        # Apart from its layer, so that it is added in float32: pixel values deserve more than bfloat16's 8 bits.
-        self.bias = self.add_weight(name="bias", shape=bias.shape, initializer=constant(bias))
+        # Not in the output layer: the bias is added in float32, because bfloat16 has too few bits for pixel values.
+        self.bias = self.add_weight(name="bias", shape=bias.shape, initializer=constant_initializer(bias))
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
-        """All of them, in order."""
+        """All layers, in order."""
         return [*self.hidden, self.pixels]
 
     def build(self, input_shape: Shape) -> None:
-        """Makes the variables."""
+        """Creates the variables."""
         _build_layers(self.layers, input_shape)
         self.built = True
 
     def call(self, codes: tf.Tensor) -> tf.Tensor:
-        """One layer after the other, then the shape of an example."""
+        """Returns the logits."""
         values = codes
         for layer in self.hidden:
-            values = apply(layer, values)
-        return self.shaped(apply(self.pixels, values))
+            values = apply_layer(layer, values)
+        return self.to_logits(apply_layer(self.pixels, values))
 
-    def shaped(self, values: tf.Tensor) -> tf.Tensor:
-        """The last layer's output -> logits [N, ...] float32."""
+    def to_logits(self, values: tf.Tensor) -> tf.Tensor:
+        """Reshapes the output of the last layer to [N, ...] float32, and adds the bias."""
         return tf.reshape(tf.cast(values, tf.float32), [-1, *self.bias.shape]) + self.bias
 
 
 class Autoencoder(keras.Model):
-    """images -> codes -> reconstructions.
+    """An autoencoder: images -> codes -> reconstructions.
 
-    The encoder sees images less the training mean, so that the exported network takes plain ones, and tanh codes
-    start in their linear range. The decoder returns logits: what the output activation is applied to.
+    The network subtracts the training mean from its input, so that the exported network accepts original images, and
+    tanh codes start in their linear range. The decoder returns logits, to which the output activation is applied.
 
     Args:
-      encoder: [N, ...] centred float32 images -> the codes' distribution.
+      encoder: [N, ...] centered float32 images -> codes or their distributions.
       decoder: [N, K] codes -> [N, ...] float32 logits.
-      output_activation: a Keras activation's name.
-      mean: the training mean, the shape of one example.
-      unit: of a standardised table, [D]: what its own units are divided by before the network sees them; None: 1.
+      output_activation: name of a Keras activation.
+      mean: the training mean, in the shape of one example.
+      unit: [D] divisors that standardize the columns of a table; None: the examples are not standardized.
     """
 
     def __init__(
@@ -133,97 +133,97 @@ class Autoencoder(keras.Model):
         mean: np.ndarray,
         unit: np.ndarray | None = None,
     ) -> None:
-        # Float32 here and in the encoder's and decoder's shells: only the layers inside follow the precision.
+        # The model, the encoder and the decoder are float32. Only the layers inside use the chosen precision.
         super().__init__(name="autoencoder", dtype="float32")
         self.encoder = encoder
         self.decoder = decoder
         self.output_activation = keras.activations.get(output_activation)
         self.mean = self.add_weight(
-            name="mean", shape=mean.shape, initializer=constant(mean), trainable=False, dtype="float32"
+            name="mean", shape=mean.shape, initializer=constant_initializer(mean), trainable=False, dtype="float32"
         )
         self.unit: keras.Variable | None = None
         if unit is not None:
             self.unit = self.add_weight(
-                name="unit", shape=unit.shape, initializer=constant(unit), trainable=False, dtype="float32"
+                name="unit", shape=unit.shape, initializer=constant_initializer(unit), trainable=False, dtype="float32"
             )
 
     @property
     def code_size(self) -> int:
-        """Numbers in a code."""
+        """Width of the code."""
         return self.encoder.code.units
 
     @property
     def is_variational(self) -> bool:
-        """Whether codes are random: `encode` then gives their mean."""
+        """True if the encoder returns distributions of codes; `encode` then returns their means."""
         return self.encoder.is_variational
 
     def build(self, input_shape: Shape) -> None:
-        """Makes all variables."""
+        """Creates all variables."""
         self.decoder.build((None, self.code_size))
         self.encoder.build(input_shape)
         self.built = True
 
     def shape_summary(self) -> str:
-        """What values become on their way through the network, such as `64 -> 9 -> 2 -> 9 -> 64`; for people."""
+        """Returns the shapes of the values between layers as text, such as `64 -> 9 -> 2 -> 9 -> 64`."""
         shapes = [*_shapes(self.encoder.layers, self.mean.shape)]
         shapes += _shapes(self.decoder.layers, (self.code_size,))[1:]
-        words = ["x".join(map(str, shape)) for shape in shapes]
-        return " -> ".join(word for word, last in zip(words, [None, *words], strict=False) if word != last)
+        texts = ["x".join(map(str, shape)) for shape in shapes]
+        return " -> ".join(text for text, previous in zip(texts, [None, *texts], strict=False) if text != previous)
 
     def standardize(self, examples: tf.Tensor) -> tf.Tensor:
-        """[N, ...] float32 in their own units (pictures: [0, 1]) -> as the network sees them."""
+        """Converts [N, ...] float32 examples from their original units (images: [0, 1]) to the network's units."""
         return examples if self.unit is None else examples / self.unit
 
     def unstandardize(self, examples: tf.Tensor) -> tf.Tensor:
-        """The inverse of `standardize`."""
+        """Converts [N, ...] float32 examples from the network's units to their original units."""
         return examples if self.unit is None else examples * self.unit
 
     def posterior(self, images: tf.Tensor) -> Posterior:
-        """[N, ...] float32, pictures in [0, 1] -> their codes, or the distribution of them."""
+        """Returns the codes, or their distributions, of [N, ...] float32 examples (images in [0, 1])."""
         return self.encoder(self.centered(images))
 
     def centered(self, images: tf.Tensor) -> tf.Tensor:
-        """What the encoder sees."""
-        with tf.name_scope("centring"):  # for those who look at the graph
+        """Returns [N, ...] float32 examples minus the training mean: the input of the encoder."""
+        with tf.name_scope("centring"):  # shown in TensorBoard's graph
             return images - self.mean
 
     def encode(self, images: tf.Tensor) -> tf.Tensor:
-        """[N, ...] float32, pictures in [0, 1] -> codes [N, K] float32."""
+        """Encodes [N, ...] float32 examples (images in [0, 1]) to codes [N, K] float32."""
         return self.posterior(images).mean
 
     def logits(self, codes: tf.Tensor) -> tf.Tensor:
-        """Codes [N, K] -> [N, ...] float32, before the output activation."""
+        """Decodes codes [N, K] to logits [N, ...] float32, before the output activation."""
         return self.decoder(codes)
 
     def decode(self, codes: tf.Tensor) -> tf.Tensor:
-        """Codes [N, K] -> reconstructions [N, ...] float32."""
+        """Decodes codes [N, K] to reconstructions [N, ...] float32."""
         return self.output_activation(self.logits(codes))
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
-        """[N, ...] float32, pictures in [0, 1] -> reconstructions, the same shape."""
+        """Reconstructs [N, ...] float32 examples (images in [0, 1])."""
         return self.decode(self.encode(images))
 
 
-def constant(value: np.ndarray) -> keras.initializers.Initializer:
-    """An initialiser that is an array: Keras's own takes only numbers."""
+def constant_initializer(value: np.ndarray) -> keras.initializers.Initializer:
+    """Returns an initializer with the values of an array; Keras's own accepts only scalars."""
     return lambda shape, dtype=None: tf.constant(value, dtype or tf.float32, shape)
 
 
-def apply(layer: keras.layers.Layer, values: tf.Tensor) -> tf.Tensor:
-    """One layer, with [N, ...] made [N, D] for layers that take vectors."""
+def apply_layer(layer: keras.layers.Layer, values: tf.Tensor) -> tf.Tensor:
+    """Applies a layer; reshapes [N, ...] to [N, D] for layers that take vectors."""
     if getattr(layer, "flattens_input", False):
         values = tf.reshape(values, [-1, math.prod(values.shape[1:])])
     return layer(values)
 
 
 def _shapes(layers: Sequence[keras.layers.Layer], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """What goes into each layer, flattened where it takes vectors, and what comes out of the last."""
-    seen = []
+    """Returns the input shape of each layer, flattened for layers that take vectors, and the last output shape."""
+    shapes = []
     for layer in layers:
         shape = (math.prod(shape),) if getattr(layer, "flattens_input", False) else shape
-        seen.append(shape)
+        shapes.append(shape)
         shape = layer.compute_output_shape((None, *shape))[1:]
-    return [*seen, shape]
+    return [*shapes, shape]
 
 
 def _build_layers(layers: Sequence[keras.layers.Layer], shape: Shape) -> Shape:

@@ -9,13 +9,13 @@ KERNEL, STRIDE = 3, 2
 
 
 class SubPixel(keras.layers.Conv2D):
-    """A convolution to pictures of twice the height and width, or one less: Shi et al., CVPR 2016, section 3.2.
+    """A sub-pixel convolution, which doubles height and width (Shi et al., CVPR 2016, section 3.2).
 
-    Each pixel becomes a square of four. On a CPU as fast as a transposed convolution, which has fewer weights for it.
+    Each pixel becomes 2x2 pixels. On a CPU it is as fast as a transposed convolution, and has more weights.
 
     Args:
       filters: channels of the output.
-      size: (H, W) of the output.
+      size: (H, W) of the output: twice that of the input, or one less.
     """
 
     def __init__(self, filters: int, size: tuple[int, int], **options: object) -> None:
@@ -23,19 +23,19 @@ class SubPixel(keras.layers.Conv2D):
         self._output = (*size, filters)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """(N, H, W, filters)."""
+        """Returns (N, H, W, filters)."""
         return input_shape[0], *self._output
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """Enlarges, and cuts off the row and the column that are too many."""
+        """Enlarges the images, and crops them to the output size."""
         height, width, _ = self._output
         return tf.nn.depth_to_space(super().call(values), STRIDE)[:, :height, :width]
 
 
-def conv(blueprint: NetworkSpec) -> LayerStack:
-    """A convolution of stride 2 for each number of filters in `hidden`, whose last is the width of a dense code."""
-    *filters, _ = blueprint.hidden
-    *shape, channels = blueprint.shape
+def conv(spec: NetworkSpec) -> LayerStack:
+    """Returns stride-2 convolutions with the filters `hidden[:-1]`; `hidden[-1]` is the width of the code layer."""
+    *filters, _ = spec.hidden
+    *shape, channels = spec.shape
     sizes = [(shape[0], shape[1])]
     for _ in filters:
         sizes.append((-(-sizes[-1][0] // STRIDE), -(-sizes[-1][1] // STRIDE)))
@@ -45,27 +45,27 @@ def conv(blueprint: NetworkSpec) -> LayerStack:
             KERNEL,
             strides=STRIDE,
             padding="same",
-            activation=blueprint.activation,
+            activation=spec.activation,
             name=f"hidden_{position + 1}",
-            **blueprint.options(ENCODER, position),
+            **spec.options(ENCODER, position),
         )
         for position, count in enumerate(filters)
     ]
     smallest = (*sizes[-1], filters[-1])
     decoder = [
-        blueprint.dense(DECODER, 0, smallest[0] * smallest[1] * smallest[2]),
-        keras.layers.Reshape(smallest, name="picture", dtype=blueprint.precision),
+        spec.dense(DECODER, 0, smallest[0] * smallest[1] * smallest[2]),
+        keras.layers.Reshape(smallest, name="picture", dtype=spec.precision),
     ]
     decoder += [
         SubPixel(
             count,
             sizes[-2 - position],
-            activation=blueprint.activation,
+            activation=spec.activation,
             name=f"hidden_{position + 2}",
-            **blueprint.options(DECODER, position + 1),
+            **spec.options(DECODER, position + 1),
         )
         for position, count in enumerate(filters[-2::-1])
     ]
-    options = blueprint.options(DECODER, len(filters))
+    options = spec.options(DECODER, len(filters))
     pixels = SubPixel(channels, sizes[0], use_bias=False, name="pixels", **options)
     return LayerStack(encoder=encoder, decoder=decoder, pixels=pixels)

@@ -1,4 +1,4 @@
-"""What a network is made from, and the layers it is made of."""
+"""The specification of a network, and its layers."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,32 +10,32 @@ import tensorflow as tf
 
 from trainer.models import small_batch_matmul
 
-ENCODER, DECODER, LOG_VARIANCE = range(3)  # which part a layer's initial weights belong to
+ENCODER, DECODER, LOG_VARIANCE = range(3)  # parts of a network, for the seeds of the initial weights
 
 
 class Dense(keras.layers.Dense):
-    """Keras's, for values of any shape: they are flattened."""
+    """A Keras dense layer whose input is flattened."""
 
     flattens_input = True
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """activation(values W + b)."""
-        if not small_batch_matmul.are_skinny():
+        """Returns activation(values W + b)."""
+        if not small_batch_matmul.is_enabled():
             return super().call(values)
-        outputs = small_batch_matmul.skinny_product(values, tf.convert_to_tensor(self.kernel))
+        outputs = small_batch_matmul.matmul(values, tf.convert_to_tensor(self.kernel))
         return self.activation(outputs + self.bias if self.use_bias else outputs)
 
 
 class TiedDense(keras.layers.Layer):
-    """A decoder's layer whose weights are those of an encoder's layer, transposed; its bias is its own.
+    """A decoder layer with the transposed weights of an encoder layer, and its own bias.
 
     Tied weights: Vincent et al. 2008, section 2.1 (W' = W transposed).
 
     Args:
-      source: the encoder's layer.
-      units: its inputs.
-      activation: a Keras activation's name, or None.
-      use_bias: whether there is a bias.
+      source: the encoder layer.
+      units: width of the output: the width of the encoder layer's input.
+      activation: name of a Keras activation, or None.
+      use_bias: True to add a bias.
     """
 
     flattens_input = True
@@ -51,36 +51,36 @@ class TiedDense(keras.layers.Layer):
         dtype: str,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        # In a function, so that Keras does not take the encoder's layer for a part of this one.
+        # Hidden in a function, so that Keras does not track the encoder layer as a sublayer.
         self._kernel_of_source = lambda: source.kernel
         self._units = units
         self._activation = keras.activations.get(activation)
         self._use_bias = use_bias
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the bias."""
+        """Creates the bias."""
         if self._use_bias:
             self.bias = self.add_weight(name="bias", shape=(self._units,), initializer="zeros")
         self.built = True
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, int]:
-        """(N, units)."""
+        """Returns (N, units)."""
         return input_shape[0], self._units
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """activation(values W' + b)."""
+        """Returns activation(values W' + b)."""
         outputs = tf.matmul(values, tf.cast(self._kernel_of_source(), values.dtype), transpose_b=True)
         return self._activation(outputs + self.bias if self._use_bias else outputs)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LayerStack:
-    """A network's layers, in order.
+    """The layers of a network, without the code layer.
 
     Attributes:
-      encoder: those between an image and the code's layer.
-      decoder: those between a code and the last layer.
-      pixels: the last, without activation and bias: as many numbers as an example has.
+      encoder: the layers before the code layer, in order.
+      decoder: the layers between the code and the output layer, in order.
+      pixels: the output layer, without activation and bias; its output has the size of an example.
     """
 
     encoder: Sequence[keras.layers.Layer]
@@ -90,16 +90,16 @@ class LayerStack:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkSpec:
-    """What a network is to be.
+    """The specification of a network.
 
     Attributes:
-      shape: of one example: (H, W, C) of a picture, (D,) of a row.
-      hidden: what the encoder's layers are to have, the last being the width of the code.
-      activation: of hidden layers.
-      precision: the Keras dtype policy of the arithmetic.
-      seed: of the initial weights.
-      tied: whether the decoder uses the encoder's weights.
-      code: the layer that ends the encoder.
+      shape: shape of one example: (H, W, C) for an image, (D,) for a row.
+      hidden: widths (or filters) of the encoder layers; the last is the width of the code.
+      activation: activation of the hidden layers.
+      precision: Keras dtype policy of the layers.
+      seed: seed of the initial weights.
+      tied: True if the decoder uses the transposed weights of the encoder.
+      code: the code layer.
     """
 
     shape: tuple[int, ...]
@@ -111,20 +111,20 @@ class NetworkSpec:
     code: Dense
 
     def dense(self, part: int, position: int, width: int, *, source: Dense | None = None) -> keras.layers.Layer:
-        """A hidden layer of `width` units; with `source` and tied weights, that layer transposed."""
+        """Returns a hidden layer of `width` units; with tied weights and a `source`, `source` transposed."""
         name = f"hidden_{position + 1}"
         if self.tied and source is not None:
             return TiedDense(source, width, name=name, activation=self.activation, use_bias=True, dtype=self.precision)
         return dense(name, width, self.activation, self.precision, (self.seed, part, position))
 
     def pixels(self, position: int, width: int, *, source: Dense | None = None) -> keras.layers.Layer:
-        """The last layer, of `width` numbers."""
+        """Returns the output layer, of `width` units; with tied weights and a `source`, `source` transposed."""
         if self.tied and source is not None:
             return TiedDense(source, width, name="pixels", activation=None, use_bias=False, dtype=self.precision)
         return dense("pixels", width, None, self.precision, (self.seed, DECODER, position), use_bias=False)
 
     def options(self, part: int, position: int) -> dict[str, Any]:
-        """What any other layer of Keras should be given."""
+        """Returns the arguments (initializer and dtype) that every other Keras layer needs."""
         return {"kernel_initializer": initializer((self.seed, part, position)), "dtype": self.precision}
 
 
@@ -137,10 +137,10 @@ def dense(
     *,
     use_bias: bool = True,
 ) -> Dense:
-    """A fully connected layer whose initial weights depend on `key` alone."""
+    """Returns a fully connected layer; its initial weights are a function of `key`."""
     return Dense(
         width,
-        name=name,  # Keras's own would depend on how many layers this process has made.
+        name=name,  # Default names would depend on the number of layers created in this process.
         activation=activation,
         use_bias=use_bias,
         kernel_initializer=initializer(key),
@@ -149,5 +149,5 @@ def dense(
 
 
 def initializer(key: Sequence[int]) -> keras.initializers.Initializer:
-    """Glorot and Bengio 2010, uniform; a function of `key` alone."""
+    """Returns the uniform initializer of Glorot and Bengio 2010, seeded by `key`."""
     return keras.initializers.GlorotUniform(seed=int(np.random.SeedSequence(key).generate_state(1)[0] >> 1))

@@ -1,6 +1,6 @@
-"""Networks by name: each is one function, from `NetworkSpec` to `LayerStack`, and one line of `MODELS`.
+"""Networks by name. Each network is a function from `NetworkSpec` to `LayerStack`.
 
-The functions are named by their place, not imported, so that a mistyped name is answered without TensorFlow.
+`MODELS` names the functions as module:function, so that names can be checked without importing TensorFlow.
 """
 
 import importlib
@@ -19,79 +19,79 @@ MODELS = {
     "dense": "trainer.models.dense:dense",
     "conv": "trainer.models.conv:conv",
 }
-# Those whose decoder mirrors the encoder layer by layer, so that weights can be tied, and layers trained in pairs.
+# Networks whose decoder mirrors the encoder layer by layer, for tied weights and layerwise pretraining.
 MIRRORED = ("dense",)
-# Those that see neighbours, so that there must be some.
+# Convolutional networks: they need images, not table rows.
 FOR_IMAGES = ("conv",)
 
 
 def check_name(name: str) -> None:
-    """Raises `UsageError` for a network that does not exist."""
+    """Raises `UsageError` for an unknown network."""
     if name not in MODELS:
         raise UsageError(
-            f"{option('model', name)} is unknown", found=f"known: {', '.join(MODELS)}", remedy="give one of them"
+            f"{option('model', name)} is unknown", found=f"known: {', '.join(MODELS)}", remedy="use one of these names"
         )
 
 
 def check(options: ModelOptions, *, layerwise: bool = False) -> None:
-    """Refuses a network that does not exist, or cannot be what is asked of it.
+    """Rejects an unknown network, and options that the network does not support.
 
     Args:
-      options: of the network.
-      layerwise: whether its layers are to be trained in pairs.
+      options: the network options.
+      layerwise: True if layerwise pretraining is requested.
 
     Raises:
-      UsageError: it is so.
+      UsageError: the network is unknown, or does not support an option.
     """
     name, hidden = options.model, options.hidden
     check_name(name)
-    for asked, is_asked in ((option("tied", True), options.tied), (option("pretrain", "layerwise"), layerwise)):
-        if is_asked and name not in MIRRORED:
+    for flag, is_set in ((option("tied", True), options.tied), (option("pretrain", "layerwise"), layerwise)):
+        if is_set and name not in MIRRORED:
             raise UsageError(
-                f"{asked} with {option('model', name)}",
-                found="it needs a decoder that mirrors the encoder layer by layer",
-                remedy=f"leave {asked} out, or give {option('model', ' or '.join(MIRRORED))}",
+                f"{option('model', name)} does not support {flag}",
+                found=f"{flag} needs a decoder that mirrors the encoder layer by layer",
+                remedy=f"remove {flag}, or use {option('model', ' or '.join(MIRRORED))}",
             )
     if name in FOR_IMAGES and len(hidden) < 2:
         raise UsageError(
-            f"{option('model', name)} with {option('hidden', hidden[0])}",
-            found="the filters of at least one convolution and the width of the code are expected",
-            remedy=f"give both, such as {option('hidden', '32,64,128')}",
+            f"{option('model', name)} needs at least two numbers in {option('hidden')}",
+            found=f"{option('hidden', hidden[0])} has the code size, but no filters of a convolution",
+            remedy=f"add the filters before the code size, for example {option('hidden', '32,64,128')}",
         )
 
 
 def check_fits(name: str, shape: Sequence[int]) -> None:
-    """Refuses a network that cannot see examples of this shape.
+    """Rejects a network that does not support examples of this shape.
 
     Raises:
-      UsageError: it is so.
+      UsageError: the network needs images.
     """
     if name in FOR_IMAGES and len(shape) != 3:
         raise UsageError(
-            f"{option('model', name)} with a table",
-            found=f"examples of {'x'.join(map(str, shape))} numbers; pictures are expected",
-            remedy=f"give {option('model', 'dense')}",
+            f"{option('model', name)} needs images",
+            found=f"the data set is a table: its examples are rows of {'x'.join(map(str, shape))} numbers",
+            remedy=f"use {option('model', 'dense')}",
         )
 
 
 def build(
     options: ModelOptions, *, mean: np.ndarray, precision: str, seed: int, unit: np.ndarray | None = None
 ) -> "Autoencoder":
-    """Builds a network, its variables made and initialised.
+    """Builds a network, and creates and initializes its variables.
 
     Args:
-      options: of the network, `output_activation` being none but `auto`.
-      mean: the training mean, the shape of one example, scaled as the model sees it.
-      precision: the Keras dtype policy of the arithmetic.
-      seed: of the initial weights.
-      unit: as in `Autoencoder`.
+      options: the network options; `output_activation` must not be `auto`.
+      mean: the training mean, in the shape of one example and in the network's units.
+      precision: Keras dtype policy of the layers.
+      seed: seed of the initial weights.
+      unit: see `Autoencoder`.
     """
     from trainer.models import layers
     from trainer.models.autoencoder import Autoencoder, Decoder, Encoder
 
-    *hidden, size = options.hidden
-    code = layers.dense("code", size, options.code_activation, precision, (seed, layers.ENCODER, len(hidden)))
-    blueprint = layers.NetworkSpec(
+    *hidden, code_size = options.hidden
+    code = layers.dense("code", code_size, options.code_activation, precision, (seed, layers.ENCODER, len(hidden)))
+    spec = layers.NetworkSpec(
         shape=mean.shape,
         hidden=options.hidden,
         activation=options.activation,
@@ -101,24 +101,24 @@ def build(
         code=code,
     )
     module, function = MODELS[options.model].split(":")
-    chain: layers.LayerStack = getattr(importlib.import_module(module), function)(blueprint)
+    stack: layers.LayerStack = getattr(importlib.import_module(module), function)(spec)
     key = (seed, layers.LOG_VARIANCE, 0)
-    log_variance = layers.dense("log_variance", size, None, precision, key) if options.variational else None
-    encoder = Encoder(chain.encoder, code, log_variance)
-    decoder = Decoder(chain.decoder, chain.pixels, _bias_for(mean, options.output_activation))
+    log_variance = layers.dense("log_variance", code_size, None, precision, key) if options.variational else None
+    encoder = Encoder(stack.encoder, code, log_variance)
+    decoder = Decoder(stack.decoder, stack.pixels, _output_bias(mean, options.output_activation))
     model = Autoencoder(encoder, decoder, options.output_activation, mean, unit)
     model.build((None, *mean.shape))
     return model
 
 
-def _bias_for(mean: np.ndarray, output_activation: str) -> np.ndarray:
-    """The output's bias that reconstructs the training mean: a start that spares the first hundreds of steps.
+def _output_bias(mean: np.ndarray, output_activation: str) -> np.ndarray:
+    """Returns the output bias with which the initial network reconstructs the training mean.
 
-    Where the activation's range does not allow it, 0.
+    This saves the first hundreds of steps. Activations other than linear and sigmoid have no bias that fits: 0.
     """
     if output_activation == "linear":
         return mean
     if output_activation == "sigmoid":
-        inside = np.clip(mean, 0.01, 0.99)
-        return np.log(inside / (1 - inside))
+        clipped = np.clip(mean, 0.01, 0.99)
+        return np.log(clipped / (1 - clipped))
     return np.zeros_like(mean)

@@ -54,7 +54,8 @@ class ModelOptions(Options):
         (32,),
         MATHEMATICS,
         NETWORK,
-        "Widths of the encoder's layers; the last is the code size. conv: filters of each stride-2 convolution, then the"
+        "Widths of the encoder's layers; the last is the code size. conv: filters of each stride-2 convolution, then"
+        " the"
         " code size. The decoder mirrors them",
         parse=widths,
         is_common=True,

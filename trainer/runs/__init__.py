@@ -1,4 +1,4 @@
-"""One run, from its first start to its result: its folder, its objects, its life.
+"""A run from its first start to its result: run directory, checkpoints, training session, export.
 
-It imports `config` and everything below it; TensorFlow where something is computed.
+May import `config` and everything below it. TensorFlow is imported only after flags and data are checked.
 """

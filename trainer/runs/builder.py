@@ -1,4 +1,4 @@
-"""Names and numbers of a config -> the objects of a run."""
+"""Builds the components of a run from its config."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ from trainer.evaluation import baselines
 from trainer.evaluation.evaluator import Evaluator, make_evaluator
 from trainer.models import networks
 from trainer.models.autoencoder import Autoencoder
-from trainer.models.small_batch_matmul import with_skinny_products
+from trainer.models.small_batch_matmul import with_small_batch_matmul
 from trainer.runs import planning
 from trainer.runs.directory import RunDirectory
 from trainer.runs.provenance import Provenance
@@ -32,19 +32,19 @@ EVALUATION_BATCH = 1_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Objects:
-    """What a run is made of.
+class RunComponents:
+    """The components of a run.
 
     Attributes:
-      config, data, directory: of the run.
-      device: that it computes on.
-      plan: how long, and what is due when.
-      provenance: what its result depends on.
-      last_look: numbers of the training examples that are evaluated in the end, ascending.
-      baselines: the floors, computed while it trains.
-      state: what is trained.
-      block: the compiled block of steps.
-      evaluator: looks at the network with the weights as they are.
+      config, data, directory: config, data set and directory of the run.
+      device: the device that computes.
+      plan: the number of steps, and the steps of evaluations, checkpoints, images and the like.
+      provenance: everything that the result depends on.
+      final_train_rows: indices of the training examples that the final evaluation uses, ascending.
+      baselines: mean and PCA baselines, which a background thread computes during training.
+      state: model, optimizer and step.
+      block: the compiled block of training steps.
+      evaluator: evaluates the model with its current weights.
     """
 
     config: Config
@@ -61,27 +61,27 @@ class Objects:
 
     @property
     def model(self) -> Autoencoder:
-        """The network."""
+        """The model."""
         return self.state.model
 
     @property
-    def block_of_data(self) -> tf.TensorSpec:
-        """What the block is called with."""
+    def block_spec(self) -> tf.TensorSpec:
+        """Shape and type of a block of examples: [steps per block, batch size, ...]."""
         shape = self.plan.steps_per_block, self.config.training.batch_size, *self.data.shape
         return tf.TensorSpec(shape, self.data.train.examples.dtype)
 
 
-def build(config: Config, data: Dataset, directory: RunDirectory) -> Objects:
-    """Builds all that a run is made of, under its lock; the network has its initial weights."""
+def build(config: Config, data: Dataset, directory: RunDirectory) -> RunComponents:
+    """Builds the components of a run with initial weights. The caller holds the lock of the directory."""
     tf.get_logger().setLevel(logging.ERROR)
-    keras.config.set_floatx("float32")  # Whatever a keras.json says: it would change the checkpoints' types.
-    place = device(config, directory.checkpoints)
+    keras.config.set_floatx("float32")  # A float type set in keras.json would change the types in checkpoints.
+    run_device = device(config, directory.checkpoints)
     if not directory.flags.exists():
-        directory.write_flags(config)  # First of all that a run writes: by it the folder is known as ours.
+        directory.write_flags(config)  # Written before any other file, because it identifies a run directory.
     plan = planning.plan(config, data)
-    provenance = Provenance.collect(config, data, place, plan.total_steps, directory)
+    provenance = Provenance.collect(config, data, run_device, plan.total_steps, directory)
     final_train_rows = planning.final_train_rows(config, data, plan.total_steps)
-    floors = baselines.BackgroundBaselines(
+    background_baselines = baselines.BackgroundBaselines(
         data.train.examples,
         data.evaluation.examples,
         code_size=config.model.hidden[-1],
@@ -91,56 +91,56 @@ def build(config: Config, data: Dataset, directory: RunDirectory) -> Objects:
         rows=final_train_rows,
         mean=training_mean(data).reshape(-1),
     )
-    with tf.device(place.name):
-        trained = state(config, network(config, data, config.compute.precision))
-        return Objects(
+    with tf.device(run_device.name):
+        train_state = state(config, network(config, data, config.compute.precision))
+        return RunComponents(
             config=config,
             data=data,
             directory=directory,
-            device=place,
+            device=run_device,
             plan=plan,
             provenance=provenance,
             final_train_rows=final_train_rows,
-            baselines=floors,
-            state=trained,
-            block=block(config, data, trained, plan, place),
-            evaluator=evaluator(config, data, trained.model, place),
+            baselines=background_baselines,
+            state=train_state,
+            block=block(config, data, train_state, plan, run_device),
+            evaluator=evaluator(config, data, train_state.model, run_device),
         )
 
 
 def device(config: Config, checkpoints: pathlib.Path) -> devices.Device:
-    """What to compute on. The number of threads stays what it was when the run began, unless another is given."""
+    """Configures the device. Unless --threads is given, uses the number of threads in the newest checkpoint."""
     newest = catalog.newest(checkpoints)
     threads = config.compute.threads or (newest.numerics.get("threads", 0) if newest else 0)
     return devices.prepare(dataclasses.replace(config.compute, threads=threads), model=config.model.model)
 
 
 def network(config: Config, data: Dataset, precision: str) -> Autoencoder:
-    """The network, with its initial weights."""
+    """Builds the model of a run with initial weights."""
     unit = data.scale if isinstance(data.scale, np.ndarray) else None
-    return network_around(training_mean(data), config, precision, unit)
+    return network_from_mean(training_mean(data), config, precision, unit)
 
 
 def training_mean(data: Dataset) -> np.ndarray:
-    """As the network sees it, the shape of one example, float64."""
-    if data.known is not None:
-        return data.known.total / len(data.train.examples) / data.scale
+    """Returns the mean of the training examples divided by `data.scale`, in the shape of one example, float64."""
+    if data.statistics is not None:
+        return data.statistics.total / len(data.train.examples) / data.scale
     return baselines.training_mean(data.train.examples, data.scale).reshape(data.shape)
 
 
-def network_around(mean: np.ndarray, config: Config, precision: str, unit: np.ndarray | None = None) -> Autoencoder:
-    """The network with its initial weights, its training mean, and the unit of a standardised table, being known."""
+def network_from_mean(mean: np.ndarray, config: Config, precision: str, unit: np.ndarray | None = None) -> Autoencoder:
+    """Builds a model with initial weights from the training mean, and for standardized tables from their unit."""
     options = dataclasses.replace(config.model, output_activation=config.output_activation)
     return networks.build(options, mean=mean, precision=precision, seed=config.training.seed, unit=unit)
 
 
 def state(config: Config, model: Autoencoder) -> steps.TrainState:
-    """What is trained, at step 0."""
+    """Builds the training state at step 0."""
     return steps.make_state(model, config.training.optimizer, precision=config.compute.precision)
 
 
 def objective(config: Config, data: Dataset) -> Objective:
-    """What training makes small."""
+    """Builds the training objective."""
     options = config.training
     has_noise = options.noise != "none"
     return Objective(
@@ -148,14 +148,14 @@ def objective(config: Config, data: Dataset) -> Objective:
         num_pixels=math.prod(data.shape),
         noise=Noise(options.noise, options.noise_level, *_range(data)) if has_noise else None,
         shift=options.shift,
-        binarise=options.binarise,
+        binarize=options.binarise,
         beta=options.beta,
         sparsity=options.sparsity,
     )
 
 
 def _range(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and highest values of an example's numbers, as the network sees them."""
+    """Returns the bounds of inputs: 0 and 1 for images, the scaled minimum and maximum of each column for tables."""
     if data.is_image:
         return np.zeros((), np.float32), np.ones((), np.float32)
     scale = np.float32(data.scale)
@@ -171,7 +171,7 @@ def step(
     *,
     use_fused_kernels: bool = False,
 ) -> steps.Step:
-    """One training step of all layers together, to be compiled."""
+    """Builds a training step of the whole network, not yet compiled."""
     first = plan.stage_ends[-1] if plan.stage_ends else 0
     return steps.make_step(
         state,
@@ -184,9 +184,9 @@ def step(
 
 
 def _schedule(config: Config, first: int, length: int) -> steps.Schedule:
-    """Of the learning rate in a stage that begins after `first` steps."""
+    """Builds the learning-rate schedule of a stage of `length` steps that begins after step `first`."""
     options = config.training
-    return steps.make_schedule(options.schedule, options.learning_rate, length, first=first, warmup=options.warmup)
+    return steps.make_schedule(options.schedule, options.learning_rate, length, start=first, warmup=options.warmup)
 
 
 def _pretraining_step(
@@ -199,7 +199,7 @@ def _pretraining_step(
     *,
     use_fused_kernels: bool,
 ) -> steps.Step:
-    """One step of one layer's training, to be compiled."""
+    """Builds a step of layerwise pretraining, not yet compiled. `stage` is the index of the layer, from 0."""
     length, seed = config.training.pretrain_steps, config.training.seed
     return steps.make_step(
         state,
@@ -215,34 +215,35 @@ def _pretraining_step(
 
 
 def block(config: Config, data: Dataset, state: steps.TrainState, plan: Plan, device: devices.Device) -> steps.Block:
-    """The compiled block of training steps."""
-    every, always = plan.log_every or plan.total_steps, (plan.total_steps, *plan.stage_ends)
+    """Builds the compiled block of training steps."""
+    log_every, always_logged = plan.log_every or plan.total_steps, (plan.total_steps, *plan.stage_ends)
 
-    # As `Plan.is_logged`.
+    # The same condition as `Plan.is_logged`.
     def is_logged(done: tf.Tensor) -> tf.Tensor:
-        return (done % every == 0) | tf.reduce_any(done == tf.constant(always, tf.int64))
+        return (done % log_every == 0) | tf.reduce_any(done == tf.constant(always_logged, tf.int64))
 
-    # What XLA compiles it also fuses.
+    # XLA fuses the optimizer's operations itself.
     kernels = {"use_fused_kernels": not device.jit}
-    stages = [
+    pretraining_steps = [
         _pretraining_step(config, data, state, plan, stage, is_logged, **kernels)
         for stage in range(len(plan.stage_ends))
     ]
-    every_stage = [*stages, step(config, data, state, plan, is_logged, **kernels)]
-    if device.has_skinny_products(config.training.batch_size):
-        every_stage = [with_skinny_products(one) for one in every_stage]
-    made = [steps.make_block(one, jit=device.jit, num_loss_terms=len(plan.loss_term_tags)) for one in every_stage]
-    return steps.switch_by_stage(made, plan.stage_ends, state) if stages else made[0]
+    stage_steps = [*pretraining_steps, step(config, data, state, plan, is_logged, **kernels)]
+    if device.uses_small_batch_matmul(config.training.batch_size):
+        stage_steps = [with_small_batch_matmul(stage_step) for stage_step in stage_steps]
+    num_loss_terms = len(plan.loss_term_tags)
+    blocks = [steps.make_block(stage_step, jit=device.jit, num_loss_terms=num_loss_terms) for stage_step in stage_steps]
+    return steps.switch_by_stage(blocks, plan.stage_ends, state) if pretraining_steps else blocks[0]
 
 
 def graph(config: Config, data: Dataset, state: steps.TrainState, plan: Plan) -> tf.compat.v1.GraphDef:
-    """The graph of one training step, to be looked at."""
+    """Returns the graph of one training step, for TensorBoard."""
     examples = tf.TensorSpec([config.training.batch_size, *data.shape], data.train.examples.dtype)
     return steps.step_graph(step(config, data, state, plan), examples, state.model)
 
 
 def evaluator(config: Config, data: Dataset, model: Autoencoder, device: devices.Device) -> Evaluator:
-    """What looks at the network with the weights as they are."""
+    """Builds the evaluator of the model's current weights."""
     return make_evaluator(
         model,
         objective(config, data),

@@ -1,4 +1,4 @@
-"""A run's data, as its options say."""
+"""Loads the data set of a run."""
 
 from trainer.config import Config
 from trainer.data import datasets
@@ -8,7 +8,7 @@ from trainer.system.logs import log
 
 
 def load(config: Config) -> Dataset:
-    """Loads, checks and filters them, and tells what takes long.
+    """Loads, checks and filters the data set, and logs the progress of slow steps.
 
     Raises:
       UsageError, DataError: as `datasets.load`.

@@ -1,4 +1,4 @@
-"""What a run is, as pages in Markdown for TensorBoard's Text tab."""
+"""Describes a run: header lines for the terminal, and Markdown pages for TensorBoard's Text tab."""
 
 import math
 import os
@@ -25,7 +25,7 @@ from trainer.training.plan import Plan
 SAMPLE_ROWS = 8
 KINDS = {
     MATHEMATICS: "what is computed: fixed for the run",
-    DURATION: "how long",
+    DURATION: "how long the run is",
     NUMERICS: "how it is computed",
     PRESENTATION: "what is written and kept",
 }
@@ -36,38 +36,38 @@ def text_pages(
     data: Dataset,
     provenance: Provenance,
     weights: Mapping[str, np.ndarray],
-    words: Mapping[str, str],
+    header: Mapping[str, str],
     *,
     run: pathlib.Path,
     arguments: Sequence[str],
 ) -> dict[str, str]:
-    """The pages by tag.
+    """Returns Markdown pages by tag.
 
     Args:
-      config, data, provenance: of the run.
-      weights: trained ones by name.
-      words: what was said at the start.
-      run: its folder.
-      arguments: of the command line.
+      config, data, provenance: config, data set and provenance of the run.
+      weights: the trained weights by name.
+      header: result of `header`.
+      run: the run directory.
+      arguments: the command-line arguments.
     """
     return {
-        "run/command": _command(provenance, words, run, arguments),
+        "run/command": _command(provenance, header, run, arguments),
         "run/flags": _flags(config),
-        "run/network": _network(weights, words["network"]),
-        "run/data": _data(data, words["data"]),
+        "run/network": _network(weights, header["network"]),
+        "run/data": _data(data, header["data"]),
     }
 
 
-def _command(provenance: Provenance, words: Mapping[str, str], run: pathlib.Path, arguments: Sequence[str]) -> str:
-    again = [f"--run_dir={run}", *_given(arguments, "data_dir", "device", "mirror_dir")]
-    anew = [f"--flagfile={run}/flags.txt", "--run_dir=ANOTHER", *_given(arguments, "data_dir")]
+def _command(provenance: Provenance, header: Mapping[str, str], run: pathlib.Path, arguments: Sequence[str]) -> str:
+    resume_flags = [f"--run_dir={run}", *_select(arguments, "data_dir", "device", "mirror_dir")]
+    repeat_flags = [f"--flagfile={run}/flags.txt", "--run_dir=ANOTHER", *_select(arguments, "data_dir")]
     facts = {
-        "this start": f"`{shlex.join(['python', 'launch.py', *map(_without_secrets, arguments)])}`",
-        "in": f"`{os.getcwd()}` on {socket.gethostname()}",
-        "goes on with": f"`python launch.py {shlex.join(again)}`",
-        "repeats with": f"`python launch.py {shlex.join(anew)}`",
-        "training": words["training"],
-        "device": words["device"],
+        "command": f"`{shlex.join(['python', 'launch.py', *map(_without_secrets, arguments)])}`",
+        "working directory": f"`{os.getcwd()}` on {socket.gethostname()}",
+        "to resume": f"`python launch.py {shlex.join(resume_flags)}`",
+        "to repeat": f"`python launch.py {shlex.join(repeat_flags)}`",
+        "training": header["training"],
+        "device": header["device"],
         "processor": provenance.numerics["processor"],
         "Hourglass": f"{trainer.__version__}, {revision()}",
         "Python": sys.version.split()[0],
@@ -77,34 +77,34 @@ def _command(provenance: Provenance, words: Mapping[str, str], run: pathlib.Path
     return "\n".join(f"* **{name}**: {fact}" for name, fact in facts.items())
 
 
-def _given(arguments: Sequence[str], *names: str) -> list[str]:
+def _select(arguments: Sequence[str], *names: str) -> list[str]:
     return [argument for argument in arguments if argument.removeprefix("--").split("=")[0] in names]
 
 
 def _without_secrets(argument: str) -> str:
-    """An address without its user, password and query: others see these pages."""
+    """Removes user, password and query from a URL, because other people can read the pages."""
     return re.sub(r"(://)[^/@]*@|\?.*", r"\1", argument) if "://" in argument else argument
 
 
 def _flags(config: Config) -> str:
     rows = [
-        (f"--{name}", f"`{value}`" if (value := config.text(name)) else "", words)
-        for kind, words in KINDS.items()
-        for name in configs.names(kind)
+        (f"--{name}", f"`{value}`" if (value := config.text(name)) else "", meaning)
+        for kind, meaning in KINDS.items()
+        for name in configs.option_names(kind)
     ]
     return _table(("flag", "value", "decides"), rows)
 
 
-def _network(weights: Mapping[str, np.ndarray], words: str) -> str:
+def _network(weights: Mapping[str, np.ndarray], summary: str) -> str:
     rows = [(name, " x ".join(map(str, values.shape)), f"{values.size:,}") for name, values in weights.items()]
-    return f"{words}\n\n" + _table(("weights", "shape", "numbers"), rows)
+    return f"{summary}\n\n" + _table(("weights", "shape", "numbers"), rows)
 
 
-def _data(data: Dataset, words: str) -> str:
+def _data(data: Dataset, summary: str) -> str:
     values = data.train.examples
     labels, counts = np.unique(data.train.labels, return_counts=True)
     facts = [
-        words,
+        summary,
         f"fingerprint (SHA-256) `{data.fingerprint}`",
         f"values {data.value_range[0]:g} to {data.value_range[1]:g}, divided by {_scale(data)}",
         f"{values.nbytes / 1e6:,.1f} MB of training examples as {values.dtype}",
@@ -112,8 +112,8 @@ def _data(data: Dataset, words: str) -> str:
     ]
     text = "\n".join(f"* {fact}" for fact in facts)
     if data.is_image:
-        return text + "\n\nThe picture `data/sample` shows some."
-    columns = [f"column {number + 1}" for number in range(data.shape[0])][:20]
+        return text + "\n\nThe image `data/sample` shows examples."
+    columns = [f"column {index + 1}" for index in range(data.shape[0])][:20]
     rows = [[f"{value:g}" for value in row[:20]] for row in values[:SAMPLE_ROWS]]
     return f"{text}\n\n{_table(columns, rows)}"
 
@@ -128,7 +128,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def revision() -> str:
-    """Of the checkout that this is run from."""
+    """Returns the git revision of this checkout of Hourglass, in words."""
     checkout = pathlib.Path(trainer.__file__).resolve().parent.parent
     if not (checkout / ".git").exists():
         return "not from a git checkout"
@@ -144,23 +144,21 @@ def revision() -> str:
         "--exclude=*",
     ]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return "git revision unknown"
-    return f"git revision {found.stdout.strip()}"
+    return f"git revision {result.stdout.strip()}"
 
 
-def description(
-    config: Config, data: Dataset, device: devices.Device, plan: Plan, model: Autoencoder
-) -> dict[str, str]:
-    """What a run is, in words."""
-    network = config.model
-    kinds = [word for word, is_so in (("variational", network.variational), ("tied", network.tied)) if is_so]
+def header(config: Config, data: Dataset, device: devices.Device, plan: Plan, model: Autoencoder) -> dict[str, str]:
+    """Returns one-line descriptions of data, network, training and device."""
+    options = config.model
+    kinds = [kind for kind, is_used in (("variational", options.variational), ("tied", options.tied)) if is_used]
     weights = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return {
         "data": f"{data.name}: {len(data.train.examples):,} train, {len(data.evaluation.examples):,} eval,"
         f" {'x'.join(map(str, data.shape))}, {data.source}",
-        "network": f"{' '.join([*kinds, config.model.model])} {model.shape_summary()}, {weights:,} weights",
+        "network": f"{' '.join([*kinds, options.model])} {model.shape_summary()}, {weights:,} weights",
         "training": ", ".join([f"{plan.total_steps:,} steps of {config.training.batch_size}", *_task(config)]),
         "device": f"{device.description}, {_arithmetic(config, device)}, XLA {'on' if device.jit else 'off'}",
     }
@@ -173,7 +171,7 @@ def _arithmetic(config: Config, device: devices.Device) -> str:
 
 
 def _task(config: Config) -> list[str]:
-    """What is trained for, and how, in words."""
+    """Returns descriptions of the objective, the optimizer and the seed."""
     options, words = config.training, [config.training.loss]
     if config.model.variational and options.beta != 1:
         words.append(f"beta {options.beta:g}")
@@ -182,7 +180,7 @@ def _task(config: Config) -> list[str]:
     if options.shift:
         words.append(f"shifts of {options.shift}")
     if options.binarise:
-        words.append("binarised")
+        words.append("binarized")
     if options.sparsity:
         words.append(f"sparsity {options.sparsity:g}")
     if config.stage_ends:

@@ -1,4 +1,4 @@
-"""A run's folder: its name, its lock, the flags it was started with. No TensorFlow."""
+"""The run directory: its paths, its lock, its stored flags and its history. Does not import TensorFlow."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from trainer import config as configs
 from trainer.config import Config
-from trainer.errors import LockedError, StorageError, UsageError, error_text, option, shown
+from trainer.errors import LockedError, StorageError, UsageError, error_text, option, render
 from trainer.runs.naming import checkpoint_name
 from trainer.system import files, locks
 
@@ -20,10 +20,10 @@ LOCK_FILE = ".lock"
 
 
 class RunFiles:
-    """The paths of what a run makes: in its folder, or in a copy of it.
+    """The paths of the files of a run, in its directory or in its mirror.
 
     Attributes:
-      path: the folder.
+      path: the directory.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -34,7 +34,7 @@ class RunFiles:
         self.log = path / "run.log"
         self.result = path / "result.json"
         self.baselines = path / "floors.json"
-        self.restoring = path / ".restoring"  # stands while a mirror brings the run back
+        self.restoring = path / ".restoring"  # exists while the run is being restored from its mirror
         # Folders.
         self.checkpoints = path / "checkpoints"
         self.train, self.eval, self.baseline_curves = path / "train", path / "eval", path / "floor"
@@ -42,80 +42,81 @@ class RunFiles:
         self.set_aside = path / "set_aside"
 
     @property
-    def copied_first(self) -> tuple[pathlib.Path, ...]:
-        """What a checkpoint vouches for: a copy has it before the checkpoint."""
+    def before_checkpoints(self) -> tuple[pathlib.Path, ...]:
+        """The files that a checkpoint refers to. A mirror copies them before the checkpoints."""
         return self.flags, self.run_id, self.history, self.baselines, self.train, self.eval, self.baseline_curves
 
     @property
-    def copied_last(self) -> tuple[pathlib.Path, ...]:
-        """What follows from checkpoints: a copy has it after them."""
+    def after_checkpoints(self) -> tuple[pathlib.Path, ...]:
+        """The files that are derived from checkpoints. A mirror copies them after the checkpoints."""
         return self.exports, self.result
 
     @property
     def contents(self) -> tuple[pathlib.Path, ...]:
-        """All that a run makes, but for the lock. A folder may hold other things of its owner's."""
-        of_modes = (self.path / mode for mode in configs.USING)
-        rest = (self.log, self.restoring, *of_modes)
-        return *self.copied_first, self.checkpoints, *self.copied_last, *rest
+        """All files and folders of a run except the lock. The user may keep other files in the directory."""
+        mode_outputs = (self.path / mode for mode in configs.USING)
+        rest = (self.log, self.restoring, *mode_outputs)
+        return *self.before_checkpoints, self.checkpoints, *self.after_checkpoints, *rest
 
     def exported(self, step: int | str) -> pathlib.Path:
-        """The SavedModel of a step's weights."""
+        """Returns the path of the SavedModel of a step."""
         return self.exports / str(step)
 
     def output(self, mode: str, step: int) -> pathlib.Path:
-        """The folder for what a mode makes of a step's weights."""
+        """Returns the default folder for the output of a mode that uses the checkpoint of a step."""
         return self.path / mode / str(step)
 
 
 class RunDirectory(RunFiles):
-    """The folder of one run: its lock, its flags, its history.
+    """The directory of a run, with its lock, its stored flags and its history.
 
     Attributes:
-      path: the folder, absolute.
-      root: what TensorBoard is pointed at: `runs`, or the folder itself where the person named it.
+      path: the directory, absolute.
+      root: the folder that TensorBoard serves: `path` if --run_dir is given, otherwise `runs`.
     """
 
     def __init__(self, config: Config) -> None:
-        named = config.run.run_dir
-        if named is not None and re.match(r"[a-z0-9+.-]+://", named, re.IGNORECASE):
+        run_dir = config.run.run_dir
+        if run_dir is not None and re.match(r"[a-z0-9+.-]+://", run_dir, re.IGNORECASE):
             raise UsageError(
-                f"{option('run_dir', named)} is an address, not a folder",
+                f"{option('run_dir', run_dir)} is a URL, not a folder",
                 found="checkpoints need rename, lock and fsync, which object stores do not have",
-                remedy="give a folder on a disk, or mount the bucket and give the mount",
+                remedy="give a folder on a disk, or mount the bucket and give its mount point",
             )
         try:
-            super().__init__((pathlib.Path(named).expanduser() if named else ROOT / checkpoint_name(config)).absolute())
-            self.root = self.path if named else ROOT.absolute()
-        except (OSError, RuntimeError) as error:  # No such person; or the working folder is gone.
-            raise UsageError(option("run_dir", named), found=str(error), remedy="give an absolute path") from error
+            path = pathlib.Path(run_dir).expanduser() if run_dir else ROOT / checkpoint_name(config)
+            super().__init__(path.absolute())
+            self.root = self.path if run_dir else ROOT.absolute()
+        except (OSError, RuntimeError) as error:  # Unknown user in ~user; or the working directory was deleted.
+            raise UsageError(option("run_dir", run_dir), found=str(error), remedy="give an absolute path") from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Makes the folder, takes its lock, and holds it; the kernel frees it however this process ends.
+        """Creates the directory and holds its lock. The kernel releases the lock when the process ends.
 
-        A folder that was made here and in which nothing came to be is removed again.
+        Deletes the directory on exit if it was created here and is empty.
 
         Raises:
-          StorageError: the folder cannot be made or written, or lacks what checkpoints need.
+          StorageError: the directory cannot be created or written, or its file system lacks an operation that commits need.
           LockedError: another process holds the lock.
         """
         try:
-            made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+            created = [path for path in (self.path, *self.path.parents) if not path.exists()]
             files.make_folder(self.path)
             lock = (self.path / LOCK_FILE).open("a+b", buffering=0)
         except OSError as error:
             raise self._unusable(error) from error
         with lock:
             self._lock(lock)
-            if not self._is_current(lock):  # The one who held it before has removed an empty folder's lock.
-                raise LockedError(f"{self.path} was just being removed", remedy="type the same command again")
+            if not self._is_current(lock):  # The previous owner has deleted its empty directory.
+                raise LockedError(f"another process has just deleted {self.path}", remedy="repeat the command")
             try:
                 yield
             finally:
-                if made and [path.name for path in self.path.iterdir()] == [LOCK_FILE]:
+                if created and [path.name for path in self.path.iterdir()] == [LOCK_FILE]:
                     (self.path / LOCK_FILE).unlink()
-                    with contextlib.suppress(OSError):  # Another run has come to be beside it.
-                        for path in made:
+                    with contextlib.suppress(OSError):  # A parent may contain another run by now.
+                        for path in created:
                             path.rmdir()
 
     def _lock(self, lock: IO[bytes]) -> None:
@@ -129,7 +130,7 @@ class RunDirectory(RunFiles):
             raise LockedError(
                 f"{self.path} is in use",
                 found=f"locked by {_owner(lock)}",
-                remedy=f"wait for it or stop it, or give another {option('run_dir')}",
+                remedy=f"wait for this process or stop it, or give another {option('run_dir')}",
             ) from error
         except OSError as error:
             raise self._unusable(error) from error
@@ -141,7 +142,7 @@ class RunDirectory(RunFiles):
             return False
 
     def _probe(self) -> None:
-        """Does what a commit does: write, fsync, rename, fsync of the folder."""
+        """Tests the operations of a commit: write, fsync, rename, fsync of the directory."""
         probe = self.path / ".probe"
         files.write(probe, "probe\n")
         probe.unlink()
@@ -150,27 +151,27 @@ class RunDirectory(RunFiles):
         return StorageError(
             f"the run directory {self.path} cannot be used",
             found=error.strerror or str(error),
-            remedy=f"give a {option('run_dir')} on a disk that you may write to and that has room",
+            remedy=f"set {option('run_dir')} to a writable folder on a disk with free space",
         )
 
-    def check_is_run(self) -> None:
-        """Refuses a folder that holds files of a run's names, but no run of ours: they are somebody's.
+    def check_is_run_directory(self) -> None:
+        """Refuses a directory that has files with the names of a run's files, but that is not a run directory.
 
         Raises:
-          UsageError: it does.
+          UsageError: such files exist, and `flags.txt` does not.
         """
-        found = [path.name for path in self.contents if path != self.log and path.exists()]
-        if found and not self.flags.exists():
+        names = [path.name for path in self.contents if path != self.log and path.exists()]
+        if names and not self.flags.exists():
             raise UsageError(
-                f"{self.path} holds {', '.join(found)}, and no {self.flags.name}",
-                found="so these are not a run's of Hourglass, and would be overwritten",
+                f"{self.path} contains {', '.join(names)}, but no {self.flags.name}",
+                found="these files are not of a run of Hourglass, and would be overwritten",
                 remedy=f"give another {option('run_dir')}; {option('restart', True)} would move them into set_aside/",
             )
 
     def resolve_config(self, given: Config, given_names: frozenset[str]) -> Config:
-        """The config to run with: an existing run's own, with what may change as given now.
+        """Returns the stored config of an existing run, updated with the given flags; otherwise the given config.
 
-        With `--restart` everything may change, and flags that cannot be read are no obstacle.
+        With `--restart`, all flags may change, and an unreadable `flags.txt` is ignored.
 
         Raises:
           UsageError: a mathematical flag differs, or `flags.txt` cannot be read.
@@ -185,42 +186,42 @@ class RunDirectory(RunFiles):
             raise UsageError(
                 f"{self.flags} cannot be read",
                 found=error_text(error),
-                remedy=f"mend it, or {option('restart', True)} to begin again",
+                remedy=f"correct this file, or give {option('restart', True)} to start again at step 0",
             ) from error
-        return configs.adopt(stored, given, given_names, guard=not given.run.restart)
+        return configs.merge(stored, given, given_names, guard=not given.run.restart)
 
     def furthest_step(self) -> int:
-        """The furthest step that the run's own papers know of, whatever has become of its checkpoints."""
+        """Returns the highest step in the history and the result, which may be higher than that of all checkpoints."""
         steps = [step.removeprefix("step ").replace(",", "") for _, step, _ in self.read_history()]
         result = files.read_json(self.result) or {}
         return max((int(text) for text in (*steps, str(result.get("step", 0))) if text.isdecimal()), default=0)
 
     def write_flags(self, config: Config) -> None:
-        """Writes `flags.txt`, a flagfile that repeats the run."""
+        """Writes the stored flags to `flags.txt`, a flagfile that repeats the run."""
         text = configs.to_flagfile(config)
         if not self.flags.exists() or self.flags.read_text(encoding="utf-8") != text:
             files.write(self.flags, text)
 
-    def append_history(self, step: int, what: str) -> None:
-        """Adds a line to the run's history: starts, stops, and whatever went otherwise than planned."""
+    def append_history(self, step: int, event: str) -> None:
+        """Appends a line to the history: a start, a stop or a problem."""
         with self.history.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%F %T%z')}\tstep {step:,}\t{shown(' '.join(what.split()))}\n")
+            file.write(f"{time.strftime('%F %T%z')}\tstep {step:,}\t{render(' '.join(event.split()))}\n")
             file.flush()
             os.fsync(file.fileno())
 
     def read_history(self) -> list[list[str]]:
-        """[when, step, what] of each line, oldest first."""
+        """Returns [time, step, event] of each line, oldest first."""
         exists = self.history.exists()
         text = self.history.read_text(encoding="utf-8", errors="replace") if exists else ""
         return [line.split("\t") for line in text.splitlines() if line.count("\t") == 2]
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Marks the run as finished."""
+        """Writes `result.json`, which marks the run as finished."""
         files.write_json(self.result, result)
 
 
 def _owner(lock: IO[bytes]) -> str:
-    """What the lock's owner has written there; it may have taken the lock only just now."""
+    """Returns the description that the owner writes into the lock. Waits, as the owner may have only just locked it."""
     for _ in range(20):
         lock.seek(0)
         text = lock.read().decode(errors="replace")
@@ -231,7 +232,7 @@ def _owner(lock: IO[bytes]) -> str:
 
 
 def set_aside(run: RunFiles) -> pathlib.Path | None:
-    """Moves the run so far into a sub-folder; None where there was none."""
+    """Moves all files of a run into a new folder in `set_aside`, and returns the folder; None if there are no files."""
     contents = [path for path in run.contents if path.exists()]
     if not contents:
         return None

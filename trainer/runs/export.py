@@ -1,4 +1,4 @@
-"""The trained network as a SavedModel that needs nothing of Hourglass."""
+"""Exports a model as a SavedModel that does not depend on Hourglass or Keras."""
 
 import os
 import pathlib
@@ -9,34 +9,35 @@ import tensorflow as tf
 from trainer.compute import randomness
 from trainer.models.autoencoder import Autoencoder
 from trainer.system import files
-from trainer.training.objective import sample
+from trainer.training.objective import sample_codes
 
 
 def export(model: Autoencoder, folder: pathlib.Path, step: int, *, input_name: str) -> pathlib.Path:
-    """Writes `folder`/<step>, whole or not at all.
+    """Writes the SavedModel `folder`/<step> atomically, and returns its path.
 
-    Signatures, float32, any number N of examples: `serving_default`: input -> `reconstructions`; `encode`: input ->
-    `codes` [N, K]; `decode`: `codes` -> `reconstructions`. A variational network's `encode` gives means, and it has two
-    more, for which `seed` [2] int64 decides what is drawn: `sample`: input, `seed` -> `codes` from their distributions;
-    `generate`: `count` (int32), `seed` -> `reconstructions` of codes from the prior.
+    The signatures take any number N of examples, in float32. `serving_default`: input -> `reconstructions`. `encode`:
+    input -> `codes` [N, K], the means if the model is variational. `decode`: `codes` -> `reconstructions`.
+
+    A variational model has two more signatures, both with a random `seed` [2] int64. `sample`: input, `seed` -> `codes`
+    drawn from the posterior. `generate`: `count` int32, `seed` -> `reconstructions` of codes drawn from the prior.
 
     Args:
-      model: in float32.
-      folder: where exports are; made if need be.
-      step: steps that the weights have been trained for.
-      input_name: of the input: `images` [N, H, W, C] in [0, 1], or `rows` [N, D] in their own units.
+      model: a model in float32.
+      folder: the folder of exports; created if it does not exist.
+      step: number of training steps of the weights.
+      input_name: name of the input: `images` [N, H, W, C] in [0, 1], or `rows` [N, D] in their own units.
     """
     folder.mkdir(exist_ok=True)
-    aside = folder / f".{step}.tmp"
-    shutil.rmtree(aside, ignore_errors=True)
+    temporary = folder / f".{step}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
     module, signatures = _servable(model, input_name)
-    tf.saved_model.save(module, str(aside), signatures=signatures)
-    for path in (*aside.rglob("*"), aside):
+    tf.saved_model.save(module, str(temporary), signatures=signatures)
+    for path in (*temporary.rglob("*"), temporary):
         files.fsync(path)
     target = folder / str(step)
-    if target.exists():  # An earlier run's end was interrupted right after its export.
+    if target.exists():  # The run was interrupted between its export and its end.
         shutil.rmtree(target)
-    os.replace(aside, target)
+    os.replace(temporary, target)
     files.fsync(folder)
     return target
 
@@ -44,7 +45,7 @@ def export(model: Autoencoder, folder: pathlib.Path, step: int, *, input_name: s
 def _servable(
     model: Autoencoder, input_name: str
 ) -> tuple[tf.Module, dict[str, tf.types.experimental.PolymorphicFunction]]:
-    """A plain tf.Module: with Keras objects inside, loading would want Keras and our classes."""
+    """Builds a plain tf.Module and its signatures. A module with Keras objects would need Keras when it is loaded."""
     examples = tf.TensorSpec([None, *model.mean.shape], tf.float32, name=input_name)
     codes = tf.TensorSpec([None, model.code_size], tf.float32, name="codes")
     module = tf.Module(name="autoencoder")
@@ -60,7 +61,7 @@ def _servable(
     if model.is_variational:
         seed, count = tf.TensorSpec([2], tf.int64, name="seed"), tf.TensorSpec([], tf.int32, name="count")
         module.sample = tf.function(
-            lambda x, key: {"codes": sample(model.posterior(model.standardize(x)), key)},
+            lambda x, key: {"codes": sample_codes(model.posterior(model.standardize(x)), key)},
             input_signature=[examples, seed],
         )
         module.generate = tf.function(

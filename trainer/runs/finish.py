@@ -1,4 +1,4 @@
-"""The end of a run: export, result, and the closing table."""
+"""Finishes a run: exports the model, writes the result, and logs a summary."""
 
 from trainer.checkpoints import catalog
 from trainer.checkpoints.catalog import Entry
@@ -9,43 +9,43 @@ from trainer.system.logs import log
 
 
 def finish(session: Session, step: int) -> None:
-    """Exports, writes the result, brings the copy up to date, and says how it went."""
-    objects, recorder, mirror = session.objects, session.recorder, session.mirror
-    directory = objects.directory
+    """Exports the model, writes the result, updates the mirror, and logs a summary."""
+    components, recorder, mirror = session.components, session.recorder, session.mirror
+    directory = components.directory
     best = catalog.best(directory.checkpoints)
     exported = _export(session, step, best)
     result = {
         "step": step,
         "seconds": session.seconds,
-        "train/examples": [len(objects.final_train_rows), len(objects.data.train.examples)],
+        "train/examples": [len(components.final_train_rows), len(components.data.train.examples)],
         **recorder.run_evaluator.metrics,
-        **recorder.curves.finish(),
+        **recorder.baseline_curves.finish(),
         "best": best.step if best else None,
-        "export": objects.config.run.export,
+        "export": components.config.run.export,
         "exported": exported,
     }
     session.append_history(step, "finished")
-    recorder.about.end(succeeded=True)
+    recorder.run_info.end(succeeded=True)
     directory.write_result(result)
     if mirror and not mirror.update():
-        log.warning(f"the copy in {mirror.path} is not up to date; the same command tries again")
+        log.warning(f"the mirror {mirror.path} is not up to date; repeat the command to update it")
     for line in report.summary(result, directory, command(directory.root)):
         log.info(line)
 
 
 def _export(session: Session, step: int, best: Entry | None) -> int | None:
-    """Exports the weights that are wanted; returns the step that they are of."""
-    objects = session.objects
-    config, data = objects.config, objects.data
+    """Exports the weights that --export selects, and returns their step; None for --export=none."""
+    components = session.components
+    config, data = components.config, components.data
     if config.run.export == "none":
         return None
     if config.run.export == "best" and best and best.step != step:
         session.store.restore(best)
         step = best.step
-    model = objects.model
+    model = components.model
     if config.compute.precision != "float32":
         model = builder.network(config, data, "float32")
-        for ours, trained in zip(model.variables, objects.model.variables, strict=True):
-            ours.assign(trained.value)
-    export.export(model, objects.directory.exports, step, input_name="images" if data.is_image else "rows")
+        for variable, trained in zip(model.variables, components.model.variables, strict=True):
+            variable.assign(trained.value)
+    export.export(model, components.directory.exports, step, input_name="images" if data.is_image else "rows")
     return step

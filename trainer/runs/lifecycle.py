@@ -1,6 +1,6 @@
-"""A run's life: its lock, its flags, its mirror, a restart, and whether there is anything left to do.
+"""Prepares a run for training: locks it, resolves its flags, restores it from its mirror, or restarts it.
 
-All that can be checked without TensorFlow is checked before it is imported.
+Imports TensorFlow, which takes seconds, only after all checks that do not need it.
 """
 
 import pathlib
@@ -33,57 +33,57 @@ def train(
     arguments: Sequence[str] = (),
     on_data: Callable[[Config, Dataset], None] = lambda config, data: None,
 ) -> Outcome:
-    """Starts a run, or goes on with it; says so and does nothing where it is finished.
+    """Starts or resumes a run. Only logs the summary of a finished run.
 
     Args:
-      config: as given; an existing run's own flags are adopted.
-      given: the names of the options that were given.
-      arguments: of the command line, to be shown.
-      on_data: called as soon as the data are loaded.
+      config: the given config. The stored flags of an existing run replace those that are not given.
+      given: the names of the given flags.
+      arguments: the command-line arguments, to show in TensorBoard.
+      on_data: called after the data set has been loaded.
 
     Raises:
-      HourglassError: whatever a person should know.
+      HourglassError: the run cannot be started, or fails.
     """
     datasets.check_name(config.data.dataset)
-    networks.check_name(config.model.model)  # The rest as soon as an existing run's flags are known.
+    networks.check_name(config.model.model)  # The other model flags are checked with the stored flags.
     directory = RunDirectory(config)
     mirror = Mirror(config.run.mirror_dir, directory.path) if config.run.mirror_dir is not None else None
     with directory.locked():
-        config = _adopt(directory, mirror, config, given)
+        config = _resolve_config(directory, mirror, config, given)
         data = load(config)
         on_data(config, data)
         check_fits(config, data)
-        _begin(directory, mirror, config)
+        _prepare_start(directory, mirror, config)
         if finished.is_finished(directory, config, data):
             return _serve_finished(directory, mirror, config)
         return _train(directory, mirror, config, data, arguments)
 
 
-def _adopt(directory: RunDirectory, mirror: Mirror | None, given: Config, names: frozenset[str]) -> Config:
-    """Brings back what a run has lost, and adopts its flags; refuses a folder that is no run's."""
+def _resolve_config(directory: RunDirectory, mirror: Mirror | None, given: Config, names: frozenset[str]) -> Config:
+    """Restores lost files from the mirror, and resolves and checks the config; refuses a directory of other files."""
     if not given.run.restart:
-        _bring_back(directory, mirror)
+        _restore_from_mirror(directory, mirror)
     if directory.flags.exists():
         logs.log_to(directory.log)
     if not given.run.restart:
-        directory.check_is_run()
+        directory.check_is_run_directory()
     config = directory.resolve_config(given, names)
     networks.check(config.model, layerwise=config.training.pretrain == "layerwise")
-    configs.check_idle(config)
+    configs.check_unused(config)
     return config
 
 
-def _begin(directory: RunDirectory, mirror: Mirror | None, config: Config) -> None:
-    """Checks what a new run begins with, and sets an old one aside for it."""
+def _prepare_start(directory: RunDirectory, mirror: Mirror | None, config: Config) -> None:
+    """Checks --init_from for a new run, and sets the old run aside for --restart."""
     is_new = config.run.restart or not catalog.committed(directory.checkpoints)
     if config.run.init_from is not None and is_new:
-        _check_beginning(pathlib.Path(config.run.init_from), config, directory)
+        _check_initial_weights(pathlib.Path(config.run.init_from), config, directory)
     if config.run.restart:
         if mirror:
             mirror.check()
             mirror.set_aside()
-        if aside := directories.set_aside(directory):
-            log.info(f"restart     what was there is in {aside}")
+        if folder := directories.set_aside(directory):
+            log.info(f"restart     the previous run is in {folder}")
 
 
 def _serve_finished(directory: RunDirectory, mirror: Mirror | None, config: Config) -> Outcome:
@@ -99,43 +99,43 @@ def _train(
 ) -> Outcome:
     logs.log_to(directory.log)
     with logs.redirect_native_stderr(directory.log):
-        from trainer.runs import run  # Seconds of TensorFlow: everything that a person can get wrong comes before.
+        from trainer.runs import run  # Imports TensorFlow, after all checks of flags and data.
 
         return run.train(config, data, directory, mirror=mirror, arguments=arguments)
 
 
-def _bring_back(directory: RunDirectory, mirror: Mirror | None) -> None:
-    """From the mirror, if the run has lost something; refuses to begin at step 0 what has come further."""
-    if mirror and (step := mirror.bring_back()) is not None:
-        log.info(f"brought back up to step {step:,} from {mirror.path}")
-        directory.append_history(step, f"brought back from {mirror.path}")
+def _restore_from_mirror(directory: RunDirectory, mirror: Mirror | None) -> None:
+    """Restores lost files from the mirror. Refuses to start at step 0 if the checkpoints of a run are missing."""
+    if mirror and (step := mirror.restore()) is not None:
+        log.info(f"restored up to step {step:,} from {mirror.path}")
+        directory.append_history(step, f"restored from {mirror.path}")
     if directory.restoring.exists():
         raise CheckpointError(
-            f"{directory.path} was being brought back from a mirror, and is not yet whole",
-            remedy=f"give the {option('mirror_dir')} again",
+            f"{directory.path} has been restored from its mirror only partly",
+            remedy=f"give the same {option('mirror_dir')} again",
         )
     reached = directory.furthest_step()
     if reached and not catalog.committed(directory.checkpoints):
         raise CheckpointError(
-            f"{directory.path} has come to step {reached:,}, and holds none of its checkpoints",
-            remedy=f"bring them back, or {option('restart', True)} to begin again (what is left is set aside)",
+            f"{directory.path} has been trained to step {reached:,}, but contains no checkpoint",
+            remedy=f"copy them back, or give {option('restart', True)} to set its files aside and start at step 0",
         )
 
 
-def _check_beginning(source: pathlib.Path, config: Config, directory: RunDirectory) -> None:
-    """Refuses weights to begin with before anything is moved: of the run itself, or of another network."""
+def _check_initial_weights(source: pathlib.Path, config: Config, directory: RunDirectory) -> None:
+    """Refuses initial weights of this run or of a different network. Called before any file is moved."""
     if directory.path.resolve() in (source.resolve(), *source.resolve().parents):
         raise UsageError(
-            f"{option('init_from', source)} is this run itself",
+            f"{option('init_from', source)} is in the directory of this run",
             remedy=f"give another {option('run_dir')} for the new run",
         )
     entry = catalog.find(source)
-    theirs = configs.network(entry.manifest.flags if entry.manifest else {})
-    ours = configs.network(configs.guarded(config))
-    changed = [f"{option(name)}: {theirs[name]} -> {ours[name]}" for name in ours if theirs[name] != ours[name]]
+    stored = configs.network_options(entry.manifest.flags if entry.manifest else {})
+    given = configs.network_options(configs.mathematical_options(config))
+    changed = [f"{option(name)}: {stored[name]} -> {given[name]}" for name in given if stored[name] != given[name]]
     if changed:
         raise UsageError(
-            f"{entry.folder / manifests.checkpoint_name(entry.step)} is of another network",
+            f"{entry.folder / manifests.checkpoint_name(entry.step)} is a checkpoint of another network",
             found="; ".join(changed) + " (stored -> given)",
-            remedy="give the network's flags of that run",
+            remedy="give the network flags of that run",
         )

@@ -1,6 +1,6 @@
-"""A run whose network is to be used: its options, one of its checkpoints, its data.
+"""Loads a trained run for use: its config, a checkpoint, its data set.
 
-It takes no lock and changes nothing that training has made: training may go on meanwhile.
+Acquires no lock and does not change the files of training, so the run can be trained at the same time.
 """
 
 import contextlib
@@ -24,23 +24,23 @@ from trainer.system.logs import log
 if TYPE_CHECKING:
     from trainer.runs.trained import TrainedModel
 
-TRIES = 3  # A run that goes on training may remove a checkpoint while it is looked at.
+TRIES = 3  # A training process may delete a checkpoint while it is being linked.
 
 
 class LoadedRun:
-    """One run, and one of its checkpoints: the newest that verifies, or that of a step.
+    """A run, and its newest intact checkpoint or the checkpoint of --at_step.
 
     Args:
-      config: as given; the run's own options are adopted.
-      given: the names of the options that were given.
+      config: the given config. The stored flags of the run replace those that are not given.
+      given: the names of the given flags.
 
     Attributes:
-      directory, config: of the run.
-      entry: the checkpoint, in a place of its own.
+      directory, config: directory and config of the run.
+      entry: the checkpoint, linked into a temporary folder.
 
     Raises:
-      UsageError: there is no such run, or checkpoint.
-      CheckpointError: it is damaged.
+      UsageError: the run or the checkpoint does not exist.
+      CheckpointError: the checkpoint is damaged.
     """
 
     def __init__(self, config: Config, given: frozenset[str]) -> None:
@@ -48,18 +48,18 @@ class LoadedRun:
         if not self.directory.flags.exists():
             raise UsageError(
                 f"there is no run in {self.directory.path}",
-                remedy=f"give the {option('run_dir')} of a run, or the flags that it was started with",
+                remedy=f"set {option('run_dir')} to the folder of a run, or give the flags that started the run",
             )
         self.config = self.directory.resolve_config(config, given)
         networks.check(self.config.model)
-        self._kept = tempfile.TemporaryDirectory(prefix="hourglass-")
-        self.entry = self._keep()
+        self._temporary = tempfile.TemporaryDirectory(prefix="hourglass-")
+        self.entry = self._link_checkpoint()
 
-    def _keep(self) -> catalog.Entry:
-        """The checkpoint, in a place of its own: a run that goes on training removes its oldest ones."""
-        folder = pathlib.Path(self._kept.name)
+    def _link_checkpoint(self) -> catalog.Entry:
+        """Links the checkpoint into the temporary folder, because a training process deletes old checkpoints."""
+        folder = pathlib.Path(self._temporary.name)
         for tries_left in reversed(range(TRIES)):
-            entry = self._find()
+            entry = self._find_checkpoint()
             try:
                 retention.link_into(entry.folder, entry.step, folder)
                 return dataclasses.replace(entry, folder=folder)
@@ -68,35 +68,35 @@ class LoadedRun:
                     raise
         raise AssertionError
 
-    def _find(self) -> catalog.Entry:
+    def _find_checkpoint(self) -> catalog.Entry:
         step = self.config.command.at_step
         if step is None:
             damaged: list[str] = []
             entry = catalog.find(self.directory.path, damaged)
-            for words in damaged:
-                log.warning(f"{words}; the one of step {entry.step:,} is used")
+            for problem in damaged:
+                log.warning(f"{problem}; using the checkpoint of step {entry.step:,}")
             return entry
         try:
             return catalog.committed_entry(self.directory.checkpoints, step)
         except CheckpointError as error:
-            remedy = f"give another {option('at_step')}, or leave it out"
+            remedy = f"give another {option('at_step')}, or omit it"
             raise CheckpointError(error.what, found=error.found, remedy=remedy) from error
 
     @contextlib.contextmanager
     def network(self) -> Iterator["TrainedModel"]:
-        """The network with the checkpoint's weights; within, TensorFlow's own words go to the run's log."""
-        run_log = self.directory.log  # It may be somebody else's.
+        """Yields the model with the weights of the checkpoint. Messages of TensorFlow go to the log of the run."""
+        run_log = self.directory.log  # It may be another user's file.
         with logs.redirect_native_stderr(run_log if os.access(run_log, os.W_OK) else pathlib.Path(os.devnull)):
-            from trainer.runs import trained  # Seconds of TensorFlow: what can be wrong with flags comes before.
+            from trainer.runs import trained  # Imports TensorFlow, after all checks of flags.
 
             log.info(f"network     {self.directory.path}, step {self.entry.step:,}")
             yield trained.TrainedModel.load(self.config, self.entry)
 
     def data(self) -> Dataset:
-        """What the run was trained on.
+        """Loads the data set that the run was trained on.
 
         Raises:
-          DataError: they are not the same any more.
+          DataError: the data set has changed.
         """
         data = load(self.config)
         trained_on = self.entry.manifest.data if self.entry.manifest else data.fingerprint
@@ -104,6 +104,6 @@ class LoadedRun:
             raise DataError(
                 f"{data.name} in {data.source} is not what this run was trained on",
                 found=f"fingerprint {data.fingerprint[:16]}, expected {trained_on[:16]}",
-                remedy="bring back the same data",
+                remedy="restore the original data",
             )
         return data

@@ -1,8 +1,8 @@
-"""A second copy of a run, on another disk or a mounted bucket, for machines that vanish. No TensorFlow.
+"""Mirrors a run to another disk or a mounted bucket, in case the machine is lost. Does not import TensorFlow.
 
-Only files are written, each aside and renamed into place: no links, no locks, no renamed folders, which mounted
-buckets do not have. In the copy, too, a checkpoint counts once its manifest stands. What is newer than all that the
-run has is never removed from the copy, but where the run was rolled back by hand.
+Writes each file under a temporary name and renames it. Uses no links, no locks and no renames of folders, because
+mounted buckets do not have them. In the mirror, as in the run, a checkpoint is committed by its manifest. Checkpoints
+newer than all those of the run are deleted from the mirror only if the user has rolled back the run.
 """
 
 import contextlib
@@ -19,49 +19,50 @@ from trainer.runs.directory import RunFiles
 from trainer.system import files
 from trainer.system.logs import log
 
-SMALL_BYTES = 1 << 16  # compared by content
+SMALL_BYTES = 1 << 16  # Files up to this size are compared by content, larger ones by size and time.
 
 
 class Mirror:
-    """The copy of one run.
+    """The mirror of a run.
 
     Args:
-      root: where copies are; it must exist, since what is not mounted is a folder of the very disk that may vanish.
-      run: the run's folder.
+      root: the folder of mirrors. It must exist: if it were created while the other disk is not mounted, the mirror
+        would be on the same disk as the run.
+      run: the run directory.
 
     Attributes:
-      path: the copy: a folder of the same name in `root`.
+      path: the mirror, a folder in `root` with the name of the run directory.
 
     Raises:
-      StorageError: there is no such folder.
-      UsageError: the copy would be the run itself.
+      StorageError: `root` does not exist.
+      UsageError: the mirror would be in the run directory.
     """
 
     def __init__(self, root: str, run: pathlib.Path) -> None:
         folder = pathlib.Path(os.path.abspath(os.path.expanduser(root)))
         if not folder.is_dir():
             raise StorageError(
-                f"{option('mirror_dir', root)} is not a folder", remedy="mount it or make it, then start again"
+                f"{option('mirror_dir', root)} is not a folder", remedy="mount or create it, then repeat the command"
             )
         self.path = folder / run.name
         self._copy, self._run = RunFiles(self.path), RunFiles(run)
         if self.path.resolve() == run.resolve() or run.resolve() in self.path.resolve().parents:
             raise UsageError(
-                f"{option('mirror_dir', root)} holds the run itself", remedy="give a folder on another disk"
+                f"{option('mirror_dir', root)} contains the run itself", remedy="give a folder on another disk"
             )
         self._failed = False
 
-    def bring_back(self) -> int | None:
-        """Restores the run from the copy, where the run is empty or gone, or has lost its newest checkpoints.
+    def restore(self) -> int | None:
+        """Restores the run from the mirror if the run is empty or has lost its newest checkpoints.
 
-        To be used under the run's lock.
+        The caller holds the lock of the run.
 
         Returns:
-          The newest step that was brought back; None where nothing had to be, or could be.
+          The newest step that was restored; None if there was nothing to restore.
 
         Raises:
-          UsageError: it is the copy of another run.
-          CheckpointError: nothing is left of the run, the copy has checkpoints, and none of them verifies.
+          UsageError: the mirror is of another run.
+          CheckpointError: the run is empty, and all checkpoints of the mirror are damaged.
         """
         marker = self._run.restoring
         is_new = not any(path.exists() for path in self._run.contents)
@@ -69,171 +70,169 @@ class Mirror:
             return None
         if not is_new and not marker.exists():
             self.check()
-        known = catalog.entries(self._copy.checkpoints, rehash=True)
-        sound = [entry for entry in known if entry.manifest]
-        if is_new and known and not sound:
+        entries = catalog.entries(self._copy.checkpoints, rehash=True)
+        intact = [entry for entry in entries if entry.manifest]
+        if is_new and entries and not intact:
             raise CheckpointError(
                 f"no checkpoint in {self._copy.checkpoints} can be used",
-                found="; ".join(entry.reason for entry in known),
-                remedy=f"bring back a sound copy, or leave {option('mirror_dir')} out to begin again",
+                found="; ".join(entry.reason for entry in entries),
+                remedy=f"restore an intact copy, or omit {option('mirror_dir')} to start again at step 0",
             )
-        if not (is_new or marker.exists() or self._has_newer(sound)):
+        if not (is_new or marker.exists() or self._has_newer(intact)):
             return None
-        self._bring(sound, marker)
-        return sound[0].step if sound else 0
+        self._restore(intact, marker)
+        return intact[0].step if intact else 0
 
-    def _has_newer(self, sound: list[Entry]) -> bool:
-        """Whether the copy has what the run has lost; not what was rolled back by hand."""
-        ours = [entry.step for entry in catalog.entries(self._run.checkpoints, rehash=True) if entry.manifest]
-        newest = max(ours, default=-1)
-        return any(e.step > newest and not retention.was_rolled_back(self._run.checkpoints, e.step) for e in sound)
+    def _has_newer(self, intact: list[Entry]) -> bool:
+        """Returns True if the mirror has newer checkpoints than the run, except those that the user rolled back."""
+        run_steps = [entry.step for entry in catalog.entries(self._run.checkpoints, rehash=True) if entry.manifest]
+        newest = max(run_steps, default=-1)
+        return any(e.step > newest and not retention.was_rolled_back(self._run.checkpoints, e.step) for e in intact)
 
-    def _bring(self, sound: list[Entry], marker: pathlib.Path) -> None:
+    def _restore(self, intact: list[Entry], marker: pathlib.Path) -> None:
         marker.touch()
         for entry in catalog.entries(self._run.checkpoints, rehash=True):
             if not entry.manifest:
                 log.warning(retention.set_aside(self._run.checkpoints, entry))
-        copied = (*self._copy.copied_first, *self._copy.copied_last)
-        ours = (*self._run.copied_first, *self._run.copied_last)
-        for source, target in zip(copied, ours, strict=True):
+        sources = (*self._copy.before_checkpoints, *self._copy.after_checkpoints)
+        targets = (*self._run.before_checkpoints, *self._run.after_checkpoints)
+        for source, target in zip(sources, targets, strict=True):
             if source.exists():
-                _copy_new(source, target)
-        for entry in reversed(sound):
+                _sync(source, target)
+        for entry in reversed(intact):
             target = self._run.checkpoints / entry.folder.relative_to(self._copy.checkpoints)
             files.make_folder(target)
             _copy_checkpoint(entry.folder, entry.step, target)
         marker.unlink()
 
     def check(self) -> None:
-        """Refuses to touch another run's copy.
+        """Refuses the mirror of another run.
 
         Raises:
-          UsageError: it is one.
+          UsageError: the run IDs differ.
         """
-        ours, theirs = _text(self._run.run_id), _text(self._copy.run_id)
-        if theirs and ours != theirs:
+        run_id, mirror_id = _text(self._run.run_id), _text(self._copy.run_id)
+        if mirror_id and run_id != mirror_id:
             raise UsageError(
-                f"{self.path} is the copy of another run",
-                found=f"run {theirs}, expected {ours or 'none yet'}",
-                remedy=f"move {self._run.path} away to go on with the copy, or give another {option('mirror_dir')}",
+                f"{self.path} is the mirror of another run",
+                found=f"run {mirror_id}, expected {run_id or 'none yet'}",
+                remedy=f"move {self._run.path} away to resume from the mirror, or give another {option('mirror_dir')}",
             )
 
     def claim(self) -> None:
-        """Makes it this run's copy, before anything is trained: from then on no other run may have it."""
-        with self._telling():
+        """Updates the mirror before training, so that no other run can use it."""
+        with self._log_failure():
             self.check()
             if self._copy.checkpoints.is_dir():
-                retention.remove_leftovers(self._copy.checkpoints)  # Of a copy that was killed.
+                retention.remove_leftovers(self._copy.checkpoints)  # A killed process may have left partial copies.
             self._update()
 
     def set_aside(self) -> None:
-        """Makes room for a run that begins again: file by file, since buckets do not rename folders."""
-        target = files.unused_path(self._copy.set_aside / "run")
+        """Moves all files into a new folder in `set_aside`, one by one, because buckets cannot rename folders."""
+        folder = files.unused_path(self._copy.set_aside / "run")
         for content in self._copy.contents:
             for path in [*_files_in(content)]:
-                aside = target / path.relative_to(self.path)
-                aside.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(path, aside)
+                target = folder / path.relative_to(self.path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
             shutil.rmtree(content, ignore_errors=True)
 
     def update(self) -> bool:
-        """Brings the copy up to date; where it cannot be written, training goes on: it is told, and tried again.
+        """Copies new files to the mirror. Logs errors of the mirror instead of raising, so that training continues.
 
         Returns:
-          Whether it is up to date.
+          True if the mirror is up to date.
         """
-        with self._telling():
+        with self._log_failure():
             self.check()
             self._update()
         return not self._failed
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _log_failure(self) -> Iterator[None]:
         try:
             yield
             self._failed = False
         except (OSError, ValueError, CheckpointError, UsageError) as error:
             if not self._failed:
-                log.warning(
-                    f"the copy in {self.path} cannot be brought up to date ({error_text(error)}): training goes on"
-                )
+                log.warning(f"the mirror {self.path} cannot be updated ({error_text(error)}): training continues")
             self._failed = True
 
     def _update(self) -> None:
         self.path.mkdir(exist_ok=True)
-        for source, target in zip(self._run.copied_first, self._copy.copied_first, strict=True):
-            _copy_new(source, target)
+        for source, target in zip(self._run.before_checkpoints, self._copy.before_checkpoints, strict=True):
+            _sync(source, target)
         self._copy.checkpoints.mkdir(exist_ok=True)
-        wanted = catalog.committed(self._run.checkpoints)
-        failed = [error for step, place in wanted if (error := self._copied(step, place))]
-        if wanted and not failed:
-            self._remove_but(wanted)
-        for source, target in zip(self._run.copied_last, self._copy.copied_last, strict=True):
-            _copy_new(source, target)
-        if failed:
-            raise failed[0]
+        committed = catalog.committed(self._run.checkpoints)
+        errors = [error for step, folder in committed if (error := self._try_copy(step, folder))]
+        if committed and not errors:
+            self._delete_others(committed)
+        for source, target in zip(self._run.after_checkpoints, self._copy.after_checkpoints, strict=True):
+            _sync(source, target)
+        if errors:
+            raise errors[0]
 
-    def _copied(self, step: int, place: pathlib.Path) -> Exception | None:
-        """Copies one checkpoint; one that cannot be copied does not keep the others from it."""
+    def _try_copy(self, step: int, folder: pathlib.Path) -> Exception | None:
+        """Copies a checkpoint. Returns errors instead of raising, so that the other checkpoints are copied too."""
         try:
-            target = self._copy.checkpoints / place.relative_to(self._run.checkpoints)
+            target = self._copy.checkpoints / folder.relative_to(self._run.checkpoints)
             target.mkdir(exist_ok=True)
-            _copy_checkpoint(place, step, target)
+            _copy_checkpoint(folder, step, target)
         except (OSError, ValueError, CheckpointError) as error:
             return error
         return None
 
-    def _remove_but(self, wanted: list[tuple[int, pathlib.Path]]) -> None:
-        """Removes what the run has rotated away, now that all it has is in the copy."""
-        kept = {(step, place.relative_to(self._run.checkpoints)) for step, place in wanted}
-        newest = max(step for step, _ in kept)
-        for step, place in catalog.committed(self._copy.checkpoints):
+    def _delete_others(self, committed: list[tuple[int, pathlib.Path]]) -> None:
+        """Deletes checkpoints that the run has deleted. All checkpoints of the run have been copied before."""
+        run_checkpoints = {(step, folder.relative_to(self._run.checkpoints)) for step, folder in committed}
+        newest = max(step for step, _ in run_checkpoints)
+        for step, folder in catalog.committed(self._copy.checkpoints):
             is_lost = step > newest and not retention.was_rolled_back(self._run.checkpoints, step)
-            if (step, place.relative_to(self._copy.checkpoints)) not in kept and not is_lost:
-                manifests.delete(place, step)
-        for place in catalog.folders(self._copy.checkpoints):
-            manifests.write_state_file(place)
+            if (step, folder.relative_to(self._copy.checkpoints)) not in run_checkpoints and not is_lost:
+                manifests.delete(folder, step)
+        for folder in catalog.folders(self._copy.checkpoints):
+            manifests.write_state_file(folder)
 
 
-def _copy_checkpoint(place: pathlib.Path, step: int, target: pathlib.Path) -> None:
-    """Copies a checkpoint, its manifest last; what was copied is read back before."""
+def _copy_checkpoint(folder: pathlib.Path, step: int, target: pathlib.Path) -> None:
+    """Copies a checkpoint. Verifies the copied files before it writes the manifest."""
     name = f"{manifests.checkpoint_name(step)}.json"
-    text = (place / name).read_text(encoding="utf-8")
+    text = (folder / name).read_text(encoding="utf-8")
     if _text(target / name) == text.strip():
         return
-    (target / name).unlink(missing_ok=True)  # Of the same number, and of another time.
-    for path in manifests.files_of(place, step):
+    (target / name).unlink(missing_ok=True)  # An older checkpoint of the same step.
+    for path in manifests.files_of(folder, step):
         files.copy(path, target / path.name)
     files.fsync(target)
     manifests.check_files(target, text)
     files.write(target / name, text)
 
 
-def _copy_new(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Copies a file, or a folder's files, where they differ; removes from a folder what is there no more."""
+def _sync(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copies a file or folder, except unchanged files. Deletes files of `target` that `source` does not contain."""
     if source.is_dir():
         target.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in source.iterdir() if not path.name.startswith(".")}
         for name in sorted(names):
-            _copy_new(source / name, target / name)
+            _sync(source / name, target / name)
         for path in target.iterdir():
             if path.name not in names:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     elif source.exists() and not _is_same(source, target):
         files.copy(source, target)
-        with contextlib.suppress(OSError):  # A bucket may not keep times: then it is copied again.
+        with contextlib.suppress(OSError):  # A bucket may not store times; then large files are copied every time.
             os.utime(target, (source.stat().st_mtime, source.stat().st_mtime))
 
 
 def _is_same(source: pathlib.Path, target: pathlib.Path) -> bool:
     if not target.exists():
         return False
-    ours, theirs = source.stat(), target.stat()
-    if ours.st_size != theirs.st_size:
+    source_stat, target_stat = source.stat(), target.stat()
+    if source_stat.st_size != target_stat.st_size:
         return False
-    if ours.st_size <= SMALL_BYTES:
+    if source_stat.st_size <= SMALL_BYTES:
         return source.read_bytes() == target.read_bytes()
-    return int(ours.st_mtime) == int(theirs.st_mtime)
+    return int(source_stat.st_mtime) == int(target_stat.st_mtime)
 
 
 def _files_in(path: pathlib.Path) -> Iterator[pathlib.Path]:

@@ -1,4 +1,4 @@
-"""The name of a run's folder, from its options."""
+"""The default name of a run directory."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from trainer.system.options import MATHEMATICS
 
 
 def _data_name(config: Config) -> str:
-    """The data set; of a person's own data, what their folder or file is called too."""
+    """Returns the name of the data set; for custom data, also the name of its file or folder."""
     if config.data.dataset not in OWN_FILES or config.data.data_dir is None:
         return config.data.dataset.replace(":", "-").replace("/", "-")
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", pathlib.Path(config.data.data_dir).stem)
@@ -20,13 +20,13 @@ def _data_name(config: Config) -> str:
 
 
 def checkpoint_name(config: Config) -> str:
-    """<dataset>-<model>-<hidden>, then 8 hex digits of the other mathematical flags if any is not its default."""
+    """Returns <dataset>-<model>-<hidden>, and 8 hex digits of a hash of other mathematical flags with other values."""
     default = configs.defaults()
-    named = ("dataset", "model", "hidden")
+    in_name = ("dataset", "model", "hidden")
     others = {
         name: config[name]
-        for name in sorted(configs.names(MATHEMATICS))
-        if name not in named and config[name] != default[name]
+        for name in sorted(configs.option_names(MATHEMATICS))
+        if name not in in_name and config[name] != default[name]
     }
     name = f"{_data_name(config)}-{config.model.model}-{'-'.join(map(str, config.model.hidden))}"
     if len(name) > 100:

@@ -1,4 +1,4 @@
-"""How a run ended."""
+"""The outcome of a call of `train`."""
 
 import dataclasses
 
@@ -7,11 +7,11 @@ from trainer.serving.server import Server
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The outcome of a call of `train`.
 
     Attributes:
-      signal: that stopped it, or None when it is finished.
-      server: TensorBoard, if it was asked for and this run has started it.
+      signal: number of the signal that stopped training; None if the run is finished.
+      server: the TensorBoard server that this call started, if any.
     """
 
     signal: int | None

@@ -1,4 +1,4 @@
-"""What a result depends on: whether a checkpoint may be gone on from, and what may be claimed of the outcome."""
+"""The provenance of a run: everything that its result depends on, compared with that of its checkpoint."""
 
 import dataclasses
 import hashlib
@@ -26,27 +26,27 @@ ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "TF_X
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Of one run, as it goes on now.
+    """The provenance of a run at the current start.
 
     Attributes:
-      run_id: the run's own name, made at its first start.
-      flags: the mathematical ones.
-      data: the data set's fingerprint.
-      where: the data set and its place, for people.
-      numerics: what the bits depend on beside: device, precision, XLA, threads, versions.
-      repeatable: whether the device computes the same bits twice.
+      run_id: random identifier, made at the first start.
+      flags: the mathematical flags.
+      data: fingerprint of the data set.
+      data_source: name and path of the data set, for messages.
+      numerics: other settings that the bits of the result depend on: device, precision, XLA, threads, versions.
+      is_deterministic: True if the device always computes the same bits.
     """
 
     run_id: str
     flags: dict[str, Any]
     data: str
-    where: str
+    data_source: str
     numerics: dict[str, Any]
-    repeatable: bool
+    is_deterministic: bool
 
     @classmethod
     def collect(cls, config: Config, data: Dataset, device: Device, total_steps: int, directory: RunDirectory) -> Self:
-        """Of this run."""
+        """Collects the provenance; creates the run ID at the first start."""
         numerics = {
             "device": device.description,
             "precision": config.compute.precision,
@@ -54,7 +54,7 @@ class Provenance:
             "jit": device.jit,
             "threads": device.threads,
             "deterministic": config.compute.deterministic,
-            # A schedule that ends later takes other steps from the first one on.
+            # The learning rates of all steps depend on the length of the schedule.
             "total_steps": None if config.training.schedule == "constant" else total_steps,
             "processor": _processor(),
             "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
@@ -62,56 +62,56 @@ class Provenance:
         }
         return cls(
             run_id=_run_id(directory),
-            flags=configs.guarded(config),
+            flags=configs.mathematical_options(config),
             data=data.fingerprint,
-            where=f"{data.name} in {data.source}",
+            data_source=f"{data.name} in {data.source}",
             numerics=numerics,
-            repeatable=device.kind == "cpu" or config.compute.deterministic,
+            is_deterministic=device.kind == "cpu" or config.compute.deterministic,
         )
 
     def check_compatible(self, manifest: Manifest) -> None:
-        """Refuses a checkpoint of another computation.
+        """Refuses a checkpoint that this run cannot resume.
 
         Raises:
-          UsageError: of another run, or of other mathematical flags.
-          DataError: of other data.
+          UsageError: the run ID or the mathematical flags differ.
+          DataError: the data set differs.
         """
-        changed = _differences(configs.completed(manifest.flags), self.flags)
+        changed = _differences(configs.with_defaults(manifest.flags), self.flags)
         if manifest.run_id != self.run_id or changed:
             raise UsageError(
                 f"checkpoint {manifest.step:,} was written by another run",
                 found="; ".join(changed) or f"run {manifest.run_id}, expected {self.run_id}",
-                remedy=f"move it out of the checkpoints folder, or {option('restart', True)} to begin again",
+                remedy=f"move it out of the checkpoints folder, or give {option('restart', True)} to start at step 0",
             )
         if manifest.data != self.data:
             raise DataError(
-                f"{self.where} is not what this run was trained on",
+                f"{self.data_source} is not what this run was trained on",
                 found=f"fingerprint {self.data[:16]}, expected {manifest.data[:16]}",
-                remedy=f"bring back the same data, or give another {option('run_dir')} to train on these",
+                remedy=f"restore the original data, or give another {option('run_dir')} to train on the new data",
             )
 
     def differences(self, manifest: Manifest) -> list[str]:
-        """All that has changed since the run's first start, this start included, that bits depend on."""
+        """Returns all changes of numerics since the first start, up to this start."""
         return [*manifest.changes, *_differences(manifest.numerics, self.numerics)]
 
     def reproducibility_statement(self, manifest: Manifest) -> str:
-        """What may be said of a run that goes on from this checkpoint."""
+        """Describes if a run that resumes from this checkpoint has the same result as an uninterrupted run."""
         changes = self.differences(manifest)
-        if manifest.rollbacks:  # To which checkpoint depends on when there was one.
+        if manifest.rollbacks:  # The checkpoint that a rollback restores can depend on interruptions.
             changes = [*changes, f"rollbacks: {manifest.rollbacks}"]
         if changes:
             return f"bit-identity with an uninterrupted run is not claimed ({'; '.join(changes)})"
-        if not self.repeatable:
+        if not self.is_deterministic:
             return f"bit-identity with an uninterrupted run is not claimed (a GPU without {option('deterministic')})"
         return "the result will be that of an uninterrupted run, to the bit"
 
 
-def _differences(stored: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    return [f"{name}: {stored.get(name)} -> {now[name]}" for name in now if stored.get(name) != now[name]]
+def _differences(stored: dict[str, Any], current: dict[str, Any]) -> list[str]:
+    return [f"{name}: {stored.get(name)} -> {current[name]}" for name in current if stored.get(name) != current[name]]
 
 
 def _processor() -> str:
-    """The CPU's model and a digest of its features: other instructions round otherwise."""
+    """Returns the model of the CPU and a hash of its features; results of different instructions round differently."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -125,7 +125,7 @@ def _processor() -> str:
 def _run_id(directory: RunDirectory) -> str:
     path = directory.run_id
     run_id = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
-    if not re.fullmatch(r"[0-9a-f]{16}", run_id):  # The first start; or lost, but its checkpoints know.
+    if not re.fullmatch(r"[0-9a-f]{16}", run_id):  # This is the first start, or the file was lost.
         newest = catalog.newest(directory.checkpoints)
         run_id = newest.run_id if newest else secrets.token_hex(8)
         files.write(path, run_id + "\n")

@@ -1,4 +1,4 @@
-"""Where a run goes on: from its newest checkpoint, from another run's weights, or back after a divergence."""
+"""Restores the newest checkpoint, loads initial weights from another run, or rolls back after a divergence."""
 
 import pathlib
 
@@ -6,100 +6,100 @@ from trainer.checkpoints import catalog, retention
 from trainer.checkpoints.manager import CheckpointManager
 from trainer.checkpoints.manifest import Manifest
 from trainer.errors import DivergedError, option
-from trainer.runs.builder import Objects
+from trainer.runs.builder import RunComponents
 from trainer.system.logs import log
 
 MAX_ROLLBACKS = 3
-DAMPING = 0.25  # what a rollback multiplies the learning rate by
-DROPPED = "curves: the disk did not take some points"
+DAMPING = 0.25  # A rollback multiplies the learning rate by this factor.
+DROPPED = "curves: some points could not be written"
 
 
 class Recovery:
-    """Restores checkpoints into a run's objects.
+    """Restores checkpoints into the components of a run.
 
     Args:
-      objects: of the run.
-      store: its checkpoints.
+      components: the components of the run.
+      store: the checkpoints of the run.
 
     Attributes:
-      rollbacks: how often the run has gone back, after a divergence, to a lower learning rate.
-      changes: what has changed since the first start that bits depend on.
-      begun_with: the checkpoint of another run whose weights it began with; empty where it did not just now.
+      rollbacks: number of rollbacks after a divergence, over all starts.
+      changes: changes since the first start that the bits of the result depend on.
+      initial_checkpoint: path of the checkpoint of another run whose weights were loaded; empty if none was loaded.
     """
 
-    def __init__(self, objects: Objects, store: CheckpointManager) -> None:
-        self._objects, self._store = objects, store
+    def __init__(self, components: RunComponents, store: CheckpointManager) -> None:
+        self._components, self._store = components, store
         self.rollbacks = 0
         self.changes: list[str] = []
-        self.begun_with = ""
+        self.initial_checkpoint = ""
 
     def restore(self) -> Manifest | None:
-        """Restores the newest checkpoint; or, in a run without one, the weights that it is to begin with."""
-        objects = self._objects
-        restored = self._store.restore_newest(objects.provenance.check_compatible)
+        """Restores the newest checkpoint. Without a checkpoint, loads the weights of --init_from and returns None."""
+        components = self._components
+        restored = self._store.restore_newest(components.provenance.check_compatible)
         if restored is None:
-            if objects.config.run.init_from is not None:
-                self.begun_with = self._store.load_weights_from(
-                    pathlib.Path(objects.config.run.init_from), objects.model
+            if components.config.run.init_from is not None:
+                self.initial_checkpoint = self._store.load_weights_from(
+                    pathlib.Path(components.config.run.init_from), components.model
                 )
             return None
         manifest = restored.manifest
-        for words in restored.passed_over:
-            log.warning(words)
-            objects.directory.append_history(manifest.step, words)
-        self.rollbacks, self.changes = manifest.rollbacks, objects.provenance.differences(manifest)
+        for message in restored.skipped:
+            log.warning(message)
+            components.directory.append_history(manifest.step, message)
+        self.rollbacks, self.changes = manifest.rollbacks, components.provenance.differences(manifest)
         return manifest
 
-    def dropped_points(self) -> None:
-        """Notes that the disk did not take some points: the curves are no longer those of an uninterrupted run."""
+    def record_dropped_points(self) -> None:
+        """Records that points could not be written, so the curves differ from those of an uninterrupted run."""
         if DROPPED not in self.changes:
             self.changes = [*self.changes, DROPPED]
 
-    def damp(self) -> None:
-        """Lowers the learning rate as often as the run has gone back."""
-        self._objects.state.damping.assign(DAMPING**self.rollbacks)
+    def apply_damping(self) -> None:
+        """Multiplies the learning rate by `DAMPING` once for each rollback."""
+        self._components.state.damping.assign(DAMPING**self.rollbacks)
 
-    def metrics(self, restored: Manifest) -> dict[str, float]:
-        """The last evaluation's; in a run that is older than its `best/`, from the best checkpoint."""
-        best = catalog.best(self._objects.directory.checkpoints)
+    def last_metrics(self, restored: Manifest) -> dict[str, float]:
+        """Returns the metrics of the last evaluation, with the best error, which manifests of older versions lack."""
+        best = catalog.best(self._components.directory.checkpoints)
         if "eval/best/rmse" in restored.metrics or best is None or best.manifest is None or best.manifest.error is None:
             return dict(restored.metrics)
         return {**restored.metrics, "eval/best/rmse": best.manifest.error**0.5, "eval/best/step": best.step}
 
-    def due(self) -> list[int]:
-        """The steps of the checkpoints that were due by steps, newest first.
+    def scheduled_steps(self) -> list[int]:
+        """Returns the steps of the checkpoints that the plan schedules, newest first.
 
-        Those that a signal or a clock has caused are left out: so a rollback does not depend on them where a run goes
-        on. The number of rollbacks is in the next checkpoint; a run that is killed before that comes to the same
-        divergence again.
+        Rollbacks ignore checkpoints that were saved because of a signal or the time, because their steps depend on
+        interruptions. The next checkpoint stores the number of rollbacks. A run that is killed before the next
+        checkpoint diverges at the same step again.
         """
-        committed = catalog.committed(self._objects.directory.checkpoints)
-        return [step for step, _ in committed if self._objects.plan.is_scheduled(step)]
+        committed = catalog.committed(self._components.directory.checkpoints)
+        return [step for step, _ in committed if self._components.plan.is_scheduled(step)]
 
     def roll_back(self, error: DivergedError) -> tuple[Manifest, str]:
-        """Restores the last checkpoint that was due by steps.
+        """Restores the newest scheduled checkpoint.
 
         Returns:
-          Its manifest, and what happened, in words.
+          Manifest of the checkpoint, and a description of the rollback.
 
         Raises:
-          DivergedError: that is not wanted, there is none, or it was done often enough.
+          DivergedError: rollbacks are disabled, there is no scheduled checkpoint, or the maximum is reached.
         """
-        due = self.due()
-        if self._objects.config.training.on_divergence != "rollback" or not due:
+        scheduled = self.scheduled_steps()
+        if self._components.config.training.on_divergence != "rollback" or not scheduled:
             raise error
         if self.rollbacks == MAX_ROLLBACKS:
             raise DivergedError(
                 error.what,
-                found=f"{MAX_ROLLBACKS} rollbacks were made; the last good checkpoint is of step {due[0]:,}",
-                remedy=f"{option('restart', True)} with a lower {option('learning_rate')}",
+                found=f"rolled back {MAX_ROLLBACKS} times; the last good checkpoint is of step {scheduled[0]:,}",
+                remedy=f"give {option('restart', True)} and a lower {option('learning_rate')}",
             ) from error
         count = self.rollbacks + 1
-        retention.roll_back(self._objects.directory.checkpoints, due[0])
+        retention.roll_back(self._components.directory.checkpoints, scheduled[0])
         restored = self.restore()
         assert restored is not None
         self.rollbacks = count
-        rate = self._objects.config.training.learning_rate * DAMPING**count
-        words = f"{error.what}; rollback {count} of {MAX_ROLLBACKS}: the learning rate is now {rate:g}"
-        log.warning(f"{words}, from step {restored.step:,} on")
-        return restored, words
+        rate = self._components.config.training.learning_rate * DAMPING**count
+        message = f"{error.what}; rollback {count} of {MAX_ROLLBACKS}: the learning rate is now {rate:g}"
+        log.warning(f"{message}, from step {restored.step:,} on")
+        return restored, message

@@ -1,4 +1,4 @@
-"""A finished run's result, and a run's checkpoints, for a person. No TensorFlow."""
+"""Formats the result of a run and the table of its checkpoints. Does not import TensorFlow."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -9,26 +9,26 @@ from trainer.checkpoints.catalog import BEST, Entry
 from trainer.runs.directory import RunFiles
 
 
-def summary(result: Mapping[str, Any], directory: RunFiles, look: str) -> list[str]:
-    """The lines of the closing table: errors beside their floors, time, and where things are.
+def summary(result: Mapping[str, Any], directory: RunFiles, command: str) -> list[str]:
+    """Formats the summary of a finished run: time, errors, baselines, and paths.
 
     Args:
-      result: of `result.json`.
-      directory: the run's, wherever it is now.
-      look: the command that shows it.
+      result: contents of `result.json`.
+      directory: the current run directory.
+      command: the command that shows the run in TensorBoard.
     """
     lines = [f"finished    {result['step']:,} steps in {result['seconds']:.1f} s of training"]
     lines.append(f"{'rmse':12}{'trained':>10}{'PCA':>10}{'ratio':>10}{'mean':>10}")
     for split in ("train", "eval"):
         trained = result[f"{split}/reconstruction/rmse"]
         pca, mean = result.get(f"floor/pca/{split}"), result.get(f"floor/mean/{split}", float("nan"))
-        # A code as wide as the data has a floor of nothing but rounding: a ratio to it means nothing.
+        # If the code is as wide as the data, the PCA error is only rounding, and the ratio is meaningless.
         ratio = f"{trained / pca:.4f}" if pca and pca > 1e-6 else "-"
-        floor = f"{pca:.5f}" if pca is not None else "-"
-        lines.append(f"{split:12}{trained:>10.5f}{floor:>10}{ratio:>10}{mean:>10.5f}")
-    looked_at, count = result.get("train/examples", (0, 0))
-    if looked_at < count:
-        lines.append(f"train       of {looked_at:,} of the {count:,} examples, spread evenly")
+        baseline = f"{pca:.5f}" if pca is not None else "-"
+        lines.append(f"{split:12}{trained:>10.5f}{baseline:>10}{ratio:>10}{mean:>10.5f}")
+    evaluated, count = result.get("train/examples", (0, 0))
+    if evaluated < count:
+        lines.append(f"train       evaluated on {evaluated:,} of the {count:,} examples, evenly spaced")
     checkpoints = directory.checkpoints
     lines.append(f"checkpoint  {checkpoints / manifests.checkpoint_name(result['step'])}")
     if result["best"] not in (None, result["step"]):
@@ -37,39 +37,39 @@ def summary(result: Mapping[str, Any], directory: RunFiles, look: str) -> list[s
         )
     if result["exported"] is not None:
         lines.append(f"SavedModel  {directory.exported(result['exported'])}")
-    return [*lines, f"look        {look}"]
+    return [*lines, f"view        {command}"]
 
 
 def checkpoints(entries: Sequence[Entry], folder: pathlib.Path, *, rehashed: bool) -> list[str]:
-    """A table of checkpoints, newest first.
+    """Formats the table of checkpoints, newest first.
 
     Args:
-      entries: as `catalog.entries` has them; of one step there may be several, in different places.
-      folder: the run's checkpoints.
-      rehashed: all of their files was read again; else only looked for.
+      entries: result of `catalog.entries`; several entries may have the same step in different folders.
+      folder: the folder of the checkpoints.
+      rehashed: True if the contents of all files were verified, and not only their sizes.
     """
     if not entries:
         return [f"no checkpoint is committed in {folder}"]
     lines = [f"{'step':>12}  {'saved':24}  {'size':>9}  {'eval rmse':>9}  {'kept because':20}  state"]
     for step in sorted({entry.step for entry in entries}, reverse=True):
         same = [entry for entry in entries if entry.step == step]
-        known = next((entry.manifest for entry in same if entry.manifest), None)
-        saved = known.saved if known else "?"
-        size = _size(known.bytes) if known else "?"
-        rmse = f"{known.error**0.5:.5f}" if known and known.error is not None else "-"
-        why = ", ".join(_reason(entry, entries, folder) for entry in same)
+        manifest = next((entry.manifest for entry in same if entry.manifest), None)
+        saved = manifest.saved if manifest else "?"
+        size = _size(manifest.bytes) if manifest else "?"
+        rmse = f"{manifest.error**0.5:.5f}" if manifest and manifest.error is not None else "-"
+        reasons = ", ".join(_reason(entry, entries, folder) for entry in same)
         damage = "; ".join(f"damaged: {entry.reason}" for entry in same if entry.reason)
         state = damage or ("verified" if rehashed else "complete")
-        lines.append(f"{step:>12,}  {saved:24}  {size:>9}  {rmse:>9}  {why:20}  {state}")
+        lines.append(f"{step:>12,}  {saved:24}  {size:>9}  {rmse:>9}  {reasons:20}  {state}")
     return lines
 
 
-def _size(number: int) -> str:
-    """Bytes for people."""
-    return f"{number / 1e6:,.1f} MB" if number >= 1e5 else f"{number / 1e3:,.1f} kB"
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:,.1f} kB"
 
 
 def _reason(entry: Entry, entries: Sequence[Entry], folder: pathlib.Path) -> str:
+    """Returns why a checkpoint is kept: newest, recent, kept or best."""
     if entry.folder == folder:
         return "newest" if entry.step == max(other.step for other in entries) else "recent"
     return entry.folder.name

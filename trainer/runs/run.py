@@ -1,4 +1,4 @@
-"""Trains one run, from its newest checkpoint or from the start, to its end or a signal."""
+"""Trains a run from its newest checkpoint, or from step 0, to its end or until a signal."""
 
 import contextlib
 import shutil
@@ -13,7 +13,7 @@ from trainer.data.dataset import Dataset
 from trainer.errors import DeviceError, HourglassError, StorageError, error_text, option
 from trainer.runs import builder
 from trainer.runs import session as sessions
-from trainer.runs.builder import Objects
+from trainer.runs.builder import RunComponents
 from trainer.runs.directory import RunDirectory
 from trainer.runs.finish import finish
 from trainer.runs.mirror import Mirror
@@ -23,7 +23,7 @@ from trainer.serving.server import start_server
 from trainer.system.logs import log
 from trainer.system.signals import Stop
 
-FULL_BYTES = 1 << 20  # a disk with less room is full
+MIN_FREE_BYTES = 1 << 20  # A disk with less free space is treated as full.
 
 
 def train(
@@ -34,77 +34,79 @@ def train(
     mirror: Mirror | None = None,
     arguments: Sequence[str] = (),
 ) -> Outcome:
-    """Trains, or goes on training, one run; under its lock.
+    """Starts or resumes training. The caller holds the lock of the directory.
 
     Args:
-      config, data, directory, mirror: of the run.
-      arguments: of the command line, to be shown.
+      config, data, directory, mirror: config, data set, directory and mirror of the run.
+      arguments: the command-line arguments, to show in TensorBoard.
 
     Raises:
-      HourglassError: whatever a person should know.
+      HourglassError: training fails.
     """
     try:
-        return train_objects(builder.build(config, data, directory), mirror=mirror, arguments=arguments)
+        return train_components(builder.build(config, data, directory), mirror=mirror, arguments=arguments)
     except (tf.errors.OpError, OSError) as error:
-        refused = _explained(error, directory)
-        if refused is None:
+        translated = _translate_error(error, directory)
+        if translated is None:
             raise
-        raise refused from error
+        raise translated from error
 
 
-def _explained(error: tf.errors.OpError | OSError, directory: RunDirectory) -> HourglassError | None:
-    """A full disk, or too little memory; None: another thing."""
+def _translate_error(error: tf.errors.OpError | OSError, directory: RunDirectory) -> HourglassError | None:
+    """Returns a `StorageError` for disk errors, a `DeviceError` if memory is exhausted, and None for other errors."""
     reason = error_text(error)[:200]
-    # TensorFlow says "resource exhausted" of memory and of disks alike.
-    full = "No space left" in str(error) or "quota" in str(error).lower()
-    if isinstance(error, OSError) or full or shutil.disk_usage(directory.path).free < FULL_BYTES:
+    # TensorFlow raises ResourceExhaustedError for memory and for disks.
+    is_full = "No space left" in str(error) or "quota" in str(error).lower()
+    if isinstance(error, OSError) or is_full or shutil.disk_usage(directory.path).free < MIN_FREE_BYTES:
         return StorageError(
             f"the run directory {directory.path} can no longer be written",
             found=reason,
-            remedy="make room or mend the disk; the same command then goes on from the last checkpoint",
+            remedy="free disk space or repair the disk, then repeat the command to resume from the last checkpoint",
         )
     if isinstance(error, tf.errors.ResourceExhaustedError):
         smaller = f"a smaller {option('batch_size')} or {option('hidden')}"
         return DeviceError(
             "out of memory",
             found=reason,
-            remedy=f"free memory and type the same command, or {option('restart', True)} with {smaller}",
+            remedy=f"free memory and repeat the command, or give {option('restart', True)} and {smaller}",
         )
     return None
 
 
-def train_objects(objects: Objects, *, mirror: Mirror | None = None, arguments: Sequence[str] = ()) -> Outcome:
-    """As `train`, of a run whose objects are built."""
-    config, directory = objects.config, objects.directory
+def train_components(
+    components: RunComponents, *, mirror: Mirror | None = None, arguments: Sequence[str] = ()
+) -> Outcome:
+    """Trains a run whose components have been built; see `train`."""
+    config, directory = components.config, components.directory
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(Stop())
-        stack.enter_context(tf.device(objects.device.name))
+        stack.enter_context(tf.device(components.device.name))
         options = config.checkpoints
         store = CheckpointManager(
-            directory.checkpoints, objects.state.checkpoint(), keep=options.keep, keep_every=options.keep_every
+            directory.checkpoints, components.state.checkpoint(), keep=options.keep, keep_every=options.keep_every
         )
         stack.callback(store.close)
-        session = stack.enter_context(sessions.open_session(objects, store, mirror, arguments))
+        session = stack.enter_context(sessions.open_session(components, store, mirror, arguments))
         serving = config.serving
         server = start_server(directory.root, serving.host, serving.port) if serving.tensorboard else None
-        ending = stack.enter_context(contextlib.ExitStack())
+        server_stack = stack.enter_context(contextlib.ExitStack())
         if server is not None:
-            ending.callback(server.stop)
+            server_stack.callback(server.stop)
 
         step = session.train(stop)
-        if step < objects.plan.total_steps:
+        if step < components.plan.total_steps:
             _log_stopped(session, step, stop.signal or 0)
             return Outcome(stop.signal, None)
         finish(session, step)
-        if stop.signal is not None:  # It came too late to stop the training, but there is nobody to serve.
+        if stop.signal is not None:  # The signal came after the last step: stop the server too.
             return Outcome(None, None)
-        ending.pop_all()  # It serves on.
+        server_stack.pop_all()  # The caller waits for the server.
         return Outcome(None, server)
 
 
-def _log_stopped(session: Session, step: int, number: int) -> None:
+def _log_stopped(session: Session, step: int, signal_number: int) -> None:
     saved = ", saved" if step else ""
-    total = session.objects.plan.total_steps
-    log.info(f"stopped at step {step:,} of {total:,}{saved}; the same command goes on from there")
-    session.append_history(step, f"stopped by {signal.Signals(number).name}{saved}")
+    total = session.components.plan.total_steps
+    log.info(f"stopped at step {step:,} of {total:,}{saved}; repeat the command to resume")
+    session.append_history(step, f"stopped by {signal.Signals(signal_number).name}{saved}")
     session.update_mirror()

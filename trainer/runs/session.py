@@ -1,4 +1,4 @@
-"""One stretch of a run's training: from where it goes on to its end, a signal, or a divergence."""
+"""A training session: from the restored step to the end of the run, a signal, or a divergence."""
 
 import contextlib
 import time
@@ -11,7 +11,7 @@ from trainer.checkpoints.manager import CheckpointManager
 from trainer.checkpoints.manifest import Manifest
 from trainer.errors import DivergedError
 from trainer.runs import builder, description
-from trainer.runs.builder import Objects
+from trainer.runs.builder import RunComponents
 from trainer.runs.mirror import Mirror
 from trainer.runs.recovery import Recovery
 from trainer.serving.server import command
@@ -25,36 +25,36 @@ from trainer.training import loop, pipeline, steps
 
 @contextlib.contextmanager
 def open_session(
-    objects: Objects, store: CheckpointManager, mirror: Mirror | None, arguments: Sequence[str]
+    components: RunComponents, store: CheckpointManager, mirror: Mirror | None, arguments: Sequence[str]
 ) -> Iterator["Session"]:
-    """Restores a run, writes its flags, says what it is, and opens its event files; closes them in the end.
+    """Restores a run, writes its flags, logs its header, and yields a session. Closes the event files on exit.
 
-    To be called under the run's lock.
+    The caller holds the lock of the run.
 
     Args:
-      objects: of the run.
-      store: its checkpoints.
-      mirror: its copy; None: there is none.
-      arguments: of the command line, to be shown.
+      components: the components of the run.
+      store: the checkpoints of the run.
+      mirror: the mirror of the run, if any.
+      arguments: the command-line arguments, to show in TensorBoard.
     """
-    recovery = Recovery(objects, store)
+    recovery = Recovery(components, store)
     restored = recovery.restore()
-    block = steps.compile_in_background(objects.block, objects.block_of_data, objects.device.name)
+    block = steps.compile_in_background(components.block, components.block_spec, components.device.name)
     with contextlib.ExitStack() as stack:
         stack.callback(block.wait)
-        objects.directory.write_flags(objects.config)  # Now that they are known to be this run's.
-        words = _words(objects, restored, recovery.begun_with)
+        components.directory.write_flags(components.config)  # Only now: the checkpoint is compatible with the flags.
+        header = _header(components, restored, recovery.initial_checkpoint)
         log.info(f"Hourglass {trainer.__version__}")
-        for name, text in words.items():
+        for name, text in header.items():
             log.info(f"{name:12}{text}")
         session = Session(
-            objects,
+            components,
             store,
             mirror,
             block=block,
             recovery=recovery,
             restored=restored,
-            words=words,
+            header=header,
             arguments=arguments,
         )
         stack.callback(session.close)
@@ -62,70 +62,72 @@ def open_session(
         yield session
 
 
-def _words(objects: Objects, restored: Manifest | None, begun_with: str) -> dict[str, str]:
-    """What a run is, by name."""
-    words = {
-        **description.description(objects.config, objects.data, objects.device, objects.plan, objects.model),
-        "run": f"{objects.directory.path}",
-        "look": command(objects.directory.root),
+def _header(components: RunComponents, restored: Manifest | None, initial_checkpoint: str) -> dict[str, str]:
+    """Returns the lines that describe the run, by name."""
+    directory = components.directory
+    header = {
+        **description.header(components.config, components.data, components.device, components.plan, components.model),
+        "run": f"{directory.path}",
+        "view": command(directory.root),
     }
     if restored:
-        words["resumed"] = f"at step {restored.step:,}; {objects.provenance.reproducibility_statement(restored)}"
-    elif begun_with:
-        words["weights"] = f"of {begun_with}"
-    return words
+        header["resumed"] = f"at step {restored.step:,}; {components.provenance.reproducibility_statement(restored)}"
+    elif initial_checkpoint:
+        header["weights"] = f"of {initial_checkpoint}"
+    return header
 
 
 class Session:
-    """Trains a run from its newest checkpoint, or from the start: what the loop asks of it. See `open_session`.
+    """Trains a run from its newest checkpoint, or from step 0; implements the actions of the loop. See `open_session`.
 
     Args:
-      objects: of the run.
-      store: its checkpoints.
-      mirror: its copy; None: there is none.
-      block: trains some steps.
-      recovery: has restored the run.
-      restored: the manifest of the checkpoint that it goes on from; None: it begins.
-      words: what the run is, by name.
+      components: the components of the run.
+      store: the checkpoints of the run.
+      mirror: the mirror of the run, if any.
+      block: the compiled training steps.
+      recovery: the `Recovery` that has restored the run.
+      restored: manifest of the restored checkpoint; None if training starts at step 0.
+      header: the lines that describe the run, by name.
+      arguments: the command-line arguments.
 
     Attributes:
-      objects, store, mirror: as given.
-      recorder: writes for TensorBoard.
+      components, store, mirror: as in Args.
+      recorder: writes the event files.
     """
 
     def __init__(
         self,
-        objects: Objects,
+        components: RunComponents,
         store: CheckpointManager,
         mirror: Mirror | None,
         *,
         block: steps.BackgroundCompilation,
         recovery: Recovery,
         restored: Manifest | None,
-        words: Mapping[str, str],
+        header: Mapping[str, str],
         arguments: Sequence[str],
     ) -> None:
-        self.objects, self.store, self.mirror, self._arguments = objects, store, mirror, arguments
-        self._block, self._recovery, self._restored, self._words = block, recovery, restored, words
-        self._profiler = Profiler(objects.directory.train, objects.plan.traced)
+        self.components, self.store, self.mirror, self._arguments = components, store, mirror, arguments
+        self._block, self._recovery, self._restored, self._header = block, recovery, restored, header
+        self._profiler = Profiler(components.directory.train, components.plan.profiled)
         self._clock = progress.Clock(restored.seconds if restored else 0.0)
         self.recorder = self._make_recorder()
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far."""
+        """Seconds of training so far, over all starts."""
         return self._clock.seconds
 
     def begin(self) -> None:
-        """Tells TensorBoard, the history and the copy that the run begins, or goes on."""
-        self._describe()
-        begun_with = self._recovery.begun_with
+        """Writes the description of the run to TensorBoard, adds the start to the history, and claims the mirror."""
+        self._write_description()
+        source = self._recovery.initial_checkpoint
         if self._restored:
             self.append_history(
-                self._restored.step, f"resumed; {self.objects.provenance.reproducibility_statement(self._restored)}"
+                self._restored.step, f"resumed; {self.components.provenance.reproducibility_statement(self._restored)}"
             )
         else:
-            self.append_history(0, f"started with the weights of {begun_with}" if begun_with else "started")
+            self.append_history(0, f"started with the weights of {source}" if source else "started")
         if self.mirror:
             self.mirror.claim()
 
@@ -134,28 +136,28 @@ class Session:
         self.recorder.close()
 
     def train(self, stop: Stop) -> int:
-        """Trains; after a divergence, from the last checkpoint with a lower learning rate, if that is wanted.
+        """Trains until the last step or a signal. With --on_divergence=rollback, rolls back after a divergence.
 
         Returns:
-          The steps done.
+          The number of steps done since step 0.
         """
         while True:
-            self._recovery.damp()
+            self._recovery.apply_damping()
             try:
                 return self._loop(stop)
             except DivergedError as error:
                 self._roll_back(error)
 
     def _loop(self, stop: Stop) -> int:
-        config, examples, restored = self.objects.config, self.objects.data.train.examples, self._restored
-        device, plan = self.objects.device, self.objects.plan
+        config, examples, restored = self.components.config, self.components.data.train.examples, self._restored
+        device, plan = self.components.device, self.components.plan
         blocks = pipeline.blocks(
             examples,
             batch_size=config.training.batch_size,
             steps_per_block=plan.steps_per_block,
             seed=config.training.seed,
             start_step=restored.step if restored else 0,
-            resident_on=device.name if device.holds(examples.nbytes) else None,
+            resident_on=device.name if device.keeps_resident(examples.nbytes) else None,
         )
         self._clock = progress.Clock(restored.seconds if restored else 0.0)
         actions = loop.Actions(
@@ -163,10 +165,10 @@ class Session:
             log=self.recorder.log,
             evaluate=self.recorder.evaluate,
             write_images=self.recorder.write_images,
-            profile=self._profiler.at,
-            weights_are_finite=self.objects.state.weights_are_finite,
+            profile=self._profiler.update,
+            weights_are_finite=self.components.state.weights_are_finite,
             save=self.save,
-            describe_batch=self._batch,
+            describe_batch=self._describe_batch,
         )
         with progress.Bar(plan.total_steps) as bar, contextlib.closing(self._profiler):
             step = loop.train(
@@ -176,49 +178,49 @@ class Session:
                 actions,
                 start_step=restored.step if restored else None,
                 pending=loop.LossAccumulator(restored.pending if restored else ()),
-                words=self.recorder.words(),
+                evaluation=self.recorder.evaluation_text(),
                 clock=self._clock,
                 bar=bar,
                 stop=stop,
             )
         self._clock.stop()
-        self._block.wait()  # Where no step was left to do: weights may be changed from here on.
+        self._block.wait()  # The loop does not wait if no step is left, and the caller may change weights.
         return step
 
     def _roll_back(self, error: DivergedError) -> None:
-        """Goes back to a checkpoint, and cuts the event files back; or raises the error."""
-        due = self._recovery.due()
+        """Rolls back to a checkpoint, and truncates the event files; raises if that is impossible or disabled."""
+        scheduled = self._recovery.scheduled_steps()
         try:
-            self._restored, words = self._recovery.roll_back(error)
+            self._restored, message = self._recovery.roll_back(error)
         except DivergedError:
-            self.append_history(due[0] if due else 0, f"diverged: {error.what}")
-            self.recorder.about.end(succeeded=False)
+            self.append_history(scheduled[0] if scheduled else 0, f"diverged: {error.what}")
+            self.recorder.run_info.end(succeeded=False)
             raise
         self.recorder.close()
         self.recorder = self._make_recorder()
-        self._describe()
-        self.append_history(self._restored.step, words)
+        self._write_description()
+        self.append_history(self._restored.step, message)
 
-    # What the loop asks for.
+    # Actions of the loop.
 
     def save(self, step: int, pending: loop.LossAccumulator) -> None:
-        """Saves a checkpoint, and brings the copy up to date."""
-        objects, recorder = self.objects, self.recorder
-        # Before the commit: every step that a checkpoint claims is in the event files, or known to be missing.
+        """Saves a checkpoint, and updates the mirror."""
+        components, recorder = self.components, self.recorder
+        # Flush before the commit: a checkpoint's points must be in the event files, or be recorded as missing.
         began = time.perf_counter()
         recorder.flush()
         if recorder.has_dropped:
-            self._recovery.dropped_points()
-        is_first = not catalog.committed(objects.directory.checkpoints)
+            self._recovery.record_dropped_points()
+        is_first = not catalog.committed(components.directory.checkpoints)
         self.store.save(self._manifest(step, pending))
-        seconds, saved = time.perf_counter() - began, catalog.newest(objects.directory.checkpoints)
+        seconds, saved = time.perf_counter() - began, catalog.newest(components.directory.checkpoints)
         recorder.write_checkpoint_info(step, seconds, saved.bytes if saved else 0)
         if is_first and step:
             self.append_history(step, "first checkpoint")
         self.update_mirror()
 
     def _manifest(self, step: int, pending: loop.LossAccumulator) -> Manifest:
-        provenance, run_evaluator = self.objects.provenance, self.recorder.run_evaluator
+        provenance, run_evaluator = self.components.provenance, self.recorder.run_evaluator
         return Manifest(
             run_id=provenance.run_id,
             step=step,
@@ -235,59 +237,60 @@ class Session:
             saved=time.strftime("%F %T%z"),
         )
 
-    def _batch(self, step: int) -> str:
-        """Which examples a step was trained on, in words."""
-        options, count = self.objects.config.training, len(self.objects.data.train.examples)
+    def _describe_batch(self, step: int) -> str:
+        """Describes the batch of a step: its epoch, and the indices of its first examples."""
+        options, count = self.components.config.training, len(self.components.data.train.examples)
         size = options.batch_size
-        numbers = pipeline.batch(count, batch_size=size, seed=options.seed, step=step)
-        shown = ", ".join(map(str, numbers[:5])) + (", ..." if size > 5 else "")
+        indices = pipeline.batch_indices(count, batch_size=size, seed=options.seed, step=step)
+        shown = ", ".join(map(str, indices[:5])) + (", ..." if size > 5 else "")
         return f"epoch {(step - 1) * size // count + 1:,}, examples {shown}"
 
     def _on_first_block(self) -> None:
-        """What takes time, and is not needed for the first step."""
-        objects = self.objects
-        objects.baselines.start()
-        self.recorder.about.graph(lambda: builder.graph(objects.config, objects.data, objects.state, objects.plan))
+        """Starts the baselines and writes the graph, which would otherwise delay the first step."""
+        components = self.components
+        components.baselines.start()
+        self.recorder.run_info.graph(
+            lambda: builder.graph(components.config, components.data, components.state, components.plan)
+        )
 
-    # What is told.
-
-    def append_history(self, step: int, what: str) -> None:
-        """Adds a line to the run's history, and to TensorBoard's."""
+    def append_history(self, step: int, event: str) -> None:
+        """Appends a line to the history of the run, and shows the history in TensorBoard."""
         with contextlib.suppress(OSError):
-            self.objects.directory.append_history(step, what)
-            self.recorder.about.history(step, self.objects.directory.read_history())
+            self.components.directory.append_history(step, event)
+            self.recorder.run_info.history(step, self.components.directory.read_history())
 
     def update_mirror(self) -> None:
-        """Brings the copy up to date, if there is one."""
+        """Updates the mirror, if any."""
         if self.mirror:
             self.recorder.flush()
             self.mirror.update()
 
     def _make_recorder(self) -> Recorder:
-        objects, restored = self.objects, self._restored
-        directory = objects.directory
+        components, restored = self.components, self._restored
+        directory = components.directory
         return Recorder(
             Folders(directory.train, directory.eval, directory.baseline_curves),
-            objects.data,
-            objects.evaluator,
-            objects.baselines,
-            total_steps=objects.plan.total_steps,
-            batch_size=objects.config.training.batch_size,
-            image_steps=objects.plan.pictures,
-            final_train_rows=objects.final_train_rows,
+            components.data,
+            components.evaluator,
+            components.baselines,
+            total_steps=components.plan.total_steps,
+            batch_size=components.config.training.batch_size,
+            image_steps=components.plan.image_steps,
+            final_train_rows=components.final_train_rows,
             next_step=restored.step + 1 if restored else 0,
-            metrics=self._recovery.metrics(restored) if restored else {},
+            metrics=self._recovery.last_metrics(restored) if restored else {},
             evaluated=restored.evaluated if restored else None,
         )
 
-    def _describe(self) -> None:
-        """What the run is, for TensorBoard."""
-        objects = self.objects
-        given = (objects.config, objects.data, objects.provenance, objects.evaluator.weights(), self._words)
-        self.recorder.about.begin(
-            f"{objects.directory.path.name} {objects.provenance.run_id[:4]}",
-            configs.columns(),
-            configs.row(objects.config, objects.plan.total_steps),
-            lambda: description.text_pages(*given, run=objects.directory.path, arguments=self._arguments),
+    def _write_description(self) -> None:
+        """Writes the HParams row, the text pages, and other information about the run to TensorBoard."""
+        components = self.components
+        config, provenance, run = components.config, components.provenance, components.directory.path
+        facts = (config, components.data, provenance, components.evaluator.weights(), self._header)
+        self.recorder.run_info.begin(
+            f"{run.name} {provenance.run_id[:4]}",
+            configs.table_columns(),
+            configs.table_row(config, components.plan.total_steps),
+            lambda: description.text_pages(*facts, run=run, arguments=self._arguments),
         )
         self.recorder.write_run_info()

@@ -1,4 +1,4 @@
-"""A trained network, as a run's checkpoint holds it: what `--mode=evaluate`, `encode`, `reconstruct`, `generate` do."""
+"""A trained model with the weights of a checkpoint, for the modes evaluate, encode, reconstruct and generate."""
 
 import dataclasses
 from typing import Self
@@ -22,12 +22,12 @@ BATCH = 1_000
 
 @dataclasses.dataclass(frozen=True)
 class TrainedModel:
-    """A network with a checkpoint's weights, in float32 whatever it was trained in.
+    """A model with the weights of a checkpoint, always in float32.
 
     Attributes:
-      config: of its run.
-      device: that it computes on.
-      model: the network.
+      config: config of the run.
+      device: the device that computes.
+      model: the model.
     """
 
     config: Config
@@ -36,64 +36,62 @@ class TrainedModel:
 
     @classmethod
     def load(cls, config: Config, entry: Entry) -> Self:
-        """Builds the network around the training mean that the checkpoint holds: no data are needed.
+        """Builds the model and restores its weights. Reads the training mean from the checkpoint, not from the data.
 
         Args:
-          config: of the run; where to compute is as given now.
-          entry: a checkpoint whose files are known to be sound.
+          config: config of the run, with the current device options.
+          entry: a verified checkpoint.
         """
         options = dataclasses.replace(config.compute, precision="float32")
         device = devices.prepare(options, model=config.model.model)
         with tf.device(device.name):
             mean, unit = training_mean(entry)
-            model = builder.network_around(mean, config, "float32", unit)
+            model = builder.network_from_mean(mean, config, "float32", unit)
             restore_weights(entry, model)
         return cls(config, device, model)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example: (H, W, C) of a picture, (D,) of a row."""
+        """Shape of an example: (H, W, C) of an image, (D,) of a row."""
         return tuple(self.model.mean.shape)
 
     def encode(self, examples: np.ndarray, scale: float = 1.0) -> dict[str, np.ndarray]:
-        """Codes of examples.
+        """Encodes examples.
 
         Args:
-          examples: [N, ...] pictures, that lie in [0, 1] when they are divided by `scale`, or rows in their own units.
-          scale: of pictures.
+          examples: [N, ...] images, which lie in [0, 1] after division by `scale`, or rows in their own units.
+          scale: divisor of images; 1 for rows.
 
         Returns:
-          `codes` [N, K]; where they are random, `log_variances` [N, K] too.
+          `codes` [N, K], the means if the model is variational; then also `log_variances` [N, K].
         """
 
         @tf.function(autograph=False, reduce_retracing=True)
-        def encode(some: tf.Tensor) -> dict[str, tf.Tensor]:
-            posterior = self.model.posterior(self.model.standardize(some))
+        def encode(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+            posterior = self.model.posterior(self.model.standardize(batch))
             variances = {} if posterior.log_variance is None else {"log_variances": posterior.log_variance}
             return {"codes": posterior.mean, **variances}
 
         with tf.device(self.device.name):
-            parts_of_it = (examples[i : i + BATCH] for i in range(0, len(examples), BATCH))
-            found = [encode(tf.constant(some.astype(np.float32) / np.float32(scale))) for some in parts_of_it]
-        return {name: np.concatenate([one[name].numpy() for one in found]) for name in found[0]}
+            batches = (examples[i : i + BATCH] for i in range(0, len(examples), BATCH))
+            results = [encode(tf.constant(batch.astype(np.float32) / np.float32(scale))) for batch in batches]
+        return {name: np.concatenate([result[name].numpy() for result in results]) for name in results[0]}
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """[N, K] codes -> [N, ...] float32, pictures in [0, 1], rows in their own units."""
+        """Decodes [N, K] codes to [N, ...] float32: images in [0, 1], or rows in their own units."""
         with tf.device(self.device.name):
-            some = (codes[i : i + BATCH] for i in range(0, len(codes), BATCH))
-            return np.concatenate(
-                [self.model.unstandardize(self.model.decode(tf.constant(one, tf.float32))).numpy() for one in some]
-            )
+            batches = (tf.constant(codes[i : i + BATCH], tf.float32) for i in range(0, len(codes), BATCH))
+            return np.concatenate([self.model.unstandardize(self.model.decode(batch)).numpy() for batch in batches])
 
     def evaluate(self, data: Dataset) -> dict[str, float]:
-        """Errors on both splits by `<train or eval>/<tag>`; of the evaluation examples all that training tells."""
-        shown, num_pixels = ProbeSet.of(data), int(np.prod(data.shape))
+        """Returns the metrics of both splits by `<train or eval>/<tag>`: all of evaluation, only errors of training."""
+        probes, num_pixels = ProbeSet.from_dataset(data), int(np.prod(data.shape))
         with tf.device(self.device.name):
             evaluator = builder.evaluator(self.config, data, self.model, self.device)
-            found = evaluator.evaluate(data.evaluation.examples, shown.rows)
-            errors = statistics.example_errors(found.squared_errors, num_pixels)
-            assessment = Metrics(data, shown, evaluator)
-            of_eval = assessment.reconstruction_metrics(found) | assessment.diagnostics(errors, found)
-            of_train = assessment.reconstruction_metrics(evaluator.evaluate(data.train.examples))
-        splits = {"eval": of_eval, "train": of_train}
+            result = evaluator.evaluate(data.evaluation.examples, probes.rows)
+            errors = statistics.example_errors(result.squared_errors, num_pixels)
+            metrics = Metrics(data, probes, evaluator)
+            eval_metrics = metrics.reconstruction_metrics(result) | metrics.diagnostics(errors, result)
+            train_metrics = metrics.reconstruction_metrics(evaluator.evaluate(data.train.examples))
+        splits = {"eval": eval_metrics, "train": train_metrics}
         return {f"{split}/{tag}": value for split, values in splits.items() for tag, value in values.items()}

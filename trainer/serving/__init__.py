@@ -1,4 +1,4 @@
-"""Runs TensorBoard in a child process.
+"""Starts TensorBoard in a child process.
 
-Imports `trainer.system` and `trainer.errors` only, and does not import TensorFlow.
+May import `system` and `errors`. No TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""What goes into TensorBoard's event files, computed with NumPy and written by `writer` when `recorder` says so.
+"""TensorBoard summaries: `recorder` decides when to write them, and `writer` writes the event files.
 
-It imports `evaluation` and what is below it.
+May import `evaluation` and everything below it.
 """

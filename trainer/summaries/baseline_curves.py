@@ -1,4 +1,4 @@
-"""The errors of the mean and of PCA, as lines beside a run's curves."""
+"""The errors of the mean and PCA baselines, as horizontal lines in the charts of a run."""
 
 import pathlib
 
@@ -6,18 +6,19 @@ from trainer.evaluation import baselines, statistics
 from trainer.evaluation.evaluator import Evaluator
 from trainer.summaries.writer import Writer
 
-NEGLIGIBLE = 1e-12  # a floor below is nothing but rounding, and would only stretch the charts
+NEGLIGIBLE = 1e-12  # mean squared error that is only rounding; its line would stretch the charts
 
 
 class BaselineCurves:
-    """Writes the floors as soon as they are known, as lines from the first step to the last.
+    """Writes each baseline as a line from step 0 to the last step, as soon as the baselines are computed.
 
     Args:
-      folder: of the TensorBoard runs `mean` and `pca`.
-      background: computes them.
-      evaluator: of the network beside them.
-      total_steps: of the run.
-      num_pixels: numbers in an example; is_pictures: whether they are pictures.
+      folder: parent folder of the TensorBoard runs `mean` and `pca`.
+      background: computes the baselines.
+      evaluator: evaluator of the run's network.
+      total_steps: number of steps of the run.
+      num_pixels: numbers per example.
+      is_image: True if the examples are images.
     """
 
     def __init__(
@@ -31,40 +32,40 @@ class BaselineCurves:
         is_image: bool,
     ) -> None:
         self._folder, self._background, self._total_steps = folder, background, total_steps
-        self._num_pixels, self._is_pictures = num_pixels, is_image
-        # What the loss is, where it can be told from an error alone.
-        self._loss = evaluator.objective.loss.measure if evaluator.is_plain else None
+        self._num_pixels, self._is_image = num_pixels, is_image
+        # The metric that equals the loss; None: the loss of a baseline is not defined.
+        self._loss_metric = evaluator.objective.loss.metric if evaluator.is_plain else None
 
     def write(self) -> None:
-        """Writes them, if they are known and not written yet."""
-        for name, errors in _named(self._background.take()):
+        """Writes the lines, if the baselines are computed and not written yet."""
+        for name, errors in _by_name(self._background.poll()):
             if errors[1] < NEGLIGIBLE:
                 continue
             writer = Writer(self._folder / name, 0)
-            values = statistics.measures(errors[1], self._num_pixels, pictures=self._is_pictures)
-            if self._loss is not None:
-                values["loss"] = values[f"reconstruction/{self._loss}"]
+            values = statistics.error_metrics(errors[1], self._num_pixels, is_image=self._is_image)
+            if self._loss_metric is not None:
+                values["loss"] = values[f"reconstruction/{self._loss_metric}"]
             for step in (0, self._total_steps):
                 writer.scalars(step, values)
             writer.close()
 
     def finish(self) -> dict[str, float]:
-        """Waits for them, writes them, and returns the rmse of each that is known on each split."""
-        found = self._background.wait()
+        """Waits for the baselines, writes them, and returns their RMSE as `floor/<name>/<split>`."""
+        result = self._background.wait()
         self.write()
         values: dict[str, float] = {}
-        for name, errors in _named(found):
+        for name, errors in _by_name(result):
             values |= {f"floor/{name}/train": errors[0] ** 0.5, f"floor/{name}/eval": errors[1] ** 0.5}
         return values
 
     @property
-    def words(self) -> str:
-        """PCA's error, to stand behind the network's; empty where it is not known."""
-        found = self._background.peek()
-        return f" (PCA {found.pca[1] ** 0.5:.5f})" if found and found.pca else ""
+    def text(self) -> str:
+        """Evaluation error of PCA, for display after the network's error; empty if it is not known."""
+        result = self._background.result
+        return f" (PCA {result.pca[1] ** 0.5:.5f})" if result and result.pca else ""
 
 
-def _named(found: baselines.Baselines | None) -> list[tuple[str, tuple[float, float]]]:
-    """The floors that are known, each with its mean squared error on (train, eval)."""
-    both = [("mean", found.mean), ("pca", found.pca)] if found else []
-    return [(name, errors) for name, errors in both if errors is not None]
+def _by_name(result: baselines.Baselines | None) -> list[tuple[str, tuple[float, float]]]:
+    """Returns the name and the mean squared errors on (train, eval) of each baseline that is known."""
+    named = [("mean", result.mean), ("pca", result.pca)] if result else []
+    return [(name, errors) for name, errors in named if errors is not None]

@@ -1,4 +1,4 @@
-"""The pictures of one step: of examples, of weights, of the codes' space."""
+"""Renders the images of one step: examples, weights, and images decoded from chosen codes."""
 
 import numpy as np
 
@@ -9,53 +9,55 @@ from trainer.summaries.scatter import scatter
 
 
 def render(
-    look: ProbeResult, shown: ProbeSet, evaluator: Evaluator, scale: float | np.ndarray
+    result: ProbeResult, probes: ProbeSet, evaluator: Evaluator, scale: float | np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Every picture that there can be of this data and this network, by tag, [H, W, C] uint8."""
+    """Returns all images that apply to this data set and network, by tag: [H, W, C] uint8."""
     rendered: dict[str, np.ndarray] = {}
-    if len(shown.fixed):
-        fixed = shown.fixed / np.float32(scale)
-        rendered |= _of_examples(look, shown, fixed, evaluator) | _of_weights(shown, evaluator)
-        rendered |= _of_objective(shown, fixed, evaluator)
-    if look.codes.shape[1] == 2:
-        rendered["latent/scatter"] = scatter(look.codes, shown.labels, shown.classes)
-    if len(shown.fixed):
-        rendered |= _of_codes(look.codes, fixed, evaluator)
+    if len(probes.fixed):
+        fixed = probes.fixed / np.float32(scale)
+        rendered |= _render_examples(result, probes, fixed, evaluator) | _render_weights(probes, evaluator)
+        rendered |= _render_objective(probes, fixed, evaluator)
+    if result.codes.shape[1] == 2:
+        rendered["latent/scatter"] = scatter(result.codes, probes.labels, probes.classes)
+    if len(probes.fixed):
+        rendered |= _render_codes(result.codes, fixed, evaluator)
     return rendered
 
 
-def _of_examples(look: ProbeResult, shown: ProbeSet, fixed: np.ndarray, evaluator: Evaluator) -> dict[str, np.ndarray]:
-    worst, best = images.extremes(look.errors)
+def _render_examples(
+    result: ProbeResult, probes: ProbeSet, fixed: np.ndarray, evaluator: Evaluator
+) -> dict[str, np.ndarray]:
+    worst, best = images.extremes(result.errors)
     return {
         "reconstruction": images.reconstruction_grid(fixed, evaluator.reconstruct(fixed)),
-        "examples/worst": images.reconstruction_grid(shown.originals[worst], look.reconstructions[worst]),
-        "examples/best": images.reconstruction_grid(shown.originals[best], look.reconstructions[best]),
+        "examples/worst": images.reconstruction_grid(probes.originals[worst], result.reconstructions[worst]),
+        "examples/best": images.reconstruction_grid(probes.originals[best], result.reconstructions[best]),
     }
 
 
-def _of_objective(shown: ProbeSet, fixed: np.ndarray, evaluator: Evaluator) -> dict[str, np.ndarray]:
-    """What only some networks are trained for."""
+def _render_objective(probes: ProbeSet, fixed: np.ndarray, evaluator: Evaluator) -> dict[str, np.ndarray]:
+    """Renders the images of denoising and of variational networks."""
     rendered = {}
     if evaluator.objective.noise:
-        corrupted = evaluator.corrupted(shown.fixed)
-        rendered["denoising/restored"] = images.restored(corrupted, evaluator.reconstruct(corrupted), fixed)
+        corrupted = evaluator.corrupt(probes.fixed)
+        rendered["denoising/restored"] = images.denoising_grid(corrupted, evaluator.reconstruct(corrupted), fixed)
     if evaluator.is_variational:
-        rendered["prior/samples"] = images.samples(evaluator.decode(evaluator.prior(images.NUM_SAMPLES)))
+        rendered["prior/samples"] = images.samples(evaluator.decode(evaluator.sample_prior(images.NUM_SAMPLES)))
     return rendered
 
 
-def _of_weights(shown: ProbeSet, evaluator: Evaluator) -> dict[str, np.ndarray]:
-    shape, kernel = shown.originals.shape[1:], evaluator.first_kernel()
-    if kernel.ndim == 4:  # A convolution's: its filters look at a few pixels.
+def _render_weights(probes: ProbeSet, evaluator: Evaluator) -> dict[str, np.ndarray]:
+    shape, kernel = probes.originals.shape[1:], evaluator.first_kernel()
+    if kernel.ndim == 4:  # Convolution: the tiles are its filters.
         shape, kernel = kernel.shape[:3], kernel.reshape(-1, kernel.shape[3])
     if kernel.ndim != 2 or len(kernel) != np.prod(shape):
-        return {}  # Not one number a pixel: no picture.
+        return {}  # A unit does not have one weight per pixel.
     return {"weights/first_layer": images.first_layer(kernel, shape)}
 
 
-def _of_codes(codes: np.ndarray, fixed: np.ndarray, evaluator: Evaluator) -> dict[str, np.ndarray]:
-    between = images.interpolation(fixed, evaluator.decode(images.between(evaluator.encode(fixed))))
-    rendered = {"latent/interpolation": between}
+def _render_codes(codes: np.ndarray, fixed: np.ndarray, evaluator: Evaluator) -> dict[str, np.ndarray]:
+    interpolated = evaluator.decode(images.interpolation_codes(evaluator.encode(fixed)))
+    rendered = {"latent/interpolation": images.interpolation(fixed, interpolated)}
     if codes.shape[1] == 2:
         rendered["latent/manifold"] = images.manifold(evaluator.decode(images.manifold_codes(codes)))
     else:

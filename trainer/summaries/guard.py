@@ -1,4 +1,4 @@
-"""Errors in writing what only TensorBoard shows never stop training."""
+"""Keeps training alive if something that only TensorBoard shows cannot be written."""
 
 import contextlib
 import traceback
@@ -9,20 +9,20 @@ from trainer.system.logs import log
 
 
 class Guard:
-    """Logs an error once for each thing that cannot be written, and goes on."""
+    """Logs the first error for each name, and suppresses all errors except `HourglassError`."""
 
     def __init__(self) -> None:
-        self._translate_errors = set[str]()
+        self._logged_names = set[str]()
 
     @contextlib.contextmanager
-    def __call__(self, what: str) -> Iterator[None]:
-        """Whatever is raised within is logged, but for errors that a person should see."""
+    def __call__(self, name: str) -> Iterator[None]:
+        """Guards a `with` block that writes `name`, such as "histograms"."""
         try:
             yield
         except HourglassError:
             raise
         except Exception as error:
-            if what not in self._translate_errors:
-                log.warning(f"TensorBoard: {what} cannot be written ({error_text(error)}): training goes on")
+            if name not in self._logged_names:
+                log.warning(f"TensorBoard: {name} cannot be written ({error_text(error)}): training continues")
                 log.debug(traceback.format_exc())
-            self._translate_errors.add(what)
+            self._logged_names.add(name)

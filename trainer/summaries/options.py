@@ -38,7 +38,9 @@ class SummaryOptions(Options):
     """Options for what is written to TensorBoard, and how often."""
 
     log_every: int | None = interval("Write scalars every N steps. Default: about 250 points per run")
-    eval_every: int | None = interval("Evaluate every N steps. Default: about 20 evaluations per run, fewer in long runs")
+    eval_every: int | None = interval(
+        "Evaluate every N steps. Default: about 20 evaluations per run, fewer in long runs"
+    )
     image_every: int | None = interval(
         "Write images every N steps. Default: steps 1, 2, 5, 10, 20, ..., the last ten of them"
     )

@@ -1,4 +1,4 @@
-"""TensorFlow's profiler, over some steps of training."""
+"""TensorFlow's profiler, for selected training steps."""
 
 import importlib.util
 import pathlib
@@ -12,19 +12,19 @@ VIEWER = "xprof"
 
 
 class Profiler:
-    """Traces steps to where TensorBoard's Profile tab finds them; training does not depend on it.
+    """Writes a trace of selected steps for TensorBoard's Profile tab. Its errors do not stop training.
 
     Args:
-      folder: of a TensorBoard run.
-      steps: the first and the last to trace; None: none.
+      folder: folder of a TensorBoard run.
+      steps: first and last step to trace; None: no profile.
     """
 
     def __init__(self, folder: pathlib.Path, steps: tuple[int, int] | None) -> None:
         self._folder, self._steps = folder, steps
         self._is_running = self._has_run = False
 
-    def at(self, step: int) -> None:
-        """To be told the steps done whenever Python comes to itself: begins and ends where that is due."""
+    def update(self, step: int) -> None:
+        """Starts or stops the trace if that is due after `step` completed steps. Called between calls of the block."""
         if self._steps is None:
             return
         first, last = self._steps
@@ -38,15 +38,14 @@ class Profiler:
             tf.profiler.experimental.start(str(self._folder))
             self._is_running = self._has_run = True
         except (tf.errors.OpError, OSError) as error:
-            log.warning(f"the profiler cannot be started ({error_text(error)}): training goes on")
+            log.warning(f"the profiler cannot be started ({error_text(error)}): training continues")
 
     def close(self) -> None:
-        """Ends the trace, if there is one, and writes it; says so if there was nothing to trace."""
+        """Stops and writes a running trace; logs a warning if nothing was traced."""
         self._stop()
         if self._steps is not None and not self._has_run:
-            log.warning(
-                f"profile     nothing was traced: the steps from {self._steps[0]:,} on were not among those done"
-            )
+            first, last = self._steps
+            log.warning(f"profile     nothing was traced: steps {first:,} to {last:,} were not trained in this session")
             self._has_run = True
 
     def _stop(self) -> None:
@@ -56,7 +55,7 @@ class Profiler:
         try:
             tf.profiler.experimental.stop()
         except (tf.errors.OpError, OSError) as error:
-            log.warning(f"the trace cannot be written ({error_text(error)}): training goes on")
+            log.warning(f"the trace cannot be written ({error_text(error)}): training continues")
             return
-        hint = "" if importlib.util.find_spec(VIEWER) else "; to see it: pip install '.[profile]'"
+        hint = "" if importlib.util.find_spec(VIEWER) else "; to view it: pip install '.[profile]'"
         log.info(f"profile     {self._folder / 'plugins/profile'}: TensorBoard's Profile tab{hint}")

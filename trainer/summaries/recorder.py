@@ -1,4 +1,4 @@
-"""Writes what a run finds, as it goes, to the run's TensorBoard folders."""
+"""Evaluates a run during training, and writes everything that TensorBoard shows."""
 
 import dataclasses
 import pathlib
@@ -12,9 +12,9 @@ from trainer.evaluation import baselines
 from trainer.evaluation.evaluator import Evaluator
 from trainer.evaluation.run_evaluator import Evaluation, RunEvaluator
 from trainer.summaries import gallery, projector
-from trainer.summaries.about import About
 from trainer.summaries.baseline_curves import BaselineCurves
 from trainer.summaries.guard import Guard
+from trainer.summaries.run_info import RunInfo
 from trainer.summaries.writer import Writer
 
 MAX_GRADIENT_EXAMPLES = 256
@@ -22,7 +22,7 @@ MAX_GRADIENT_EXAMPLES = 256
 
 @dataclasses.dataclass(frozen=True)
 class Folders:
-    """The folders of a run's TensorBoard runs: training, evaluation, and those of the baselines in one."""
+    """Folders of the TensorBoard runs `train` and `eval`, and the parent folder of those of the baselines."""
 
     train: pathlib.Path
     evaluation: pathlib.Path
@@ -30,25 +30,25 @@ class Folders:
 
 
 class Recorder:
-    """Writes `train`, `eval`, `floor/*` and the projector's files.
+    """Writes the TensorBoard runs `train`, `eval` and `floor/*`, and the projector files.
 
     Args:
-      folders: where.
-      data: what is measured on.
-      evaluator: looks at the network with the weights as they are.
-      background: the floors, when they are known.
-      total_steps: of the run.
-      batch_size: examples a step.
-      next_step: the first to come; what is there of it, or later, is removed.
-      picture_steps: when pictures are due.
-      last_look: numbers of the training examples that are evaluated in the end, ascending.
-      metrics: of the last evaluation before it.
-      evaluated: the step of that evaluation.
+      folders: folders of the TensorBoard runs.
+      data: the data set.
+      evaluator: evaluates the network with its current weights.
+      background: computes the baselines.
+      total_steps: number of steps of the run.
+      batch_size: examples per step.
+      next_step: the first step that is not trained yet; existing records of this step and later are removed.
+      image_steps: steps of the image schedule.
+      final_train_rows: indices of the training examples that are evaluated at the last step, ascending.
+      metrics: metrics of the last evaluation before `next_step`.
+      evaluated: step of that evaluation; None without an evaluation.
 
     Attributes:
-      about: writes what the run is.
-      examiner: evaluates, and knows the last evaluation.
-      curves: of the baselines.
+      run_info: writes the description of the run.
+      run_evaluator: evaluates the network, and holds the metrics of the last evaluation.
+      baseline_curves: writes the lines of the baselines.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class Recorder:
         self._train = Writer(folders.train, next_step, steps)
         self._eval = Writer(folders.evaluation, next_step, steps)
         self._sprite: projector.Sprite | None = None
-        # The batch whose gradients are looked at: always the same.
+        # Gradients are computed for the same batch every time.
         self._batch = train[evenly_spaced(len(train), min(batch_size, MAX_GRADIENT_EXAMPLES))]
-        self.about = About(self._train, self._eval, folders.evaluation, next_step, self._guard)
+        self.run_info = RunInfo(self._train, self._eval, folders.evaluation, next_step, self._guard)
         self.run_evaluator = RunEvaluator(
             data, evaluator, final_train_rows=final_train_rows, metrics=metrics, evaluated=evaluated
         )
-        self.curves = BaselineCurves(
+        self.baseline_curves = BaselineCurves(
             folders.baselines,
             background,
             evaluator,
@@ -89,25 +89,29 @@ class Recorder:
         )
 
     def write_run_info(self) -> None:
-        """Writes what is missing of what was to be written before."""
-        self.about.layout(self._evaluator)
-        self.about.sample(self._data)
-        with self._guard("the projector's files"):
-            if self._next_step and not projector.is_of(self._folders.evaluation, self._next_step - 1):
-                self._project(self._next_step - 1)  # The kill came between the checkpoint and this.
+        """Writes the chart layout, the data sample and the projector files of the last checkpoint, if missing."""
+        self.run_info.layout(self._evaluator)
+        self.run_info.sample(self._data)
+        with self._guard("the projector files"):
+            # They are missing if the run was killed right after it saved the checkpoint.
+            if self._next_step and not projector.has_step(self._folders.evaluation, self._next_step - 1):
+                self._write_projector(self._next_step - 1)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes scalars of training; the first at once to the disk, so that there is something to see."""
+        """Writes scalars of training. Flushes the first ones, so that TensorBoard shows them at once."""
         self._train.scalars(step, values)
         if not self._is_logged:
             self._is_logged = True
             self._train.flush()
 
     def evaluate(self, step: int) -> str:
-        """Evaluates, at the end on the training examples too, writes it, and says it beside the floor.
+        """Evaluates the network, at the last step on training examples too, and writes the results.
+
+        Returns:
+          See `evaluation_text`.
 
         Raises:
-          DivergedError: the error is not finite.
+          DivergedError: the evaluation error or a code is not finite.
         """
         evaluation = self.run_evaluator.evaluate(step)
         with self._guard("statistics"):
@@ -115,41 +119,41 @@ class Recorder:
         self._eval.scalars(step, evaluation.values)
         with self._guard("histograms"):
             self._write_histograms(evaluation)
-        self.run_evaluator.remember(evaluation)
+        self.run_evaluator.set_last(evaluation)
         if step == self._total_steps:
             self._train.scalars(step, self.run_evaluator.evaluate_training())
-        self.curves.write()
+        self.baseline_curves.write()
         if step == 0:
-            self._eval.flush()  # There is something to see from the first second on.
-        return self.words()
+            self._eval.flush()  # TensorBoard shows step 0 at once.
+        return self.evaluation_text()
 
-    def words(self) -> str:
-        """The last evaluation, for the person; nothing before the first."""
+    def evaluation_text(self) -> str:
+        """Returns the error of the last evaluation and of PCA, for display; empty before the first evaluation."""
         metrics = self.run_evaluator.metrics
-        return f"eval rmse {metrics['eval/reconstruction/rmse']:.5f}{self.curves.words}" if metrics else ""
+        return f"eval rmse {metrics['eval/reconstruction/rmse']:.5f}{self.baseline_curves.text}" if metrics else ""
 
     def write_images(self, step: int) -> None:
-        """Writes the pictures."""
-        with self._guard("pictures"):
-            look = self.run_evaluator.look(step)
-            if look.is_finite:  # Else the loss will tell.
-                rendered = gallery.render(look, self.run_evaluator.probes, self._evaluator, self._data.scale)
-                for tag, picture in rendered.items():
-                    self._eval.picture(step, tag, picture)
+        """Writes the images of a step."""
+        with self._guard("images"):
+            result = self.run_evaluator.probe(step)
+            if result.is_finite:  # Otherwise a later check raises `DivergedError`.
+                rendered = gallery.render(result, self.run_evaluator.probes, self._evaluator, self._data.scale)
+                for tag, image in rendered.items():
+                    self._eval.image(step, tag, image)
 
     def write_checkpoint_info(self, step: int, seconds: float, size: int) -> None:
-        """Writes what belongs to a checkpoint: what saving took, its bytes, and what the projector shows."""
+        """Writes the duration and the size, in bytes, of a checkpoint, and its projector files."""
         self._train.scalars(step, {"perf/checkpoint_seconds": seconds, "perf/checkpoint_bytes": size})
-        self._project(step)
+        self._write_projector(step)
 
     def flush(self) -> None:
-        """What was written is on the disk when this returns."""
+        """Flushes and fsyncs the event files."""
         self._train.flush()
         self._eval.flush()
 
     @property
     def has_dropped(self) -> bool:
-        """Whether the disk did not take some of it."""
+        """True if points were dropped because they could not be written."""
         return self._train.has_dropped or self._eval.has_dropped
 
     def close(self) -> None:
@@ -157,21 +161,21 @@ class Recorder:
         self._train.close()
         self._eval.close()
 
-    def _project(self, step: int) -> None:
-        with self._guard("the projector's files"):
-            look, shown = self.run_evaluator.look(step), self.run_evaluator.probes
+    def _write_projector(self, step: int) -> None:
+        with self._guard("the projector files"):
+            result, probes = self.run_evaluator.probe(step), self.run_evaluator.probes
             if self._data.is_image and self._sprite is None:
-                self._sprite = projector.Sprite.of(shown.originals)
-            columns = {"label": shown.classes, "rmse": look.errors.tolist(), "example": shown.rows.tolist()}
-            if look.is_finite:
-                projector.write(self._folders.evaluation, step, look.codes, columns, self._sprite)
+                self._sprite = projector.Sprite.from_images(probes.originals)
+            columns = {"label": probes.classes, "rmse": result.errors.tolist(), "example": probes.rows.tolist()}
+            if result.is_finite:
+                projector.write(self._folders.evaluation, step, result.codes, columns, self._sprite)
 
     def _write_histograms(self, evaluation: Evaluation) -> None:
         step = evaluation.step
-        self._eval.histograms(step, {"codes": evaluation.look.codes, "error/examples": evaluation.errors})
-        if evaluation.measured.divergences is not None:
-            self._eval.histograms(step, {"kl/units": evaluation.measured.divergences})
-        found = {"weights": self._evaluator.weights(), "gradients": self._evaluator.gradients(self._batch)}
-        tensors = {f"{kind}/{name}": values for kind, named in found.items() for name, values in named.items()}
-        # A weight or gradient that is no number has no histogram; the loss will tell.
+        self._eval.histograms(step, {"codes": evaluation.probe_result.codes, "error/examples": evaluation.errors})
+        if evaluation.result.divergences is not None:
+            self._eval.histograms(step, {"kl/units": evaluation.result.divergences})
+        by_kind = {"weights": self._evaluator.weights(), "gradients": self._evaluator.gradients(self._batch)}
+        tensors = {f"{kind}/{name}": values for kind, named in by_kind.items() for name, values in named.items()}
+        # Only finite tensors have a histogram; the loss is checked elsewhere.
         self._train.histograms(step, {tag: values for tag, values in tensors.items() if np.isfinite(values).all()})

@@ -1,7 +1,6 @@
-"""A scatter plot of two-dimensional codes, drawn with Pillow.
+"""Scatter plots of two-dimensional codes, drawn with Pillow.
 
-Not with matplotlib: importing it takes a second and each plot a quarter of one, which is more than a short run may
-spend on all of TensorBoard together.
+Matplotlib is too slow for short runs: importing it takes 1 s, and each plot takes 0.25 s.
 """
 
 from collections.abc import Sequence
@@ -10,21 +9,21 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-SIDE, MARGIN, LEGEND = 560, 64, 130  # pixels: of the plot, left of and below it, right of it
+SIDE, MARGIN, LEGEND = 560, 64, 130  # pixels: the plot; left of and below it; right of it
 RADIUS = 3
 MAX_IN_LEGEND = 20
 MAX_LETTERS = 14
-# Okabe and Ito 2008, told apart by colour-blind people, then some more.
-COLOURS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a800", "#000000", "#8b4513", "#7f7f7f"]
+# The first eight are from Okabe and Ito 2008, for color-blind readers, with a darker yellow.
+COLORS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#b8a800", "#000000", "#8b4513", "#7f7f7f"]
 
 
 def scatter(codes: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """Draws codes as points, coloured by class.
+    """Draws codes as points, colored by class.
 
     Args:
       codes: [N, 2] float, finite.
-      labels: [N] numbers of their classes.
-      classes: [N] names of their classes.
+      labels: [N] class index of each code.
+      classes: [N] class name of each code.
 
     Returns:
       [height, width, 3] uint8.
@@ -39,9 +38,9 @@ def scatter(codes: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> np
     draw.rectangle((MARGIN, 0, MARGIN + SIDE - 1, SIDE - 1), outline="#bbbbbb")
     _label_axes(draw, font, low, high)
     across, down = ((codes - low) / (high - low) * (SIDE - 1)).T
-    _, first, numbers = np.unique(labels, return_index=True, return_inverse=True)
-    for x, y, number in zip(across + MARGIN, SIDE - 1 - down, numbers, strict=True):
-        draw.ellipse((x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS), fill=_color(number))
+    _, first, indices = np.unique(labels, return_index=True, return_inverse=True)
+    for x, y, index in zip(across + MARGIN, SIDE - 1 - down, indices, strict=True):
+        draw.ellipse((x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS), fill=_color(index))
     for row, example in enumerate(first[:MAX_IN_LEGEND]):
         left, top = MARGIN + SIDE + 12, 8 + 22 * row
         draw.ellipse((left, top + 3, left + 9, top + 12), fill=_color(row))
@@ -49,12 +48,12 @@ def scatter(codes: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> np
     return np.asarray(image)
 
 
-def _color(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
+def _color(index: int) -> str:
+    return COLORS[index % len(COLORS)]
 
 
 def _label_axes(draw: ImageDraw.ImageDraw, font: Any, low: np.ndarray, high: np.ndarray) -> None:
-    """The ranges at both axes' ends, and a line at zero where it lies within."""
+    """Draws the range of each axis, and lines at 0 if 0 is within the range."""
     left, right, bottom = MARGIN, MARGIN + SIDE - 1, SIDE - 1
     draw.text((left, SIDE + 6), f"{low[0]:.3g}", "black", font, "la")
     draw.text((right, SIDE + 6), f"{high[0]:.3g}", "black", font, "ra")
@@ -65,4 +64,4 @@ def _label_axes(draw: ImageDraw.ImageDraw, font: Any, low: np.ndarray, high: np.
         draw.line((left + x, 0, left + x, bottom), fill="#dddddd")
     if 0 < y < SIDE:
         draw.line((left, bottom - y, right, bottom - y), fill="#dddddd")
-    draw.text((left + SIDE // 2, SIDE + 26), "unit 1 (upwards: unit 2); grey lines: 0", "black", font, "ma")
+    draw.text((left + SIDE // 2, SIDE + 26), "horizontal: unit 1, vertical: unit 2, gray lines: 0", "black", font, "ma")

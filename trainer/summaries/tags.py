@@ -38,12 +38,12 @@ TAGS: dict[str, str] = {
     "perf/checkpoint_bytes": "Size of the files of the checkpoint, in bytes.",
     # Reconstruction error.
     "reconstruction/mse": (
-        "Squared error, mean over pixels and examples; lower is better. Images are in [0, 1], tables in their own "
-        f"units. {_BASELINES} with as many components as the code has units. No linear code is better than PCA."
+        "Squared error, mean over pixels and examples; lower is better. Images are in [0, 1]; tables are in the units "
+        "of the columns, or in standard deviations with `standardise`. "
+        f"{_BASELINES} with as many components as the code has units. No linear code is better than PCA."
     ),
     "reconstruction/rmse": (
-        "Square root of `reconstruction/mse`, in the units of the data (images: [0, 1]); lower is better. "
-        f"{_BASELINES}."
+        f"Square root of `reconstruction/mse`, in the units of the data; lower is better. {_BASELINES}."
     ),
     "reconstruction/sse": (f"Squared error summed over pixels, mean over examples; lower is better. {_BASELINES}."),
     "reconstruction/psnr": (f"Peak signal-to-noise ratio in dB, for peak 1; higher is better. {_BASELINES}."),

@@ -1,4 +1,4 @@
-"""Writes scalars, histograms, pictures, texts, a graph and a layout as TensorBoard reads them."""
+"""Writes scalars, histograms, images, texts, graphs and the chart layout to event files."""
 
 import contextlib
 import io
@@ -26,11 +26,11 @@ from trainer.system.logs import log
 
 FLUSH_MILLISECONDS = 10_000
 
-DENOISING, EVIDENCE = "Denoising", "Evidence"  # categories of some runs only
+DENOISING, EVIDENCE = "Denoising", "Evidence"  # categories that only some runs have
 
-# The Custom Scalars tab: {category: {chart: tags}}, and the margin chart (value, lower, upper).
+# Layout of the Custom Scalars tab: {category: {chart: tags}}, and a margin chart (category, title, tags).
 CHARTS = {
-    "Training, evaluation and floors": {
+    "Training, evaluation and baselines": {
         "loss": ["loss"],
         "root mean squared error": ["reconstruction/rmse"],
         "peak signal-to-noise ratio": ["reconstruction/psnr"],
@@ -42,39 +42,39 @@ CHARTS = {
             "denoising/corrupted",
         ],
     },
-    EVIDENCE: {"evidence lower bound and its parts": ["elbo/elbo", "elbo/reconstruction", "elbo/kl"]},
+    EVIDENCE: {"evidence lower bound and its terms": ["elbo/elbo", "elbo/reconstruction", "elbo/kl"]},
     "Speed": {
-        "steps and examples a second": ["perf/steps_per_second", "perf/examples_per_second"],
-        "share of time waiting for input": ["perf/input_wait"],
+        "steps and examples per second": ["perf/steps_per_second", "perf/examples_per_second"],
+        "share of time spent waiting for input": ["perf/input_wait"],
     },
 }
 MARGIN = ("Error of single examples", "10th, 50th and 90th percentile", ("error/p50", "error/p10", "error/p90"))
 
 
 class Writer:
-    """Writes one TensorBoard run under one folder.
+    """Writes one TensorBoard run.
 
-    Training never ends for want of a curve: what the disk does not take is dropped, which is told once, and writing
-    goes on as soon as it can, at the next `flush`.
+    A failed write, such as on a full disk, does not stop training: it logs one warning, and points are dropped until
+    the next `flush`, which tries to open a new event file.
 
     Args:
-      folder: where the event files are.
-      next_step: what was written for this step and later, by a run that was killed, is removed; the first step to come.
-      picture_steps: when pictures are due: old ones of other steps, from before a change of the schedule, are removed,
-        so that there are never more of them than TensorBoard keeps. None: all stay.
+      folder: folder of the event files.
+      next_step: the first step that is written next. Existing records of this step and later are removed.
+      image_steps: steps of the image schedule. Existing images of other steps, written under an earlier schedule, are
+        removed, so that there are never more images than TensorBoard keeps. None: all images are kept.
 
     Attributes:
-      has_dropped: whether anything was.
-      older: the tags that earlier files have points of, and `graph_def` if they have a graph.
+      has_dropped: True if points were dropped.
+      existing_tags: tags in the existing event files, and `graph_def` if they have a graph.
     """
 
     def __init__(self, folder: pathlib.Path, next_step: int, image_steps: Collection[int] | None = None) -> None:
         self.has_dropped = False
-        self.older: set[str] = set()
-        self._folder, self._next_step, self._picture_steps = folder, next_step, image_steps
+        self.existing_tags: set[str] = set()
+        self._folder, self._next_step, self._image_steps = folder, next_step, image_steps
         self._next_text: dict[str, int] = {}
-        # Of the file that is written now: which files are older, which tags are described, what a step looks like.
-        self._older: set[str] = set()
+        # State of the current event file: names of the older files, described tags, prepared scalars.
+        self._older_files: set[str] = set()
         self._described: set[str] = set()
         self._templates: dict[tuple[str, ...], Summary] = {}
         self._writer: tf.summary.SummaryWriter | None = None
@@ -84,21 +84,21 @@ class Writer:
 
     def _open(self) -> tf.summary.SummaryWriter:
         files.make_folder(self._folder)
-        self.older = event_files.continue_at(self._folder, self._next_step, _filter(self._picture_steps))
-        self._older = {path.name for path in self._folder.glob(event_files.PATTERN)}
+        self.existing_tags = event_files.resume_at(self._folder, self._next_step, _filter(self._image_steps))
+        self._older_files = {path.name for path in self._folder.glob(event_files.PATTERN)}
         self._described, self._templates = set(), {}
         return tf.summary.create_file_writer(str(self._folder), flush_millis=FLUSH_MILLISECONDS)
 
     @contextlib.contextmanager
     def _dropping(self) -> Iterator[None]:
-        """What fails within for the disk's sake is dropped, and the file, whose end may be torn, written no more."""
+        """Suppresses write errors in a `with` block, and abandons the event file, whose last record may be torn."""
         try:
             yield
         except (tf.errors.OpError, OSError) as error:
             writer, self._writer = self._writer, None
             if not self._failed:
                 reason = error_text(error).split("; ")[-1]
-                log.warning(f"TensorBoard's files in {self._folder} cannot be written ({reason}): training goes on")
+                log.warning(f"event files in {self._folder} cannot be written ({reason}): training continues")
             self._failed = self.has_dropped = True
             if writer is not None:
                 with contextlib.suppress(tf.errors.OpError):
@@ -114,9 +114,9 @@ class Writer:
         self._write(step, lambda: tf.summary.experimental.write_raw_pb(summary.SerializeToString()))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes numbers of one step, all in one record.
+        """Writes the scalars of one step in one record.
 
-        Four tags take 0.3 ms so, and 0.5 ms as a traced function of `tf.summary.scalar`, which must be traced first.
+        Four tags take 0.3 ms. A traced function of `tf.summary.scalar` takes 0.5 ms, and tracing.
         """
         summary = self._template(tuple(values))
         for entry, value in zip(summary.value, values.values(), strict=True):
@@ -124,9 +124,9 @@ class Writer:
         self._write_summary(step, summary)
 
     def _template(self, names: tuple[str, ...]) -> Summary:
-        """What `tf.summary.scalar` writes for these tags, the values yet to be put in.
+        """Returns the summary that `tf.summary.scalar` writes for these tags, without the values.
 
-        Descriptions are in a file once, where the tag comes first: each is longer than its points.
+        Only the first point of a tag in a file has its description, which is longer than the point.
         """
         if names in self._templates:
             return self._templates[names]
@@ -141,7 +141,7 @@ class Writer:
         return summary
 
     def histograms(self, step: int, values: Mapping[str, np.ndarray]) -> None:
-        """Writes the distributions of tensors of any shape."""
+        """Writes histograms of tensors of any shape."""
         summary = Summary()
         for name, tensor in values.items():
             buckets = histogram(tensor)
@@ -149,45 +149,45 @@ class Writer:
             summary.value.add(tag=name, metadata=metadata, tensor=make_tensor_proto(buckets))
         self._write_summary(step, summary)
 
-    def picture(self, step: int, tag: str, picture: np.ndarray) -> None:
-        """Writes a picture, [H, W, C] uint8."""
+    def image(self, step: int, tag: str, pixels: np.ndarray) -> None:
+        """Writes an image, [H, W, C] uint8."""
         buffer = io.BytesIO()
-        height, width, channels = picture.shape
-        image = Image.fromarray(picture[..., 0] if channels == 1 else picture)
-        image.save(buffer, "png", compress_level=1)  # A quarter of TensorFlow's time.
+        height, width, channels = pixels.shape
+        image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+        image.save(buffer, "png", compress_level=1)  # Four times as fast as TensorFlow.
         metadata = image_metadata.create_summary_metadata(None, tags.description(tag))
         strings = make_tensor_proto([str(width).encode(), str(height).encode(), buffer.getvalue()])
         self._write_summary(step, Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=strings)]))
 
     def text(self, step: int, tag: str, markdown: str) -> None:
-        """Writes a text in Markdown; at a later step where one has been written at this one: readers keep the last."""
+        """Writes a Markdown text; at a later step if `step` already has one, because readers keep one text per step."""
         step = max(step, self._next_text.get(tag, 0))
         self._next_text[tag] = step + 1
         self._write_summary(step, text_pb(tag, markdown, description=tags.description(tag)))
 
     def graph(self, step: int, graph: tf.compat.v1.GraphDef) -> None:
-        """Writes a graph of operations."""
+        """Writes a TensorFlow graph."""
         self._write(step, lambda: tf.summary.graph(graph))
 
     def layout(self, step: int, omitted: Collection[str] = ()) -> None:
-        """Writes how the Custom Scalars tab is laid out, without the categories that this run has no points of."""
+        """Writes the layout of the Custom Scalars tab, without the categories that the run has no points for."""
         self._write_summary(step, custom_scalar.pb(_layout(omitted)))
 
     def flush(self) -> None:
-        """What was written is on the disk when this returns, unless it was dropped; writes anew where it can again."""
+        """Flushes and fsyncs everything that was not dropped. After an error, tries to open a new event file."""
         with self._dropping():
             if self._writer is None:
                 self._writer = self._open()
-                log.warning(f"TensorBoard's files in {self._folder} are written again")
+                log.warning(f"event files in {self._folder} are written again")
                 self._failed = False
             self._writer.flush()
             for path in self._folder.glob(event_files.PATTERN):
-                if path.name not in self._older:
+                if path.name not in self._older_files:
                     files.fsync(path)
             files.fsync(self._folder)
 
     def close(self) -> None:
-        """Flushes and closes the file."""
+        """Flushes and closes the event file."""
         with self._dropping():
             if self._writer is not None:
                 self._writer.close()

@@ -1,4 +1,4 @@
-"""Files, locks, signals, logs and progress.
+"""Files, locks, signals, logging, progress, and the declaration of options.
 
-It imports `errors` alone of Hourglass, and no TensorFlow.
+May import `errors`. No TensorFlow.
 """

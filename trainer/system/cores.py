@@ -1,8 +1,8 @@
-"""How many cores there are to compute on."""
+"""The number of CPU cores."""
 
 import os
 
 
 def available() -> int:
-    """The cores that this process may use; where the system cannot tell, all of them."""
+    """Returns the number of cores that this process may use; on macOS, the number of all cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

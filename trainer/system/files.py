@@ -1,4 +1,4 @@
-"""Files that survive: written aside, forced to the disk, renamed into place."""
+"""Atomic and durable file operations: write to a temporary file, fsync, rename."""
 
 import errno
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def fsync(path: pathlib.Path) -> None:
-    """Forces a file, or a folder's list of names, to the disk."""
+    """Flushes a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -19,7 +19,7 @@ def fsync(path: pathlib.Path) -> None:
 
 
 def make_folder(path: pathlib.Path) -> None:
-    """Makes a folder, and those above it, durably; nothing where it is there."""
+    """Creates a folder and its parents durably, if the folder does not exist."""
     if not path.is_dir():
         if not path.parent.exists():
             make_folder(path.parent)
@@ -28,7 +28,7 @@ def make_folder(path: pathlib.Path) -> None:
 
 
 def write(path: pathlib.Path, content: str | bytes, *, durably: bool = True) -> None:
-    """Writes a file whole or not at all; `durably`: and it is on the disk when this returns. Text becomes UTF-8."""
+    """Writes a file atomically, and by default durably: it is on the disk on return. Text is encoded as UTF-8."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -38,24 +38,24 @@ def write(path: pathlib.Path, content: str | bytes, *, durably: bool = True) -> 
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)  # On a full disk every byte counts.
+        temporary.unlink(missing_ok=True)  # Frees space on a full disk.
         raise
     if durably:
         fsync(path.parent)
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes a value as JSON, whole or not at all, and durably."""
+    """Writes a value as JSON, atomically and durably."""
     write(path, to_json(value))
 
 
 def to_json(value: Any) -> str:
-    """A value as JSON: always the same text."""
+    """Returns a value as JSON. Equal values give equal text."""
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
 
 
 def copy(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Copies a file whole or not at all, and durably but for its name: `fsync` the folder when all are there."""
+    """Copies a file atomically, and fsyncs the copy. For full durability, the caller must fsync the folder."""
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         shutil.copyfile(source, temporary)
@@ -67,22 +67,22 @@ def copy(source: pathlib.Path, target: pathlib.Path) -> None:
 
 
 def reserve(path: pathlib.Path, num_bytes: int) -> None:
-    """Makes a file of so many bytes for which there is room, so that a full disk fails here, and not while writing.
+    """Preallocates a file, so that a full disk fails here and not in the middle of writing.
 
-    Where the system cannot reserve room, the free room is looked at.
+    If the file system does not support preallocation, only checks the free space.
 
     Raises:
-      OSError: there is no room.
+      OSError: there is not enough space.
     """
     with open(path, "wb") as file:
         if not num_bytes:
             return
-        if hasattr(os, "posix_fallocate"):  # Not on macOS.
+        if hasattr(os, "posix_fallocate"):  # Missing on macOS.
             try:
                 os.posix_fallocate(file.fileno(), 0, num_bytes)
                 return
             except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # A file system that cannot do it.
+                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # Unsupported by the file system.
                     raise
         if shutil.disk_usage(path.parent).free < num_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -90,22 +90,22 @@ def reserve(path: pathlib.Path, num_bytes: int) -> None:
 
 
 def sha256(path: pathlib.Path) -> str:
-    """SHA-256 of a file, in hex."""
+    """Returns the SHA-256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unused_path(path: pathlib.Path) -> pathlib.Path:
-    """`path`, or the first of path-2, path-3, ... that does not exist."""
-    number, candidate = 1, path
+    """Returns the first of `path`, path-2, path-3, ... that does not exist."""
+    suffix, candidate = 1, path
     while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
+        suffix += 1
+        candidate = path.with_name(f"{path.name}-{suffix}")
     return candidate
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any] | None:
-    """A JSON object from a file; None where there is none, or something else."""
+    """Returns the JSON object in a file; None if the file is missing, unreadable, or holds anything else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

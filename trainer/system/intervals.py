@@ -1,48 +1,47 @@
-"""When something is due, in steps."""
+"""Step intervals of periodic actions, such as checkpoints and evaluations."""
 
 import math
 
 
 def is_due(step: int, every: int) -> bool:
-    """Whether something that happens `every` so many steps happens after this one; 0 is never."""
+    """Returns True if an action that runs every `every` steps runs after this step; 0 means never."""
     return bool(every) and step % every == 0
 
 
 def next_due(step: int, every: int) -> float:
-    """The first step after `step` at which it is due."""
+    """Returns the first step after `step` at which the action runs; infinity if it never runs."""
     return (step // every + 1) * every if every else math.inf
 
 
-def sensible_interval(total_steps: int, times: int) -> int:
-    """An interval of 1, 2 or 5 times a power of ten (or the whole run) that gives about `times` of it."""
-    wanted = max(total_steps / times, 1.0)
-    power = 10 ** math.floor(math.log10(wanted))
-    return next(int(factor * power) for factor in (1, 2, 5, 10) if factor * power >= wanted)
+def default_interval(total_steps: int, times: int) -> int:
+    """Returns the smallest interval of 1, 2 or 5 times a power of ten that gives at most `times` actions."""
+    minimum = max(total_steps / times, 1.0)
+    power = 10 ** math.floor(math.log10(minimum))
+    return next(int(factor * power) for factor in (1, 2, 5, 10) if factor * power >= minimum)
 
 
 def image_steps(total_steps: int, every: int | None, limit: int) -> list[int]:
-    """When pictures are due: always at step 0 and at the last.
+    """Returns the steps at which images are written, including step 0 and the last step.
 
     Args:
-      total_steps: of the run.
-      every: steps between pictures; 0: none between; None: 1, 2, 5, 10, 20, ... (the last eight of them), so that
-        there are at most ten, which is what TensorBoard keeps of a tag unless told otherwise, and that a longer run
-        has those of a shorter one.
-      limit: at most so many; a smaller interval is widened.
+      total_steps: the length of the run.
+      every: steps between images; 0: no other images; None: the last eight of 1, 2, 5, 10, 20, ..., which gives at
+        most ten images, the number that TensorBoard keeps per tag by default.
+      limit: the maximum number of images; shorter intervals are lengthened.
     """
     if every is None:
         decades = (factor * 10**power for power in range(len(str(total_steps))) for factor in (1, 2, 5))
         between = [step for step in decades if step < total_steps][-8:]
     elif every:
-        widened = every * -(-(total_steps // every) // (limit - 2))
-        between = list(range(widened, total_steps, widened)) if widened else []
+        interval = every * -(-(total_steps // every) // (limit - 2))
+        between = list(range(interval, total_steps, interval)) if interval else []
     else:
         between = []
     return [0, *between, total_steps]
 
 
-def aligned(interval: int, other: int) -> int:
-    """The next larger interval that divides the other one, or is its multiple."""
+def align(interval: int, other: int) -> int:
+    """Returns the smallest interval that is at least `interval`, and is a divisor or a multiple of `other`."""
     if interval > other:
         return -(-interval // other) * other
     return next(other // parts for parts in range(other // interval, 0, -1) if other % parts == 0)

@@ -1,4 +1,4 @@
-"""Advisory locks on open files: the kernel frees them however a process ends."""
+"""Advisory locks on open files. The kernel releases them when the process ends, even if it is killed."""
 
 import contextlib
 import fcntl
@@ -8,23 +8,23 @@ from typing import IO, Any
 
 
 def acquire(file: IO[Any]) -> None:
-    """Takes a file's lock; waits for it."""
+    """Acquires a file's lock; waits until it is free."""
     fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def try_acquire(file: IO[Any]) -> None:
-    """Takes a file's lock at once.
+    """Acquires a file's lock without waiting.
 
     Raises:
-      BlockingIOError: another process has it.
-      OSError: there can be no locks here.
+      BlockingIOError: another process holds the lock.
+      OSError: the file system does not support locks.
     """
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextlib.contextmanager
 def held(path: pathlib.Path) -> Iterator[None]:
-    """Makes a file, waits for its lock, and holds it."""
+    """Creates a lock file if it does not exist, and holds its lock within a `with` block."""
     with open(path, "a") as file:
         acquire(file)
         yield

@@ -1,4 +1,4 @@
-"""Where words go: what is logged under "hourglass" reaches the terminal, and the run's log."""
+"""The logger "hourglass", which writes to the terminal and to run.log."""
 
 import contextlib
 import logging
@@ -6,26 +6,26 @@ import os
 import sys
 from collections.abc import Iterator
 
-from trainer.errors import shown
+from trainer.errors import render
 
 log = logging.getLogger("hourglass")
 
 
-def _show_options(record: logging.LogRecord) -> bool:
-    """Calls the options in a message as they are called here."""
-    record.msg, record.args = shown(record.getMessage()), None
+def _render_options(record: logging.LogRecord) -> bool:
+    """Replaces the option references in a message; see `errors.render`."""
+    record.msg, record.args = render(record.getMessage()), None
     return True
 
 
-log.addFilter(_show_options)
+log.addFilter(_render_options)
 
-MAX_RECORDS = 1_000  # kept for a file that is not known yet
+MAX_RECORDS = 1_000  # records that are buffered until the log file is known
 
 
-class _Kept(logging.Handler):
-    """Keeps the first records for a file that is not known yet.
+class _Buffer(logging.Handler):
+    """A handler that buffers the first records until the log file is known.
 
-    `logging.handlers.MemoryHandler` would do, but its module imports sockets and pickles: 6 ms of a 90 ms answer.
+    `logging.handlers.MemoryHandler` is not used, because its module imports socket and pickle, which takes 6 ms.
     """
 
     def __init__(self) -> None:
@@ -33,14 +33,14 @@ class _Kept(logging.Handler):
         self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keeps a record, while there is room."""
+        """Buffers a record, up to `MAX_RECORDS`."""
         if len(self.records) < MAX_RECORDS:
             self.records.append(record)
 
 
 def start_logging() -> None:
-    """What is logged goes to the terminal, as it is: words to stdout, errors to stderr."""
-    logging.raiseExceptions = False  # A closed terminal is no reason to stop.
+    """Logs to stdout, and buffers the records for `log_to`. `log_error` prints errors to stderr."""
+    logging.raiseExceptions = False  # Training continues when the terminal is closed.
     log.setLevel(logging.DEBUG)
     log.propagate = False
     for handler in list(log.handlers):
@@ -50,15 +50,15 @@ def start_logging() -> None:
     terminal.setLevel(logging.INFO)
     terminal.addFilter(lambda record: record.levelno < logging.ERROR)
     log.addHandler(terminal)
-    log.addHandler(_Kept())
+    log.addHandler(_Buffer())
 
 
 def log_to(path: os.PathLike[str]) -> None:
-    """What is logged, and has been since the start, goes to this file too, with the time."""
+    """Adds a log file with time stamps; the buffered records come first. Replaces an earlier log file."""
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     for handler in list(log.handlers):
-        if isinstance(handler, _Kept):
+        if isinstance(handler, _Buffer):
             for record in handler.records:
                 file.handle(record)
         if not isinstance(handler, logging.StreamHandler) or isinstance(handler, logging.FileHandler):
@@ -68,22 +68,22 @@ def log_to(path: os.PathLike[str]) -> None:
 
 
 def log_error(text: str, trace: str, *, debug: bool) -> None:
-    """An error: its text to stderr, the traceback to the log, and with `debug` to stderr too."""
+    """Prints an error to stderr and logs it with its traceback; `debug` prints the traceback too."""
     log.error(text)
     log.debug(trace)
-    with contextlib.suppress(OSError):  # A closed terminal is no reason for another exit code.
+    with contextlib.suppress(OSError):  # A closed terminal must not change the exit code.
         print(trace + text if debug else text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def redirect_native_stderr(path: os.PathLike[str]) -> Iterator[None]:
-    """What TensorFlow's C++ prints goes to the log; what Python prints to stderr still reaches the terminal."""
+    """Redirects the stderr of native code, such as TensorFlow's C++, to a file. Python's stderr is unchanged."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     sys.stderr.flush()
     terminal = os.dup(2)
     python_stderr = sys.stderr
-    with open(path, "ab") as noise, open(terminal, "w", buffering=1, encoding="utf-8", errors="replace") as stderr:
-        os.dup2(noise.fileno(), 2)
+    with open(path, "ab") as file, open(terminal, "w", buffering=1, encoding="utf-8", errors="replace") as stderr:
+        os.dup2(file.fileno(), 2)
         sys.stderr = stderr
         try:
             yield

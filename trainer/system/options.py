@@ -1,7 +1,7 @@
-"""Declares a package's options: name, default, kind, bounds, meaning and theme of each in one place.
+"""Base classes for options. Each option is declared once, with its default, kind, theme, description and bounds.
 
-No absl, no NumPy and no TensorFlow. A package's options are a frozen dataclass, a subclass of `Options`, whose fields
-are made by `declare`. The kind of an option says what becomes of it in an existing run.
+The options of a package are a frozen dataclass, a subclass of `Options`, whose fields are created by `declare`. The
+kind of an option decides whether a run stores it and whether it may change. No absl, no NumPy and no TensorFlow.
 """
 
 import dataclasses
@@ -15,39 +15,39 @@ import typing
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from trainer.errors import UsageError, is_line, option
+from trainer.errors import UsageError, is_printable_line, option
 
-MATHEMATICS = "mathematics"  # Decides what is computed. Stored in the run; a different value is refused.
-DURATION = "duration"  # How long to train. Stored; may grow.
-NUMERICS = "numerics"  # How it is computed: precision, XLA, threads. Stored; a change costs bit-identity.
-PRESENTATION = "presentation"  # What is written and kept, and what to do when things go wrong. Stored; may change.
-PLACE = "place"  # Where things are, and what to do now. Not stored.
+MATHEMATICS = "mathematics"  # What is computed. Stored in the run; a different value is rejected.
+DURATION = "duration"  # The length of the run. Stored; may grow.
+NUMERICS = "numerics"  # How it is computed: precision, XLA, threads. Stored; a change ends bit-identity.
+PRESENTATION = "presentation"  # Summaries, checkpoints, error handling. Stored; may change.
+PLACE = "place"  # Paths, and the task of this command. Not stored.
 KINDS = (MATHEMATICS, DURATION, NUMERICS, PRESENTATION, PLACE)
 MAX_INTERVAL = 10**12  # of steps
 
 _KEY = "option"
-_EXPECTED = {bool: "True or False", int: "a whole number", float: "a number", str: "text", tuple: "some values"}
+_EXPECTED = {bool: "True or False", int: "a whole number", float: "a number", str: "text", tuple: "a list of values"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Option:
-    """One option.
+    """The declaration of one option.
 
     Attributes:
-      name: of the option, and of its field.
+      name: the name of the option and of its field.
       type: str, int, float, bool, or tuple.
-      default: as the dataclass has it.
+      default: the default value.
       kind: one of `KINDS`.
-      theme: the heading that it stands under in a list of options.
-      meaning: in a sentence.
-      choices: the values that it may have; empty: any.
-      low, high: the bounds of a number, both allowed.
-      is_common: whether most people want to know it.
-      is_column: whether it tells runs apart in a table of them, also where it has its default.
-      parse: a value as somebody gives it, text too -> the value.
-      separator: between the elements of a tuple, as text.
-      alias: a second spelling of the name.
-      synonyms: other spellings of choices, with the choice of each.
+      theme: the heading of the option in the help.
+      description: one or a few sentences for the help.
+      choices: the allowed values; empty if all values are allowed.
+      low, high: the inclusive bounds of a number.
+      is_common: True if the short help lists the option.
+      is_column: True if the option has a column in the HParams table.
+      parse: an additional conversion and check of the converted value.
+      separator: the separator between the elements of a tuple, as text.
+      alias: an alternative spelling of the name.
+      synonyms: alternative spellings of choices: spelling to choice.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Option:
     default: Any
     kind: str
     theme: str
-    meaning: str
+    description: str
     choices: Sequence[str] = ()
     low: float | None = None
     high: float | None = None
@@ -68,75 +68,73 @@ class Option:
 
     @property
     def is_stored(self) -> bool:
-        """Whether a run remembers it."""
+        """True if the option is stored in the run."""
         return self.kind != PLACE
 
     def as_text(self, value: Any) -> str:
-        """A value as it is typed; empty for None."""
+        """Returns a value as command-line text; empty for None."""
         if value is None:
             return ""
         if isinstance(value, tuple):
             return self.separator.join(map(str, value))
         return str(value).lower() if isinstance(value, bool) else str(value)
 
-    def value_of(self, given: Any) -> Any:
-        """What somebody gives, in Python or as text -> the value, of this option's type.
+    def convert(self, value: Any) -> Any:
+        """Converts a value, passed as text or in Python, to this option's type.
 
         Raises:
-          UsageError: it is of another type, out of bounds, unknown, no number, or no line of text.
+          UsageError: the type is wrong, or the value is out of bounds, not a choice, not finite, or not printable.
         """
-        if given is None:
+        if value is None:
             if self.default is not None:
-                raise self._of_another_type(given)
+                raise self._type_error(value)
             return None
-        if given == "" and (self.default is None or self.kind == PLACE):
-            raise UsageError(f"{option(self.name)} is empty", remedy="give a value, or leave it out")
-        if isinstance(given, str):
-            given = self.synonyms.get(given, given)
-        if self.type is tuple:
-            value = self.parse(self._elements(given)) if self.parse else self._elements(given)
-        else:
-            value = self._converted(given)
-            value = self.parse(value) if self.parse else value
+        if value == "" and (self.default is None or self.kind == PLACE):
+            raise UsageError(f"{option(self.name)} is empty", remedy=f"set a value, or remove {option(self.name)}")
+        if isinstance(value, str):
+            value = self.synonyms.get(value, value)
+        value = self._as_tuple(value) if self.type is tuple else self._as_scalar(value)
+        if self.parse:
+            value = self.parse(value)
         self._check(value)
         return value
 
-    def _elements(self, given: Any) -> Any:
-        if isinstance(given, str):
-            text = given.split(",") if given else []
-            return tuple(text) if self.separator == "," else given  # Others are `parse`'s.
-        return tuple(given) if isinstance(given, tuple | list) else (given,)
+    def _as_tuple(self, value: Any) -> Any:
+        if isinstance(value, str):
+            elements = value.split(",") if value else []
+            return tuple(elements) if self.separator == "," else value  # `parse` splits at other separators.
+        return tuple(value) if isinstance(value, tuple | list) else (value,)
 
-    def _converted(self, given: Any) -> Any:
-        is_flag = isinstance(given, bool)
-        if self.type is bool and is_flag:
-            return given
-        if self.type is int and isinstance(given, numbers.Integral) and not is_flag:
-            return operator.index(given)
-        if self.type is float and isinstance(given, numbers.Real) and not is_flag:
-            return float(given)
-        if self.type is str and isinstance(given, str | os.PathLike):
-            return os.fspath(given)
-        raise self._of_another_type(given)
+    def _as_scalar(self, value: Any) -> Any:
+        is_bool = isinstance(value, bool)
+        if self.type is bool and is_bool:
+            return value
+        if self.type is int and isinstance(value, numbers.Integral) and not is_bool:
+            return operator.index(value)
+        if self.type is float and isinstance(value, numbers.Real) and not is_bool:
+            return float(value)
+        if self.type is str and isinstance(value, str | os.PathLike):
+            return os.fspath(value)
+        raise self._type_error(value)
 
-    def _of_another_type(self, given: Any) -> UsageError:
-        what = f"{option(self.name)} is {given!r}, of type {type(given).__name__}"
-        return UsageError(what, remedy=f"give {_EXPECTED[self.type]}")
+    def _type_error(self, value: Any) -> UsageError:
+        what = f"{option(self.name)} is {value!r}, of type {type(value).__name__}"
+        return UsageError(what, remedy=f"pass {_EXPECTED[self.type]}")
 
     def _check(self, value: Any) -> None:
         for element in value if isinstance(value, tuple) else (value,):
-            if isinstance(element, str) and not is_line(element):
-                what = f"{option(self.name)} holds a character that cannot be printed"
-                raise UsageError(what, remedy="give one line of text")
+            if isinstance(element, str) and not is_printable_line(element):
+                what = f"{option(self.name)} contains an unprintable character"
+                raise UsageError(what, remedy="pass one line of printable text")
             if isinstance(element, float) and not math.isfinite(element):
-                raise UsageError(f"{option(self.name, element)} is not a finite number", remedy="give a number")
+                raise UsageError(f"{option(self.name, element)} is not a finite number", remedy="pass a number")
         if self.choices and value not in self.choices:
-            found = f"known: {', '.join(self.choices)}"
-            raise UsageError(f"{option(self.name, value)} is unknown", found=found, remedy="give one of them")
+            found = f"choices: {', '.join(self.choices)}"
+            raise UsageError(f"{option(self.name, value)} is not a valid choice", found=found, remedy="use one of them")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if is_number and not self._low <= value <= self._high:
-            found = f"expected a number from {self._low:g} to {self._high:g}"
-            raise UsageError(f"{option(self.name, value)} is out of bounds", found=found, remedy="give one of these")
+            remedy = f"pass a number from {self._low:g} to {self._high:g}"
+            raise UsageError(f"{option(self.name, value)} is out of bounds", remedy=remedy)
 
     @property
     def _low(self) -> float:
@@ -147,27 +145,27 @@ class Option:
         return math.inf if self.high is None else self.high
 
 
-def declare(default: Any, kind: str, theme: str, meaning: str, **more: Any) -> Any:
-    """Returns a dataclass field that is an option; `more` are the other attributes of `Option`."""
-    described = {"kind": kind, "theme": theme, "meaning": meaning, **more}
-    return dataclasses.field(default=default, metadata={_KEY: described})
+def declare(default: Any, kind: str, theme: str, description: str, **attributes: Any) -> Any:
+    """Returns a dataclass field that declares an option; `attributes` are the other attributes of `Option`."""
+    attributes |= {"kind": kind, "theme": theme, "description": description}
+    return dataclasses.field(default=default, metadata={_KEY: attributes})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Options of one package. Values are parsed and checked when an object is made.
+    """The options of one package. The constructor converts and checks all values.
 
     Raises:
-      UsageError: a value cannot be meant.
+      UsageError: a value is invalid.
     """
 
     def __post_init__(self) -> None:
         for declared in options_of(type(self)):
-            object.__setattr__(self, declared.name, declared.value_of(getattr(self, declared.name)))
+            object.__setattr__(self, declared.name, declared.convert(getattr(self, declared.name)))
 
 
 def options_of(options: type[Options]) -> tuple[Option, ...]:
-    """The options that a class declares, in order."""
+    """Returns the options that a class declares, in order."""
     return _options_of(options)  # type: ignore[arg-type]
 
 
@@ -175,13 +173,13 @@ def options_of(options: type[Options]) -> tuple[Option, ...]:
 def _options_of(options: Hashable) -> tuple[Option, ...]:
     fields = dataclasses.fields(options)  # type: ignore[arg-type]
     return tuple(
-        Option(name=field.name, type=_plain(field.type), default=field.default, **field.metadata[_KEY])
+        Option(name=field.name, type=_runtime_type(field.type), default=field.default, **field.metadata[_KEY])
         for field in fields
     )
 
 
-def _plain(annotation: Any) -> type:
-    """The type of an annotation, without `| None` and without the types of elements."""
+def _runtime_type(annotation: Any) -> type:
+    """Returns the type of an annotation, without `| None` and without element types."""
     if isinstance(annotation, types.UnionType):
-        annotation = next(one for one in typing.get_args(annotation) if one is not types.NoneType)
+        annotation = next(member for member in typing.get_args(annotation) if member is not types.NoneType)
     return typing.get_origin(annotation) or annotation

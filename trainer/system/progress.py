@@ -1,4 +1,4 @@
-"""How fast something is, and what the person sees meanwhile: a bar on a terminal, a line now and then elsewhere."""
+"""Progress displays and the training clock. Without a terminal, progress is printed in lines, not as a bar."""
 
 import math
 import sys
@@ -18,43 +18,43 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Clock:
-    """Counts the seconds of training, and only those: it stands still while paused."""
+    """A clock of training time that can be paused."""
 
     def __init__(self, seconds: float = 0.0, now: Callable[[], float] = time.perf_counter) -> None:
         self._now = now
         self._seconds = seconds
-        self._since: float | None = now()
+        self._resumed: float | None = now()
 
     @property
     def seconds(self) -> float:
-        """Seconds that it has run."""
-        return self._seconds + (self._now() - self._since if self._since is not None else 0.0)
+        """Training time in seconds, without pauses."""
+        return self._seconds + (self._now() - self._resumed if self._resumed is not None else 0.0)
 
     def stop(self) -> None:
-        """Stands still for good."""
-        self._seconds, self._since = self.seconds, None
+        """Stops the clock permanently."""
+        self._seconds, self._resumed = self.seconds, None
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stands still within."""
-        self._seconds, self._since = self.seconds, None
+        """Pauses the clock within a `with` block."""
+        self._seconds, self._resumed = self.seconds, None
         try:
             yield
         finally:
-            self._since = self._now()
+            self._resumed = self._now()
 
 
 class _Display:
-    """A bar on a terminal, or lines that are some seconds apart.
+    """A progress bar on a terminal, or else a line every `SECONDS_BETWEEN_LINES`.
 
     Args:
-      bar: where there is a terminal.
-      now: the clock, in seconds.
+      bar: the progress bar; None without a terminal.
+      now: returns the time in seconds.
     """
 
     def __init__(self, bar: "Progress | None", now: Callable[[], float]) -> None:
         self._bar, self._now = bar, now
-        self._began = self._said = now()
+        self._started = self._last_line = now()
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -68,16 +68,16 @@ class _Display:
             self._bar.stop()
 
     def _is_line_due(self) -> bool:
-        """Whether the last line is long enough ago; if so, the next one is said now."""
+        """Returns True, and resets the interval, if it is time for the next line."""
         now = self._now()
-        is_due = now - self._said >= SECONDS_BETWEEN_LINES
+        is_due = now - self._last_line >= SECONDS_BETWEEN_LINES
         if is_due:
-            self._said = now
+            self._last_line = now
         return is_due
 
 
 class Bar(_Display):
-    """One line that says how far training is."""
+    """The progress display of training."""
 
     def __init__(self, total_steps: int, console: "Console | None" = None) -> None:
         from rich.console import Console
@@ -88,9 +88,9 @@ class Bar(_Display):
         self._task = self._bar.add_task("train", total=total_steps, text="") if self._bar else None
 
     def update(self, step: int, steps_per_second: float, text: str) -> None:
-        """Tells the step reached, the pace, and what else there is to say."""
-        left = (self._total - step) / steps_per_second if steps_per_second else math.inf
-        line = f"step {step:,}/{self._total:,}  {steps_per_second:,.0f} steps/s  {text}  {time_left(left)}"
+        """Shows the current step, the speed, `text`, and the remaining time."""
+        seconds = (self._total - step) / steps_per_second if steps_per_second else math.inf
+        line = f"step {step:,}/{self._total:,}  {steps_per_second:,.0f} steps/s  {text}  {time_left(seconds)}"
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=step, text=line)
         elif self._is_line_due():
@@ -98,52 +98,52 @@ class Bar(_Display):
 
 
 class Meter(_Display):
-    """Tells how far something that is counted has come.
+    """The progress display of a task that counts bytes or other units.
 
     Args:
-      name: of it.
-      total: bytes, or whatever `unit` says.
-      say: is told it, a line at a time, where there is no terminal.
-      verb: what is done to it.
-      unit: what is counted; None: bytes.
-      now: the clock, in seconds.
+      name: the name of the processed object, such as a file name.
+      total: the number of bytes or units.
+      report: prints a line; called only without a terminal.
+      verb: the action, such as "downloading".
+      unit: the name of the units, in the plural; None for bytes.
+      now: returns the time in seconds.
     """
 
     def __init__(
         self,
         name: str,
         total: int,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
         verb: str = "downloading",
         unit: str | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(_counting_bar(verb, unit) if sys.stderr.isatty() else None, now)
-        self._name, self._total, self._say, self._verb, self._unit = name, total, say, verb, unit
+        self._name, self._total, self._report, self._verb, self._unit = name, total, report, verb, unit
         self._done = self._start = 0
         self._task = self._bar.add_task(name, total=total) if self._bar else None
 
     def __enter__(self) -> Self:
         if not self._bar:
-            self._say(f"{self._verb} {self._name}" + ("" if self._unit else f", {size(self._total)}"))
+            self._report(f"{self._verb} {self._name}" + ("" if self._unit else f", {size(self._total)}"))
         return super().__enter__()
 
     def advance(self, count: int) -> None:
-        """Counts what has been done; of bytes, the first call tells how many were there already."""
+        """Adds to the count. With bytes, the first call adds those of an earlier, partial download."""
         if not self._done and self._unit is None:
             self._start = count
         self._done += count
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=self._done)
         elif self._is_line_due():
-            rate = (self._done - self._start) / (self._said - self._began)
-            left = (self._total - self._done) / rate if rate else float("inf")
-            pace = f"{rate:,.0f} {self._unit}/s" if self._unit else f"{size(rate)}/s"
-            self._say(f"{self._verb} {self._name}: {self._done / self._total:.0%}, {pace}, {left:.0f} s left")
+            rate = (self._done - self._start) / (self._last_line - self._started)
+            seconds = (self._total - self._done) / rate if rate else float("inf")
+            speed = f"{rate:,.0f} {self._unit}/s" if self._unit else f"{size(rate)}/s"
+            self._report(f"{self._verb} {self._name}: {self._done / self._total:.0%}, {speed}, {seconds:.0f} s left")
 
 
 def time_left(seconds: float) -> str:
-    """Seconds for people."""
+    """Formats a remaining time as [h:]mm:ss; empty if it is not finite."""
     if not math.isfinite(seconds):
         return ""
     minutes, seconds = divmod(round(seconds), 60)
@@ -152,7 +152,7 @@ def time_left(seconds: float) -> str:
 
 
 def size(num_bytes: float) -> str:
-    """Bytes for people, in decimal units."""
+    """Formats a number of bytes in MB (10^6 bytes)."""
     return f"{num_bytes / 1e6:,.1f} MB"
 
 
@@ -164,7 +164,7 @@ def _training_bar(console: "Console") -> "Progress":
 
 
 def _counting_bar(verb: str, unit: str | None) -> "Progress":
-    from rich import progress  # A tenth of a second: only for those who wait.
+    from rich import progress  # Takes 0.1 s, so it is imported only if a bar is shown.
     from rich.console import Console
 
     return progress.Progress(

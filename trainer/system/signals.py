@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks for a stop, a second exits at once."""
+"""Handling of SIGINT and SIGTERM: the first signal stops training, a second signal exits at once."""
 
 import contextlib
 import os
@@ -10,27 +10,27 @@ from typing import NoReturn, Self
 
 
 class Terminated(BaseException):
-    """SIGTERM before training has begun, when there is nothing to save."""
+    """Raised on SIGTERM outside a `Stop` context."""
 
 
 def handle_sigterm() -> None:
-    """From now on SIGTERM ends the program as Ctrl-C does: by an exception, so that what is open is closed."""
+    """Makes SIGTERM raise `Terminated`, as SIGINT raises KeyboardInterrupt, so that open resources are closed."""
 
-    def end(number: int, frame: FrameType | None) -> NoReturn:
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
         raise Terminated
 
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGTERM, terminate)
 
 
 class Stop:
-    """Hears SIGINT and SIGTERM: the first asks for a stop after the running block, a second exits at once.
+    """Records the first SIGINT or SIGTERM, so that training stops after the current block; exits at the second.
 
-    Python's handlers run between two instructions of Python, which may be seconds apart while TensorFlow compiles. So
-    a thread counts the signals as they come.
+    Python runs signal handlers between bytecode instructions, which may be seconds apart while TensorFlow compiles.
+    Therefore a thread counts the signals.
 
     Attributes:
-      signal: the number of the first; None before it.
+      signal: the number of the first signal; None before it.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Stop:
             signal.set_wakeup_fd(writing)
             threading.Thread(target=_count, args=(reading,), daemon=True).start()
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._hear)
+                self._previous[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(
@@ -55,27 +55,27 @@ class Stop:
             signal.signal(number, handler)  # type: ignore[arg-type]
         if self._pipe:
             signal.set_wakeup_fd(-1)
-            os.close(self._pipe[1])  # The thread ends then.
+            os.close(self._pipe[1])  # Ends the thread.
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _record(self, number: int, frame: FrameType | None) -> None:
         self.signal = self.signal or number
 
 
 def _count(pipe: int) -> None:
-    """Reads the number of each signal from the pipe: says what the first will do, and exits at the second."""
-    heard = 0
+    """Reads signal numbers from the pipe; prints a message at the first signal, and exits at the second."""
+    count = 0
     while number := os.read(pipe, 1):
         if number[0] in (signal.SIGINT, signal.SIGTERM):
-            heard += 1
-            if heard == 2:
-                _say("\033[?25h\n")  # The progress bar has hidden the cursor.
-                os._exit(128 + number[0])  # The last committed checkpoint is whole, whatever is being written now.
-            _say("\nstopping when the running block is done and saved; once more ends at once\n")
+            count += 1
+            if count == 2:
+                _print("\033[?25h\n")  # Shows the cursor, which the progress bar hides.
+                os._exit(128 + number[0])  # Safe at any time: an interrupted save leaves older checkpoints intact.
+            _print("\nstopping after the current block and a checkpoint; a second signal exits at once\n")
     os.close(pipe)
 
 
-def _say(text: str) -> None:
-    """To a terminal, past all buffers and locks."""
+def _print(text: str) -> None:
+    """Prints to stderr if it is a terminal, without Python's buffers and locks."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr.isatty():
             os.write(sys.stderr.fileno(), text.encode())

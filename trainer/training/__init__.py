@@ -1,4 +1,4 @@
-"""The mathematics of a training step, and the loop around it.
+"""The training step (loss, noise, optimizer), the input pipeline, and the training loop.
 
-It imports `models`, `compute`, `data`, what is below them, and TensorFlow.
+May import `models`, `compute`, `data`, everything below them, and TensorFlow.
 """

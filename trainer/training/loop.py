@@ -1,4 +1,4 @@
-"""The outer loop: one compiled block of steps after the other, and between them, in Python, whatever is due."""
+"""The training loop: calls the compiled block of steps, and between calls logs, evaluates and saves."""
 
 import dataclasses
 import time
@@ -24,63 +24,66 @@ from trainer.training.steps import (
     Block,
 )
 
-ROLL_BACK, RESTART = option("on_divergence", "rollback"), option("restart", True)
-SLOWER = f"{ROLL_BACK} goes on from there with a lower rate; or {RESTART} with a lower {option('learning_rate')}"
-SLOWER_ANEW = f"{RESTART} with a lower {option('learning_rate')}; with {ROLL_BACK} it would go on by itself"
-SECONDS_A_CALL = 0.25  # Signals are heard, and the person sees something, between calls of the compiled block.
+_ROLL_BACK = option("on_divergence", "rollback")
+_RESTART = f"use {option('restart', True)} with a lower {option('learning_rate')}"
+_REMEDY = f"resume with {_ROLL_BACK}, which lowers the learning rate; or {_RESTART}"
+_REMEDY_WITHOUT_CHECKPOINT = f"{_RESTART}, or with {_ROLL_BACK}, which lowers it automatically"
+SECONDS_PER_CALL = 0.25  # of the compiled block; signals and the progress bar wait for the end of a call
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
-SECONDS_BEFORE_ANOTHER_TRY = 20.0  # after a disk has not taken a checkpoint
-FAILURES_IN_A_ROW = 5  # after which a run ends, rather than to train what cannot be kept
+SECONDS_BEFORE_RETRY = 20.0  # after a checkpoint could not be written
+MAX_FAILED_SAVES = 5  # in a row; then the run ends, because its progress could not be saved
 
 
 class LossAccumulator:
-    """What the steps since the last point in TensorBoard have reported: summed one by one, so that cuts leave no trace.
+    """Sums of the losses since the last logged point.
+
+    Losses are added one by one, so the sums do not depend on how a run is divided into calls.
 
     Args:
-      sums: as they were stored; empty: nothing yet.
+      sums: stored sums of a resumed run; empty for a new run.
 
     Attributes:
-      total: the sum of their losses.
-      count: of steps.
-      parts: the sums of the losses' parts; empty before the first.
+      total: sum of the losses.
+      count: number of steps.
+      terms: sums of the loss terms; empty before the first step.
     """
 
     def __init__(self, sums: Sequence[float] = ()) -> None:
-        self.parts: list[float]
-        self.total, count, *self.parts = sums or (0.0, 0)
+        self.terms: list[float]
+        self.total, count, *self.terms = sums or (0.0, 0)
         self.count = int(count)
 
     @property
     def sums(self) -> tuple[float, ...]:
-        """To be stored: total, count and parts."""
-        return self.total, self.count, *self.parts
+        """Total, count and sums of the loss terms, for storage."""
+        return self.total, self.count, *self.terms
 
-    def add(self, loss: float, parts: Sequence[float] = ()) -> None:
-        """Takes what one more step reports."""
+    def add(self, loss: float, terms: Sequence[float] = ()) -> None:
+        """Adds the loss and the loss terms of one step."""
         self.total += loss
         self.count += 1
-        self.parts = [a + b for a, b in zip(self.parts or [0.0] * len(parts), parts, strict=True)]
+        self.terms = [a + b for a, b in zip(self.terms or [0.0] * len(terms), terms, strict=True)]
 
     def pop_means(self) -> list[float]:
-        """The mean loss and the means of its parts, float64; begins anew."""
-        means = [value / self.count for value in (self.total, *self.parts)]
-        self.total, self.count, self.parts = 0.0, 0, []
+        """Returns the mean loss and the means of the loss terms, float64, and resets the sums."""
+        means = [value / self.count for value in (self.total, *self.terms)]
+        self.total, self.count, self.terms = 0.0, 0, []
         return means
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Actions:
-    """What the loop does between blocks; most are told the steps done.
+    """Callbacks of the loop between calls of the block. Their `step` is the number of completed steps.
 
     Attributes:
-      on_first_block: the first call of the block is over: now is the time for what has not to be done before training.
+      on_first_block: called after the first call of the block; starts work that need not be done before training.
       log: (step, values): writes scalars of training.
-      evaluate: evaluates, writes it, and returns words for the person.
-      write_images: writes the pictures.
-      profile: before a call: starts and stops the profiler, where that is due.
-      weights_are_finite: whether all weights are finite numbers.
-      save: (step, pending): saves a checkpoint with the losses that are not logged yet.
-      describe_batch: says which examples a step was trained on.
+      evaluate: (step): evaluates the network, writes the results, and returns a text for the progress bar.
+      write_images: (step): writes images.
+      profile: (step): starts or stops the profiler if that is due; called before each call of the block.
+      weights_are_finite: returns True if all weights and optimizer slots are finite.
+      save: (step, pending): saves a checkpoint, together with the losses that are not logged yet.
+      describe_batch: (step): returns a text that names the examples of a step.
     """
 
     on_first_block: Callable[[], None]
@@ -94,7 +97,7 @@ class Actions:
 
 
 class _Saver:
-    """Saves when it is due; where the disk does not take it, again after a while, and not for ever."""
+    """Saves checkpoints when they are due. Retries failed writes later, at most `MAX_FAILED_SAVES` times in a row."""
 
     def __init__(self, plan: Plan, actions: Actions, start_step: int | None, now: Callable[[], float]) -> None:
         self._plan, self._actions, self._now = plan, actions, now
@@ -103,18 +106,18 @@ class _Saver:
         self.saved_step = start_step
 
     def is_due(self, step: int) -> bool:
-        """Whether to save now: at steps that the plan names, and when it is long ago."""
+        """Returns True if a checkpoint is due by step or by time; after a failure, by time only."""
         return (self._plan.is_scheduled(step) and not self._failures) or self._now() > self._next
 
     def save(self, step: int, pending: LossAccumulator, *, must: bool) -> None:
-        """Saves, unless the last update has ruined the weights: a loss tells of those before it.
+        """Saves a checkpoint. Checks the weights first: the last loss was computed before the last update.
 
         Args:
-          must: there will be no other time.
+          must: raise at the first failure, because there is no later chance to save.
 
         Raises:
-          DivergedError: a weight is not finite.
-          StorageError: it could not be saved, and must, or could not several times.
+          DivergedError: a weight or an optimizer slot is not finite.
+          StorageError: the checkpoint could not be written, and `must` is set or too many writes in a row failed.
         """
         if not self._actions.weights_are_finite():
             raise _diverged(f"after step {step:,} weights or optimizer slots are not finite", self.saved_step)
@@ -122,10 +125,10 @@ class _Saver:
             self._actions.save(step, pending)
         except StorageError as error:
             self._failures += 1
-            if must or self._failures == FAILURES_IN_A_ROW:
+            if must or self._failures == MAX_FAILED_SAVES:
                 raise
-            self._next = self._now() + SECONDS_BEFORE_ANOTHER_TRY
-            log.warning(f"{error.what} ({error.found}): training goes on, and it is tried again")
+            self._next = self._now() + SECONDS_BEFORE_RETRY
+            log.warning(f"{error.what} ({error.found}): training continues, and saving will be retried")
         else:
             self._failures, self.saved_step = 0, step
             self._next = self._now() + SECONDS_BETWEEN_CHECKPOINTS
@@ -139,68 +142,69 @@ def train(
     *,
     start_step: int | None,
     pending: LossAccumulator,
-    words: str,
+    evaluation: str,
     clock: progress.Clock,
     bar: progress.Bar,
     stop: Stop,
     now: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Trains from a checkpoint, or from the beginning, to the end of the plan, or until it is told to stop.
+    """Trains from a checkpoint, or from the start, until the end of the plan or a stop signal.
 
     Args:
       block: the compiled block of steps.
-      blocks: of data, the first of which begins with the first step to come.
-      start_step: the checkpoint's; None where there is none.
-      pending: losses of the steps done since the last logged one.
-      words: the last evaluation's, for the person.
-      clock: counts training, and nothing else.
-      now: seconds, by which checkpoints are saved when the last one is long ago.
+      blocks: blocks of data; the first one begins with the next step.
+      plan: length and intervals of the run.
+      start_step: step of the checkpoint; None without a checkpoint.
+      pending: losses since the last logged step.
+      evaluation: text of the last evaluation, for the progress bar.
+      clock: measures training time; paused during everything else.
+      now: clock in seconds for the time between checkpoints.
 
     Returns:
-      The steps done, for which a checkpoint has been saved.
+      The number of completed steps. A checkpoint of the last step has been saved.
 
     Raises:
-      DivergedError: a loss, a weight or an evaluation is not finite. Nothing of it is saved.
+      DivergedError: a loss, a weight or an evaluation is not finite. Nothing was saved since then.
       StorageError: checkpoints cannot be saved.
     """
     step, offset, data = start_step or 0, plan.steps_per_block, None
     throughput, saver = _Throughput(), _Saver(plan, actions, start_step, now)
     if start_step is None:
         with clock.paused():
-            words = actions.evaluate(0)
+            evaluation = actions.evaluate(0)
             actions.write_images(0)
-            if plan.save_first:
+            if plan.save_initial:
                 saver.save(0, pending, must=True)
     while step < plan.total_steps and stop.signal is None:
-        # 1. One call of the compiled block, up to what is due next.
+        # 1. Call the compiled block, at most up to the next step at which something is due.
         actions.profile(step)
-        began = clock.seconds
+        call_start = clock.seconds
         if offset == plan.steps_per_block:
-            data, offset = tf.identity(next(blocks)), 0  # Once to the device, however many calls it is cut into.
-            throughput.record_wait(clock.seconds - began)
-        count = min(plan.steps_per_block - offset, plan.next_stop(step) - step, throughput.steps)
+            data, offset = tf.identity(next(blocks)), 0  # Copies the data to the device once for all calls.
+            throughput.record_wait(clock.seconds - call_start)
+        count = min(plan.steps_per_block - offset, plan.next_stop(step) - step, throughput.next_steps)
         reports = block(data, offset, offset + count).numpy()[offset : offset + count]
-        throughput.record_call(count, clock.seconds - began)
+        throughput.record_call(count, clock.seconds - call_start)
         step, offset = step + count, offset + count
         if step in plan.stage_ends:
             throughput.start_stage()
 
-        # 2. What it reports.
+        # 2. Check and log the reports.
         _check(reports, step - count, saver.saved_step, actions.describe_batch)
         with clock.paused():
             _log(actions, plan, reports, step - count, pending, throughput)
-        bar.update(step, throughput.steps_per_second, f"loss {reports[-1, LOSS]:.4g}  {words}")
+        bar.update(step, throughput.steps_per_second, f"loss {reports[-1, LOSS]:.4g}  {evaluation}")
 
-        # 3. What is due. The checkpoint comes last: what TensorBoard knows of its step must be in the files by then.
-        last = step == plan.total_steps
+        # 3. Do what is due. Save last: everything that TensorBoard shows up to this step must be written before.
+        is_last = step == plan.total_steps
         with clock.paused():
-            if last or is_due(step, plan.eval_every):
-                words = _evaluate(actions, step, saver.saved_step)
+            if is_last or is_due(step, plan.eval_every):
+                evaluation = _evaluate(actions, step, saver.saved_step)
             if plan.has_images(step):
                 actions.write_images(step)
-            if last or stop.signal is not None or saver.is_due(step):
-                saver.save(step, pending, must=last or stop.signal is not None)
-    if step and saver.saved_step != step:  # The signal came while something else was done.
+            if is_last or stop.signal is not None or saver.is_due(step):
+                saver.save(step, pending, must=is_last or stop.signal is not None)
+    if step and saver.saved_step != step:  # The signal arrived after the check above.
         saver.save(step, pending, must=True)
     return step
 
@@ -213,7 +217,7 @@ def _evaluate(actions: Actions, step: int, saved_step: int | None) -> str:
 
 
 def _check(reports: np.ndarray, before: int, saved_step: int | None, describe_batch: Callable[[int], str]) -> None:
-    """Refuses losses that are not finite, and a loss scale that has collapsed."""
+    """Raises `DivergedError` for a loss that is not finite, and for a loss scale below 1."""
     bad = np.flatnonzero(~np.isfinite(reports[:, LOSS]))
     if len(bad):
         step = before + int(bad[0]) + 1
@@ -221,38 +225,38 @@ def _check(reports: np.ndarray, before: int, saved_step: int | None, describe_ba
     tiny = np.flatnonzero(reports[:, LOSS_SCALE] < 1)
     if len(tiny):
         step = before + int(tiny[0]) + 1
-        what = f"the loss scale has fallen below 1 at step {step:,}: float16 cannot hold these gradients"
-        raise _diverged(
-            what, saved_step, f"use mixed_bfloat16: {option('precision', 'mixed_bfloat16')} goes on from there"
-        )
+        what = f"the loss scale fell below 1 at step {step:,}: the gradients overflow in float16"
+        raise _diverged(what, saved_step, f"resume with {option('precision', 'mixed_bfloat16')}")
 
 
-def _diverged(what: str, saved_step: int | None, remedy: str = SLOWER) -> DivergedError:
-    none = saved_step is None
-    found = "there is no checkpoint yet" if none else f"the last good checkpoint is of step {saved_step:,}"
-    return DivergedError(what, found=found, remedy=SLOWER_ANEW if none and remedy == SLOWER else remedy)
+def _diverged(what: str, saved_step: int | None, remedy: str = "") -> DivergedError:
+    if saved_step is None:
+        found, default_remedy = "there is no checkpoint yet", _REMEDY_WITHOUT_CHECKPOINT
+    else:
+        found, default_remedy = f"the last good checkpoint is of step {saved_step:,}", _REMEDY
+    return DivergedError(what, found=found, remedy=remedy or default_remedy)
 
 
 def _log(
     actions: Actions, plan: Plan, reports: np.ndarray, before: int, pending: LossAccumulator, throughput: "_Throughput"
 ) -> None:
-    """Writes a point for every logged step among those reported; `pending` keeps the losses of no point yet."""
-    if throughput.is_first:
+    """Adds the reports to `pending`, and writes a point for each logged step."""
+    if throughput.num_calls == 1:
         actions.on_first_block()
     for row, report in enumerate(reports):
         step = before + row + 1
         pending.add(float(report[LOSS]), [float(value) for value in report[NUM_REPORTED:]])
         if plan.is_logged(step):
-            tag, (loss, *parts) = plan.loss_tag(step), pending.pop_means()
+            tag, (loss, *terms) = plan.loss_tag(step), pending.pop_means()
             values = {
                 tag: loss,
-                **(dict(zip(plan.loss_term_tags, parts, strict=True)) if tag == "loss" else {}),
+                **(dict(zip(plan.loss_term_tags, terms, strict=True)) if tag == "loss" else {}),
                 "learning_rate": float(report[LEARNING_RATE]),
                 "gradient_norm": float(report[GRADIENT_NORM]),
                 "update_norm": float(report[UPDATE_NORM]),
                 "weight_norm": float(report[WEIGHT_NORM]),
             }
-            if throughput.steps_per_second:  # Known from the second call on.
+            if throughput.steps_per_second:  # Unknown before the second call.
                 values["perf/steps_per_second"] = throughput.steps_per_second
                 values["perf/examples_per_second"] = throughput.steps_per_second * plan.batch_size
                 values["perf/input_wait"] = throughput.input_wait
@@ -262,45 +266,41 @@ def _log(
 
 
 class _Throughput:
-    """How many steps the next call should do, so that it takes about `SECONDS_A_CALL`; and how the time was spent.
+    """Measures the speed of training, and sizes the next call so that it takes about `SECONDS_PER_CALL`.
 
     Attributes:
-      steps: of the next call.
-      steps_per_second: of late.
-      input_wait: the share of the time that went by waiting for data, 0 to 1.
+      next_steps: number of steps of the next call.
+      num_calls: number of calls so far.
+      steps_per_second: moving average.
+      input_wait: moving average of the fraction of time spent waiting for data, 0 to 1.
     """
 
     def __init__(self) -> None:
-        self.steps = 1
+        self.next_steps = 1
+        self.num_calls = 0
         self.steps_per_second = 0.0
         self.input_wait = 0.0
-        self._calls = 0
-        self._waited = 0.0
-        self._is_new = True
-
-    @property
-    def is_first(self) -> bool:
-        """Whether there was one call so far."""
-        return self._calls == 1
+        self._wait_seconds = 0.0
+        self._skip_next = True
 
     def start_stage(self) -> None:
-        """The next call is the first of another block."""
-        self._is_new = True
+        """Skips the next call in the measurements, because it is the first one of another block."""
+        self._skip_next = True
 
     def record_wait(self, seconds: float) -> None:
-        """Data were waited for; a part of what `record_call` is told next."""
-        self._waited = seconds
+        """Records the time spent waiting for data; it is part of the time of the next `record_call`."""
+        self._wait_seconds = seconds
 
     def record_call(self, steps: int, seconds: float) -> None:
-        """Learns from a call. The first of a block traces and compiles, so its time says nothing."""
-        waited, self._waited = self._waited, 0.0
-        self._calls += 1
-        if self._is_new:
-            self._is_new = False
+        """Records a call. The first call of a block is not measured, because it may trace and compile."""
+        wait_seconds, self._wait_seconds = self._wait_seconds, 0.0
+        self.num_calls += 1
+        if self._skip_next:
+            self._skip_next = False
             return
         rate = steps / max(seconds, 1e-9)
-        known = self.steps_per_second
+        average = self.steps_per_second
         weight = min(1.0, 2 * seconds + 0.05)
-        self.steps_per_second = rate if not known else known + (rate - known) * weight
-        self.input_wait += (min(1.0, waited / max(seconds, 1e-9)) - self.input_wait) * weight
-        self.steps = max(1, min(2 * max(steps, self.steps), int(rate * SECONDS_A_CALL)))
+        self.steps_per_second = rate if not average else average + (rate - average) * weight
+        self.input_wait += (min(1.0, wait_seconds / max(seconds, 1e-9)) - self.input_wait) * weight
+        self.next_steps = max(1, min(2 * max(steps, self.next_steps), int(rate * SECONDS_PER_CALL)))

@@ -1,4 +1,4 @@
-"""How far a reconstruction is from an image: pure functions of both."""
+"""Reconstruction losses: pure functions of images and outputs."""
 
 import dataclasses
 import math
@@ -9,65 +9,65 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """A loss.
+    """A reconstruction loss.
 
     Attributes:
-      examplewise: (images, outputs), both [N, ...] float32 -> [N]: each example's share.
-      total: (the mean of the shares over examples, numbers in an example) -> the loss of these examples.
-      takes_logits: the outputs it wants are those before the output activation.
-      measure: which measure of reconstruction the loss of a data set is (mse, rmse, sse); None: another thing.
+      per_example: (images, outputs), both [N, ...] float32 -> [N], the error of each example.
+      total: (mean of the errors over examples, numbers per example) -> the loss.
+      takes_logits: True if `outputs` are the logits, before the output activation.
+      metric: the metric (mse, rmse, sse) that the loss of a data set equals, or None.
     """
 
-    examplewise: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    per_example: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     total: Callable[[tf.Tensor, int], tf.Tensor] = lambda mean, _: mean
     takes_logits: bool = False
-    measure: str | None = None
+    metric: str | None = None
 
     def __call__(self, images: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """The loss of a batch: (images, outputs), both [N, ...] float32 -> scalar float32."""
-        return self.total(tf.reduce_mean(self.examplewise(images, outputs)), math.prod(images.shape[1:]))
+        """Returns the loss of a batch: (images, outputs), both [N, ...] float32 -> scalar float32."""
+        return self.total(tf.reduce_mean(self.per_example(images, outputs)), math.prod(images.shape[1:]))
 
 
-def _pixels(images: tf.Tensor) -> list[int]:
+def _axes(images: tf.Tensor) -> list[int]:
     return list(range(1, images.shape.rank))
 
 
-def mean_squares(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-    """Squared error, mean over pixels: [N]."""
-    return tf.reduce_mean(tf.square(images - reconstructions), axis=_pixels(images))
+def mean_squared_errors(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+    """Returns the squared error of each example, averaged over pixels: [N]."""
+    return tf.reduce_mean(tf.square(images - reconstructions), axis=_axes(images))
 
 
-def sums_of_squares(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-    """Squared error, summed over pixels: [N] (the measure of Hinton and Salakhutdinov 2006)."""
-    return tf.reduce_sum(tf.square(images - reconstructions), axis=_pixels(images))
+def summed_squared_errors(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+    """Returns the squared error of each example, summed over pixels (Hinton and Salakhutdinov 2006): [N]."""
+    return tf.reduce_sum(tf.square(images - reconstructions), axis=_axes(images))
 
 
 def cross_entropies(images: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Negative log-likelihood of pixels in [0, 1] under independent Bernoullis, in nats, summed over pixels: [N].
+    """Returns the binary cross-entropy of each example, summed over pixels in [0, 1] (Bishop 2006, eq. 4.90): [N].
 
-    The cross-entropy of Bishop 2006, eq. 4.90.
+    This is the negative log-likelihood in nats under independent Bernoulli distributions.
     """
-    return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits), axis=_pixels(images))
+    return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels=images, logits=logits), axis=_axes(images))
 
 
-def _root(mean: tf.Tensor, _: int) -> tf.Tensor:
-    # The root's slope at 0 is infinite, and an exact reconstruction is no reason to diverge.
+def _square_root(mean: tf.Tensor, _: int) -> tf.Tensor:
+    # The derivative of the square root is infinite at 0: without a minimum, an exact reconstruction would diverge.
     return tf.sqrt(tf.maximum(mean, 1e-12))
 
 
 def _gaussian_nats(mean: tf.Tensor, num_pixels: int) -> tf.Tensor:
-    """Mean of `sums_of_squares` -> negative log-likelihood in nats under the variance that makes it least.
+    """Converts the mean of `summed_squared_errors` to a negative log-likelihood in nats under the optimal variance.
 
-    One variance for all pixels: the mean squared error itself (Rybkin, Daniilidis and Levine 2021, eq. 6).
+    All pixels share one variance: the mean squared error (Rybkin, Daniilidis and Levine 2021, eq. 6).
     """
     variance = tf.maximum(mean / num_pixels, 1e-12)
     return num_pixels / 2 * (tf.math.log(2 * math.pi * variance) + 1)
 
 
 LOSSES = {
-    "mse": Loss(mean_squares, measure="mse"),
-    "rmse": Loss(mean_squares, _root, measure="rmse"),
-    "sse": Loss(sums_of_squares, measure="sse"),
+    "mse": Loss(mean_squared_errors, metric="mse"),
+    "rmse": Loss(mean_squared_errors, _square_root, metric="rmse"),
+    "sse": Loss(summed_squared_errors, metric="sse"),
     "bernoulli": Loss(cross_entropies, takes_logits=True),
-    "gaussian": Loss(sums_of_squares, _gaussian_nats),
+    "gaussian": Loss(summed_squared_errors, _gaussian_nats),
 }

@@ -1,4 +1,4 @@
-"""What training makes small: reconstruction, and whatever else is asked of a code."""
+"""The training objective: reconstruction loss, KL divergence and sparsity penalty."""
 
 import dataclasses
 from typing import Any
@@ -11,18 +11,18 @@ from trainer.training import augmentation
 from trainer.training.losses import Loss
 from trainer.training.noise import Noise
 
-# The parts of an objective that are told beside it, by their tags.
+# Tags of the loss terms that are logged beside the loss.
 RECONSTRUCTION, KL, SPARSITY = "elbo/reconstruction", "elbo/kl", "sparsity/l1"
 
 
 @dataclasses.dataclass(frozen=True)
 class LossTerms:
-    """What an objective consists of, for each of N examples; float32.
+    """The terms of the objective for each of N examples, float32.
 
     Attributes:
-      reconstruction: [N] shares of the reconstruction loss.
-      kl: [N, K] nats between the distribution of each code unit and the prior; None where codes are not random.
-      l1: [N] sum of the codes' absolute values; None where nobody asks for it.
+      reconstruction: [N] reconstruction errors, see `Loss.per_example`.
+      kl: [N, K] KL divergence of each code unit from the prior, in nats; None unless the network is variational.
+      l1: [N] sum of the absolute values of the code; None without a sparsity penalty.
     """
 
     reconstruction: tf.Tensor
@@ -34,18 +34,18 @@ class LossTerms:
 class Objective:
     """Reconstruction loss + beta x KL divergence + sparsity x L1 norm of the codes.
 
-    Variational: the negative evidence lower bound of Kingma and Welling 2014, eq. 10, with one sample; beta other than
-    1: Higgins et al. 2017, eq. 4. Denoising: the loss between what is made of a corrupted image and the clean one
-    (Vincent et al. 2008, eq. 5). Sparse: an L1 penalty on the codes (Goodfellow, Bengio and Courville 2016, section
-    14.2.1).
+    Variational: the negative evidence lower bound of Kingma and Welling 2014, eq. 10, with one sample; for beta other
+    than 1, Higgins et al. 2017, eq. 4. Denoising: the loss between the reconstruction of a corrupted image and the
+    clean image (Vincent et al. 2008, eq. 5). Sparse: an L1 penalty on the codes (Goodfellow, Bengio and Courville 2016,
+    section 14.2.1).
 
     Attributes:
-      loss: of reconstruction.
-      num_pixels: numbers in an example.
-      noise: corrupts what the encoder sees; None: nothing does.
-      shift: pixels by which pictures are moved at most, while training.
-      binarise: pixels are drawn as 0 or 1.
-      beta: weight of the KL divergence; idle unless the network is variational.
+      loss: the reconstruction loss.
+      num_pixels: numbers per example.
+      noise: corrupts the input of the encoder; None: no noise.
+      shift: largest random shift of training images, in pixels.
+      binarize: sample each pixel as 0 or 1.
+      beta: weight of the KL divergence; unused unless the network is variational.
       sparsity: weight of the codes' L1 norm.
     """
 
@@ -53,84 +53,85 @@ class Objective:
     num_pixels: int
     noise: Noise | None = None
     shift: int = 0
-    binarise: bool = False
+    binarize: bool = False
     beta: float = 1.0
     sparsity: float = 0.0
 
     def is_plain(self, model: Autoencoder) -> bool:
-        """Whether it is the reconstruction loss of the images as they are, and nothing else."""
-        return not (self.noise or self.binarise or self.sparsity or model.is_variational)
+        """Returns True if the objective in evaluations is just the reconstruction loss of the original images."""
+        return not (self.noise or self.binarize or self.sparsity or model.is_variational)
 
     def augment(self, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        """The images that training is to reconstruct: moved and drawn."""
-        moved = augmentation.shift(images, self.shift, key) if self.shift else images
-        return self.target(moved, key)
+        """Returns the reconstruction target in training: the images, shifted and binarized."""
+        shifted = augmentation.shift(images, self.shift, key) if self.shift else images
+        return self.target(shifted, key)
 
     def target(self, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        """The images that are to be reconstructed."""
-        return augmentation.binarize(images, key) if self.binarise else images
+        """Returns the reconstruction target in evaluations: the images, binarized."""
+        return augmentation.binarize(images, key) if self.binarize else images
 
-    def corrupted(self, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        """What the encoder is to see of them."""
+    def corrupt(self, images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """Returns the encoder's input for these images: the images with noise."""
         return self.noise(images, key) if self.noise else images
 
     def terms(self, model: Autoencoder, images: tf.Tensor, key: tf.Tensor) -> LossTerms:
-        """What it consists of.
+        """Returns the terms of the objective for each example.
 
         Args:
-          model: a network.
-          images: [N, ...] float32, to be reconstructed.
-          key: of what is random.
+          model: the network.
+          images: [N, ...] float32, the reconstruction target.
+          key: key of the random numbers.
         """
-        posterior = model.posterior(self.corrupted(images, key))
-        codes = sample(posterior, key)
+        posterior = model.posterior(self.corrupt(images, key))
+        codes = sample_codes(posterior, key)
         outputs = model.logits(codes) if self.loss.takes_logits else model.decode(codes)
         with tf.name_scope("loss"):
             return LossTerms(
-                self.loss.examplewise(images, outputs),
+                self.loss.per_example(images, outputs),
                 kl_divergence(posterior) if model.is_variational else None,
                 tf.reduce_sum(tf.abs(posterior.mean), axis=1) if self.sparsity else None,
             )
 
     def combine(self, means: LossTerms) -> tuple[Any, dict[str, Any]]:
-        """Means of terms over examples: scalars, of KL [K] -> the objective, and its parts by tag."""
+        """Returns the objective and its loss terms by tag, from the means over examples: scalars, [K] for `kl`."""
         nats = self.loss.total(means.reconstruction, self.num_pixels)
-        value, parts = nats, {}
+        value, terms = nats, {}
         if means.kl is not None:
             kl = tf.reduce_sum(means.kl)
-            value, parts = value + self.beta * kl, {RECONSTRUCTION: -nats, KL: kl}
+            value, terms = value + self.beta * kl, {RECONSTRUCTION: -nats, KL: kl}
         if means.l1 is not None:
-            # Without this control edge, TensorFlow's graph optimizer merges both additions into one AddN. That adds
-            # into whichever input's buffer is free by then: its order, and the last bit, depend on other threads.
+            # Without this control edge, TensorFlow's graph optimizer merges both additions into one AddN, which adds
+            # into the first free input buffer: the order of the additions, and the last bit, depend on other threads.
             with tf.control_dependencies([value]):
                 value = value + self.sparsity * means.l1
-            parts[SPARSITY] = means.l1
-        return value, parts
+            terms[SPARSITY] = means.l1
+        return value, terms
 
     def step_loss(
         self, model: Autoencoder, images: tf.Tensor, step: tf.Tensor, *, seed: int
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """What the step after `step` others makes small, and its parts; [N, ...] images as the data set has them."""
+        """Returns the loss and the loss terms of training step `step` (from 0), for [N, ...] float32 images."""
         key = randomness.step_key(seed, step)
         return self.batch_loss(model, self.augment(images, key), key)
 
     def batch_loss(self, model: Autoencoder, images: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The objective of a batch and its parts, in the order of `loss_term_tags`; images as `terms`."""
+        """Returns the loss of a batch and its terms, in the order of `loss_term_tags`; for arguments see `terms`."""
         terms = self.terms(model, images, key)
         with tf.name_scope("loss"):
-            found = (terms.reconstruction, terms.kl, terms.l1)
-            value, parts = self.combine(LossTerms(*(None if t is None else tf.reduce_mean(t, axis=0) for t in found)))
-            return value, list(parts.values())
+            arrays = (terms.reconstruction, terms.kl, terms.l1)
+            means = LossTerms(*(None if array is None else tf.reduce_mean(array, axis=0) for array in arrays))
+            value, by_tag = self.combine(means)
+            return value, list(by_tag.values())
 
 
 def loss_term_tags(*, variational: bool, sparsity: float) -> tuple[str, ...]:
-    """The tags of an objective's parts, in order."""
+    """Returns the tags of the loss terms that are logged beside the loss, in order."""
     elbo = (RECONSTRUCTION, KL) if variational else ()
     return (*elbo, SPARSITY) if sparsity else elbo
 
 
-def sample(posterior: Posterior, key: tf.Tensor) -> tf.Tensor:
-    """Codes [N, K] drawn from their distribution by the reparameterisation of Kingma and Welling 2014, eq. 4."""
+def sample_codes(posterior: Posterior, key: tf.Tensor) -> tf.Tensor:
+    """Returns codes [N, K], sampled by the reparameterization of Kingma and Welling 2014, eq. 4, if variational."""
     if posterior.log_variance is None:
         return posterior.mean
     normal = randomness.normal(randomness.purpose_key(key, randomness.SAMPLE), tf.shape(posterior.mean))
@@ -138,7 +139,7 @@ def sample(posterior: Posterior, key: tf.Tensor) -> tf.Tensor:
 
 
 def kl_divergence(posterior: Posterior) -> tf.Tensor:
-    """Nats from each code unit's Gaussian to the standard normal prior, [N, K]: Kingma and Welling 2014, appendix B."""
+    """Returns the KL divergence of each unit from N(0, 1) in nats, [N, K] (Kingma and Welling 2014, appendix B)."""
     assert posterior.log_variance is not None
     log_variance = posterior.log_variance
     return (tf.square(posterior.mean) + tf.exp(log_variance) - log_variance - 1) / 2

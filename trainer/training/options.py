@@ -31,7 +31,12 @@ class TrainingOptions(Options):
         is_column=True,
     )
     optimizer: str = declare(
-        "adam", MATHEMATICS, TRAINING, "Optimizer, with the default parameters of Keras", choices=OPTIMIZERS, is_column=True
+        "adam",
+        MATHEMATICS,
+        TRAINING,
+        "Optimizer, with the default parameters of Keras",
+        choices=OPTIMIZERS,
+        is_column=True,
     )
     learning_rate: float = declare(
         2e-3, MATHEMATICS, TRAINING, "Peak learning rate", low=0.0, high=1e6, is_common=True, is_column=True
@@ -56,7 +61,13 @@ class TrainingOptions(Options):
         64, MATHEMATICS, TRAINING, "Examples per step", low=1, high=10**9, is_common=True, is_column=True
     )
     epochs: float | None = declare(
-        None, DURATION, LENGTH, f"Length of the whole run in passes over the training data. Use this or {option('steps')}", low=0.0, high=1e9, is_common=True
+        None,
+        DURATION,
+        LENGTH,
+        f"Length of the whole run in passes over the training data. Use this or {option('steps')}",
+        low=0.0,
+        high=1e9,
+        is_common=True,
     )
     steps: int | None = declare(
         None,
@@ -88,7 +99,8 @@ class TrainingOptions(Options):
         0.25,
         MATHEMATICS,
         KINDS_OF_TRAINING,
-        "Noise level. gaussian: standard deviation, for images in [0, 1]. masking, salt_and_pepper: fraction of the pixels",
+        "Noise level. gaussian: standard deviation, for images in [0, 1]. masking, salt_and_pepper: fraction of the"
+        " pixels",
         low=0.0,
         high=1e6,
     )
@@ -108,10 +120,20 @@ class TrainingOptions(Options):
         alias="binarize",
     )
     beta: float = declare(
-        1.0, MATHEMATICS, KINDS_OF_TRAINING, f"Weight of the KL divergence (with {option('variational')})", low=0.0, high=1e6
+        1.0,
+        MATHEMATICS,
+        KINDS_OF_TRAINING,
+        f"Weight of the KL divergence (with {option('variational')})",
+        low=0.0,
+        high=1e6,
     )
     sparsity: float = declare(
-        0.0, MATHEMATICS, KINDS_OF_TRAINING, "Train a sparse autoencoder: weight of the L1 norm of the code", low=0.0, high=1e6
+        0.0,
+        MATHEMATICS,
+        KINDS_OF_TRAINING,
+        "Train a sparse autoencoder: weight of the L1 norm of the code",
+        low=0.0,
+        high=1e6,
     )
     pretrain: str = declare(
         "none",
@@ -132,7 +154,8 @@ class TrainingOptions(Options):
         "stop",
         PRESENTATION,
         TRAINING,
-        "If the loss is no longer finite: stop, or roll back to the last checkpoint with a quarter of the learning rate, at"
+        "If the loss is no longer finite: stop, or roll back to the last checkpoint with a quarter of the learning"
+        " rate, at"
         " most three times",
         choices=("stop", "rollback"),
     )

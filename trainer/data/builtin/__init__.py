@@ -1,4 +1,4 @@
-"""The published data sets: where their files are, and how they are downloaded, verified and read.
+"""Loaders of the built-in data sets, and the download and verification of their published files.
 
 It imports the rest of `data`, and no TensorFlow.
 """

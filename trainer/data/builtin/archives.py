@@ -1,4 +1,4 @@
-"""Published files: their names, sizes and hashes, and the addresses that have them."""
+"""Published files: names, sizes, hashes and addresses."""
 
 import dataclasses
 import pathlib
@@ -9,7 +9,7 @@ from trainer.system import files
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A file as it was published: its name, its SHA-256 in hex, its size in bytes."""
+    """A published file: name, SHA-256 in hex, and size in bytes."""
 
     name: str
     sha256: str
@@ -18,7 +18,7 @@ class Archive:
 
 @dataclasses.dataclass(frozen=True)
 class Mirror:
-    """An address, and the archives that it may hold: the hash of what arrives tells which."""
+    """An address, and the archives that it may have. The hash of the downloaded file identifies the archive."""
 
     url: str
     archives: tuple[Archive, ...]
@@ -26,10 +26,10 @@ class Mirror:
 
 def verify(path: pathlib.Path, archive: Archive) -> None:
     """Raises `DataError` unless the file is the published archive."""
-    found = files.sha256(path)
-    if found != archive.sha256:
+    digest = files.sha256(path)
+    if digest != archive.sha256:
         raise DataError(
-            f"{path} is damaged, or not {archive.name}",
-            found=f"{path.stat().st_size:,} bytes, SHA-256 {found}; expected {archive.size:,}, {archive.sha256}",
-            remedy="delete it, so that it is downloaded again, or put the published file there",
+            f"{path} is damaged, or is not the published {archive.name}",
+            found=f"{path.stat().st_size:,} bytes, SHA-256 {digest}; expected {archive.size:,}, {archive.sha256}",
+            remedy="delete the file to download it again, or replace it by the published file",
         )

@@ -1,4 +1,4 @@
-"""Data sets that come with scikit-learn: no file to find, nothing to download."""
+"""Data sets that are installed with scikit-learn."""
 
 import importlib.util
 import pathlib
@@ -12,8 +12,8 @@ NUM_DIGITS_TO_EVALUATE = 297
 IRIS_NAMES = ("setosa", "versicolor", "virginica")
 
 
-def digits(sources: Sources) -> Dataset:
-    """1,797 handwritten digits of 8x8 pixels with values 0 to 16; the last 297 evaluate.
+def load_digits(sources: Sources) -> Dataset:
+    """Loads 1,797 handwritten digits of 8x8 pixels with values 0 to 16; the last 297 are for evaluation.
 
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test half).
     """
@@ -30,8 +30,8 @@ def digits(sources: Sources) -> Dataset:
     )
 
 
-def iris(sources: Sources) -> Dataset:
-    """150 flowers, 4 lengths in cm. All of them both train and evaluate: the set is too small to split.
+def load_iris(sources: Sources) -> Dataset:
+    """Loads 150 flowers, 4 lengths in cm. All are used for training and for evaluation: they are too few to split.
 
     Source: Fisher, The use of multiple measurements in taxonomic problems, 1936.
     """
@@ -48,7 +48,7 @@ def iris(sources: Sources) -> Dataset:
 
 
 def _folder() -> pathlib.Path:
-    """Where scikit-learn keeps its files. Read from there, because importing it takes two seconds."""
+    """Returns the folder of scikit-learn's data files. Importing scikit-learn itself would take two seconds."""
     spec = importlib.util.find_spec("sklearn")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""Downloads published archives: aside, resumed after interruptions, verified, then renamed."""
+"""Downloads published archives to .part files, which are resumed after interruptions, verified, then renamed."""
 
 import contextlib
 import http.client
@@ -16,49 +16,49 @@ from trainer.system.progress import Meter, size
 
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 30.0
-ATTEMPTS_A_MIRROR = 5
+ATTEMPTS_PER_MIRROR = 5
 
 
-def first(mirrors: Sequence[Mirror], folder: pathlib.Path, say: Callable[[str], None]) -> pathlib.Path:
-    """The archive from the first mirror that has it.
+def fetch(mirrors: Sequence[Mirror], folder: pathlib.Path, log: Callable[[str], None]) -> pathlib.Path:
+    """Downloads the archive from the first mirror that has it.
 
     Raises:
-      DataError: none has it; each with its reason.
+      DataError: no mirror has it; the message lists the reason for each mirror.
     """
     reasons = []
     for number, mirror in enumerate(mirrors, start=1):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return _download(mirror, folder, say)
-        except (Unusable, OSError, ValueError, http.client.HTTPException) as error:
+            return _download(mirror, folder, log)
+        except (WrongContent, OSError, ValueError, http.client.HTTPException) as error:
             reasons.append(f"{mirror.url}: {error}")
             if number < len(mirrors):
-                say(f"cannot download {reasons[-1]}; trying the next mirror")
-    wanted = mirrors[-1].archives[0]
+                log(f"cannot download {reasons[-1]}; trying the next mirror")
+    archive = mirrors[-1].archives[0]
     raise DataError(
-        f"could not download {wanted.name} to {folder}",
+        f"could not download {archive.name} to {folder}",
         found="; ".join(reasons),
-        remedy=f"put {wanted.name} into a folder and give it as {option('data_dir')},"
-        f" or its address as {option('data_url')}",
+        remedy=f"copy {archive.name} into a folder and give the folder as {option('data_dir')},"
+        f" or give the address of the file as {option('data_url')}",
     )
 
 
-class Unusable(Exception):
-    """What a mirror sent is not the archive."""
+class WrongContent(Exception):
+    """A mirror sent a file that is not the archive."""
 
 
-def _download(mirror: Mirror, folder: pathlib.Path, say: Callable[[str], None]) -> pathlib.Path:
-    """One mirror's archive, under its own name; what had arrived before an interruption is not fetched again."""
+def _download(mirror: Mirror, folder: pathlib.Path, log: Callable[[str], None]) -> pathlib.Path:
+    """Downloads the archive from one mirror. A .part file of an interrupted download is resumed."""
     part = folder / f"{mirror.archives[0].name}.part"
     with _removed_if_empty(part), open(part, "ab") as file:
-        locks.acquire(file)  # Two runs that start together download once.
-        done = next((folder / a.name for a in mirror.archives if (folder / a.name).exists()), None)
-        if done is not None:
-            return done
-        for fresh in (False, True):
-            if fresh:
-                file.truncate(0)  # What was there may have come from another file: once more from the start.
-            resumed = _fill(mirror, file, say)
+        locks.acquire(file)  # Two runs that start at the same time download once.
+        existing = next((folder / a.name for a in mirror.archives if (folder / a.name).exists()), None)
+        if existing is not None:
+            return existing
+        for restart in (False, True):
+            if restart:
+                file.truncate(0)  # The .part file may be from another file, so download again from the start.
+            resumed = _fill(mirror, file, log)
             archive = _identify(part, mirror.archives)
             if archive is not None:
                 os.fsync(file.fileno())
@@ -66,15 +66,15 @@ def _download(mirror: Mirror, folder: pathlib.Path, say: Callable[[str], None]) 
                 return folder / archive.name
             if not resumed:
                 break
-        found = files.sha256(part)
+        digest = files.sha256(part)
         file.truncate(0)
         expected = " or ".join(archive.sha256 for archive in mirror.archives)
-        raise Unusable(f"SHA-256 is {found}, expected {expected}")
+        raise WrongContent(f"SHA-256 is {digest}, expected {expected}")
 
 
 @contextlib.contextmanager
 def _removed_if_empty(part: pathlib.Path) -> Iterator[None]:
-    """What has brought nothing leaves nothing."""
+    """Deletes the .part file at the end if it is empty."""
     try:
         yield
     finally:
@@ -82,54 +82,54 @@ def _removed_if_empty(part: pathlib.Path) -> Iterator[None]:
             part.unlink()
 
 
-def _fill(mirror: Mirror, file: BinaryIO, say: Callable[[str], None]) -> bool:
-    """Appends to `file` until the server has sent all, going on after broken connections that made progress.
+def _fill(mirror: Mirror, file: BinaryIO, log: Callable[[str], None]) -> bool:
+    """Appends to `file` until the download is complete. Resumes after broken connections that made progress.
 
     Returns:
-      Whether the file still begins with what it held before.
+      True if the download resumed the previous contents of the file.
     """
     resumed = file.seek(0, os.SEEK_END) > 0
-    for attempt in range(ATTEMPTS_A_MIRROR):
+    for attempt in range(ATTEMPTS_PER_MIRROR):
         before = file.seek(0, os.SEEK_END)
         try:
-            start, is_whole = _append(mirror, file, say)
+            start, is_complete = _append(mirror, file, log)
             resumed = resumed and start > 0
-            if is_whole:
+            if is_complete:
                 return resumed
-            say(f"{mirror.url}: the connection broke; going on at {size(file.tell())}")
+            log(f"{mirror.url}: the connection broke; resuming at {size(file.tell())}")
         except urllib.error.HTTPError as error:
             if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise
-            return resumed  # There is nothing after what we have: its hash decides.
+            return resumed  # The server has no more bytes. The hash decides whether the file is complete.
         except (OSError, http.client.HTTPException):
-            if attempt + 1 == ATTEMPTS_A_MIRROR or file.seek(0, os.SEEK_END) == before:
+            if attempt + 1 == ATTEMPTS_PER_MIRROR or file.seek(0, os.SEEK_END) == before:
                 raise
-    raise Unusable(f"the connection broke {ATTEMPTS_A_MIRROR} times")
+    raise WrongContent(f"the connection broke {ATTEMPTS_PER_MIRROR} times")
 
 
-def _append(mirror: Mirror, file: BinaryIO, say: Callable[[str], None]) -> tuple[int, bool]:
-    """One request for what is missing: the position from which the server sent, and whether all has arrived."""
+def _append(mirror: Mirror, file: BinaryIO, log: Callable[[str], None]) -> tuple[int, bool]:
+    """Requests and appends the missing bytes; returns the offset of the first one, and True if the file is complete."""
     start = file.tell()
     request = urllib.request.Request(mirror.url, headers={"User-Agent": "hourglass-trainer"})
     if start:
         request.add_header("Range", f"bytes={start}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-        begins_anew = start > 0 and getattr(response, "status", None) != http.HTTPStatus.PARTIAL_CONTENT
-        start = 0 if begins_anew else start
+        is_restarted = start > 0 and getattr(response, "status", None) != http.HTTPStatus.PARTIAL_CONTENT
+        start = 0 if is_restarted else start
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
         sizes = {archive.size for archive in mirror.archives}
         if total is not None and total not in sizes:
-            raise Unusable(f"sends {total:,} bytes, expected {' or '.join(map(str, sorted(sizes)))}")
-        if begins_anew:  # Not before the size is known to be right: a login page must not cost what has arrived.
+            raise WrongContent(f"sends {total:,} bytes, expected {' or '.join(map(str, sorted(sizes)))}")
+        if is_restarted:  # Only after the check of the size: a login page must not delete the bytes downloaded so far.
             file.truncate(0)
-        with Meter(mirror.url.rsplit("/", 1)[-1], total or max(sizes), say) as progress:
+        with Meter(mirror.url.rsplit("/", 1)[-1], total or max(sizes), log) as progress:
             progress.advance(start)
             while chunk := response.read(CHUNK):
                 file.write(chunk)
                 progress.advance(len(chunk))
                 if file.tell() > max(sizes):
-                    raise Unusable(f"sends more than {max(sizes):,} bytes")
+                    raise WrongContent(f"sends more than {max(sizes):,} bytes")
         file.flush()
         return start, total is None or file.tell() >= total
 

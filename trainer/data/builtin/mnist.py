@@ -1,7 +1,8 @@
-"""MNIST and Fashion-MNIST, from Keras's `mnist.npz` or the four IDX files, packed with gzip or not.
+"""MNIST and Fashion-MNIST, read from Keras's `mnist.npz` or from the four IDX files, compressed with gzip or not.
 
 Sources: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998;
-Xiao, Rasul and Vollgraf, Fashion-MNIST, arXiv:1708.07747. The IDX format: big-endian magic, sizes, then bytes.
+Xiao, Rasul and Vollgraf, Fashion-MNIST, arXiv:1708.07747.
+IDX files consist of a magic number and the sizes, big-endian, and then the bytes.
 """
 
 import dataclasses
@@ -23,14 +24,14 @@ from trainer.errors import DataError, UsageError, option
 SIDE = 28
 NUM_TRAIN, NUM_EVALUATION = 60_000, 10_000
 
-# The four files, in the order: training images and labels, test images and labels.
+# Training images, training labels, test images, test labels.
 IDX_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 MNIST_NPZ = Archive("mnist.npz", "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1", 11_490_434)
-# The address and hash that keras.datasets.mnist uses.
+# Address and hash from keras.datasets.mnist.
 MNIST_MIRRORS = (Mirror("https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz", (MNIST_NPZ,)),)
 
-# Sizes and hashes from the data set's own README and from TFDS.
+# Sizes and hashes from the README of the data set, and from TFDS.
 FASHION_ARCHIVES = (
     Archive(f"{IDX_FILES[0]}.gz", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", 26_421_880),
     Archive(f"{IDX_FILES[1]}.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", 29_515),
@@ -39,14 +40,14 @@ FASHION_ARCHIVES = (
 )
 FASHION_HOSTS = (
     "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",  # keras.datasets.fashion_mnist
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # The data set's own README; the hash is checked.
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",  # The README of the data set; the hash is checked.
 )
 FASHION_NAMES = tuple("T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(","))
-FASHION_CACHE = "fashion-mnist"  # As Keras names it.
+FASHION_CACHE = "fashion-mnist"  # Keras uses the same name.
 
 
-def mnist(sources: Sources) -> Dataset:
-    """70,000 handwritten digits, 28x28, grey; the last 10,000 evaluate."""
+def load_mnist(sources: Sources) -> Dataset:
+    """Loads 70,000 gray images of handwritten digits, 28x28: 60,000 for training and 10,000 for evaluation."""
     digits = tuple(str(digit) for digit in range(10))
     files = _find_idx(sources, ("MNIST/raw", "mnist", "."))
     if files:
@@ -55,8 +56,8 @@ def mnist(sources: Sources) -> Dataset:
     return _from_npz(path, digits)
 
 
-def fashion_mnist(sources: Sources) -> Dataset:
-    """70,000 pictures of clothes, 28x28, grey; the last 10,000 evaluate."""
+def load_fashion_mnist(sources: Sources) -> Dataset:
+    """Loads 70,000 gray images of clothes, 28x28: 60,000 for training and 10,000 for evaluation."""
     folders = (
         (FASHION_CACHE, "FashionMNIST/raw")
         if sources.options.data_dir is None
@@ -66,8 +67,8 @@ def fashion_mnist(sources: Sources) -> Dataset:
     if not files:
         if sources.options.data_url is not None and not sources.options.data_url.endswith("/"):
             raise UsageError(
-                f"{option('data_url', sources.options.data_url)}: Fashion-MNIST is four files",
-                remedy="give the address of the folder that holds them, with a / at its end",
+                f"{option('data_url', sources.options.data_url)} must end in /: Fashion-MNIST consists of four files",
+                remedy="give the address of the folder of these files, with a / at the end",
             )
         folder = sources.folder / FASHION_CACHE
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,7 @@ def fashion_mnist(sources: Sources) -> Dataset:
 
 
 def _find_idx(sources: Sources, folders: Sequence[str]) -> list[pathlib.Path] | None:
-    """The four files of the first folder that holds them all, or None."""
+    """Returns the four files of the first folder that has all of them, or None."""
     for folder in folders:
         files = [sources.find([f"{folder}/{name}.gz", f"{folder}/{name}"]) for name in IDX_FILES]
         if all(files):
@@ -96,10 +97,10 @@ def _from_idx(name: str, files: Sequence[pathlib.Path], label_names: tuple[str, 
 
 
 def read_idx(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
-    """An IDX file of uint8, gzipped or not, that must have this shape.
+    """Reads an IDX file of uint8, compressed with gzip or not.
 
     Raises:
-      DataError: another magic, another shape, or a file that is cut short or has bytes left over.
+      DataError: the magic number, the shape or the size of the file is wrong.
     """
     header_size = 4 + 4 * len(shape)
     size = header_size + int(np.prod(shape))
@@ -110,9 +111,9 @@ def read_idx(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
         raise _damaged(path, str(error)) from error
     if len(content) < header_size:
         raise _damaged(path, f"{len(content)} bytes; an IDX header has {header_size}")
-    magic, *found = struct.unpack(f">{1 + len(shape)}i", content[:header_size])
-    if magic != 0x800 + len(shape) or tuple(found) != shape:
-        raise _damaged(path, f"magic {magic:#x}, shape {found}; expected {0x800 + len(shape):#x}, {list(shape)}")
+    magic, *sizes = struct.unpack(f">{1 + len(shape)}i", content[:header_size])
+    if magic != 0x800 + len(shape) or tuple(sizes) != shape:
+        raise _damaged(path, f"magic {magic:#x}, shape {sizes}; expected {0x800 + len(shape):#x}, {list(shape)}")
     if len(content) != size:
         raise _damaged(
             path, f"{'more than ' if len(content) > size else ''}{min(len(content), size):,} bytes; expected {size:,}"
@@ -123,7 +124,7 @@ def read_idx(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
 def _from_npz(path: pathlib.Path, label_names: tuple[str, ...]) -> Dataset:
     verify(path, MNIST_NPZ)
     try:
-        arrays = [npy.member(path, key).read() for key in ("x_train", "y_train", "x_test", "y_test")]
+        arrays = [npy.open_array(path, key).read() for key in ("x_train", "y_train", "x_test", "y_test")]
     except BadArray as error:
         raise _damaged(path, str(error)) from error
     shapes = [
@@ -139,9 +140,9 @@ def _data(name: str, arrays: Sequence[np.ndarray], label_names: tuple[str, ...],
     for labels in (train_labels, test_labels):
         if labels.max() >= len(label_names):
             raise DataError(
-                f"{source}: label {labels.max()}",
-                found=f"labels go from 0 to {len(label_names) - 1}",
-                remedy="delete the file, so that it is downloaded again",
+                f"{source} has the label {labels.max()}",
+                found=f"expected labels from 0 to {len(label_names) - 1}",
+                remedy="delete the file to download it again",
             )
     return Dataset(
         name=name,
@@ -154,6 +155,4 @@ def _data(name: str, arrays: Sequence[np.ndarray], label_names: tuple[str, ...],
 
 
 def _damaged(path: pathlib.Path, found: str) -> DataError:
-    return DataError(
-        f"{path} is damaged", found=found, remedy="delete it, so that it is downloaded again, or replace it"
-    )
+    return DataError(f"{path} is damaged", found=found, remedy="delete the file to download it again, or replace it")

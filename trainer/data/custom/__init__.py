@@ -1,4 +1,4 @@
-"""A person's own data: folders of pictures, arrays, tables, and the cache of decoded pictures.
+"""Loaders of custom data: folders of images, arrays, tables, TensorFlow Datasets; and the cache of converted data.
 
 It imports the rest of `data`, and no TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""Arrays of one's own: .npy and .npz files."""
+"""Custom arrays: .npy and .npz files."""
 
 import contextlib
 import dataclasses
@@ -11,182 +11,181 @@ from trainer.data import filters, splits
 from trainer.data.custom import cache, locate
 from trainer.data.dataset import NO_LABEL, Dataset, Split
 from trainer.data.formats import npy
-from trainer.data.formats.npy import BadArray, Member
+from trainer.data.formats.npy import BadArray, StoredArray
 from trainer.data.sources import Sources
 from trainer.errors import DataError, sanitize
 from trainer.system import files
 from trainer.system.progress import Meter
 
-TRAIN_KEYS, EVALUATION_KEYS = ("x_train", npy.ONLY), ("x_test", "x_eval", "x_val")
+TRAIN_KEYS, EVALUATION_KEYS = ("x_train", npy.ONLY_KEY), ("x_test", "x_eval", "x_val")
 LABEL_KEYS = {"x_train": "y_train", "data": "labels", "x_test": "y_test", "x_eval": "y_eval", "x_val": "y_val"}
 MAX_LABEL_BYTES = 4_096
-MAX_CHARACTER = 0x10FFFF  # of Unicode
-EXPECTED = "uint8 or float pictures [N, H, W], [N, H, W, 1], [N, H, W, 3], or numbers [N, D]"
+MAX_CODE_POINT = 0x10FFFF  # of Unicode
+EXPECTED = "uint8 or float images [N, H, W], [N, H, W, 1] or [N, H, W, 3], or rows of numbers [N, D]"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Part:
-    """One of a file's arrays, and what its rows are for.
+class _LabeledArray:
+    """An array of examples in a file, with labels and a split.
 
     Attributes:
-      key: its name.
-      member: it.
-      evaluates: [N] bool, of each row.
-      labels: [N] int64, of each row.
+      key: key of the array in the file.
+      stored: the array.
+      evaluation_mask: [N] bool, True for evaluation examples.
+      labels: [N] int64.
     """
 
     key: str
-    member: Member
-    evaluates: np.ndarray
+    stored: StoredArray
+    evaluation_mask: np.ndarray
     labels: np.ndarray
 
 
-def array(sources: Sources) -> Dataset:
-    """An array of one's own: `--data_dir` is an .npy file of it, or an .npz with Keras's names.
+def load_array(sources: Sources) -> Dataset:
+    """Loads the examples in the .npy or .npz file `--data_dir`.
 
-    [N, D] are rows in their own units; [N, H, W] and [N, H, W, C] are pictures, uint8 or floats in [0, 1]. In an .npz:
-    `x_train` or `data`, and if it is there `x_test`; their labels `y_train`, `y_test` or `labels`; an archive of one
-    array may call it as it likes.
+    [N, D] arrays are rows in their own units. [N, H, W] and [N, H, W, C] arrays are images, uint8 or floats in [0, 1].
+    The keys of an .npz file are those of Keras: `x_train` or `data`; for evaluation `x_test`, `x_eval` or `x_val`; and
+    the labels `y_train`, `labels`, `y_test`, `y_eval` or `y_val`. A single array may have any key.
 
     Raises:
-      UsageError: no file was given, or classes that there are not.
-      DataError: it is damaged, or holds something else.
+      UsageError: --data_dir is missing, or a class does not exist.
+      DataError: the file is damaged, or has other contents.
     """
     path = locate.file(sources.options.data_dir, "array", npy.SUFFIXES)
     try:
-        names = npy.names(path, sources.limits)
-        keys = _keys(path, names)
-        members = {key: npy.member(path, key, sources.limits) for key in keys}
-        _check_kinds(path, members)
-        of_labels = {key: LABEL_KEYS[key] for key in keys if LABEL_KEYS.get(key) in names}
-        labels, label_names = _labels(path, members, of_labels)
+        all_keys = npy.array_keys(path, sources.limits)
+        keys = _example_keys(path, all_keys)
+        stored = {key: npy.open_array(path, key, sources.limits) for key in keys}
+        _check_arrays(path, stored)
+        label_keys = {key: LABEL_KEYS[key] for key in keys if LABEL_KEYS.get(key) in all_keys}
+        labels, label_names = _read_labels(path, stored, label_keys)
         fraction = sources.options.eval_fraction
-        parts = [
-            _Part(key, members[key], _evaluates(members[key].shape[0], number, len(keys), fraction), some)
-            for number, (key, some) in enumerate(zip(keys, labels, strict=True))
-        ]
-        large = sum(_stored_nbytes(part.member) for part in parts) > sources.limits.in_memory_bytes
-        data = (_stored if large else _in_memory)(path, parts, label_names, sources)
-        ignored = [name for name in names if name not in (*keys, *of_labels.values())]
-        notes = [f"left out, arrays that are not used: {', '.join(map(sanitize, ignored[:10]))}"] if ignored else []
+        masks = [_evaluation_mask(stored[key].shape[0], index, len(keys), fraction) for index, key in enumerate(keys)]
+        arrays = [_LabeledArray(key, stored[key], mask, y) for key, mask, y in zip(keys, masks, labels, strict=True)]
+        is_large = sum(_converted_nbytes(array.stored) for array in arrays) > sources.limits.in_memory_bytes
+        data = (_load_cached if is_large else _load_in_memory)(path, arrays, label_names, sources)
+        unused = [key for key in all_keys if key not in (*keys, *label_keys.values())]
+        notes = [f"skipped arrays that are not used: {', '.join(map(sanitize, unused[:10]))}"] if unused else []
         return dataclasses.replace(data, notes=(*data.notes, *notes))
     except BadArray as error:
         raise DataError(
             f"{sanitize(path)} cannot be read",
             found=str(error),
-            remedy="write it with numpy.save or numpy.savez, as numbers",
+            remedy="write arrays of numbers with numpy.save or numpy.savez",
         ) from error
 
 
-def _keys(path: pathlib.Path, names: Sequence[str]) -> list[str]:
-    """The name of the array that trains, and if there is one, of that which evaluates."""
-    train = next((key for key in TRAIN_KEYS if key in names), None)
-    if train is None and len(names) == 1:
-        train = names[0]
+def _example_keys(path: pathlib.Path, keys: Sequence[str]) -> list[str]:
+    """Returns the key of the training array, and the key of the evaluation array if there is one."""
+    train = next((key for key in TRAIN_KEYS if key in keys), None)
+    if train is None and len(keys) == 1:
+        train = keys[0]
     if train is None:
         raise DataError(
-            f"{sanitize(path)} holds no x_train and no data",
-            found=f"arrays: {', '.join(map(sanitize, names[:20])) or 'none'}",
+            f"{sanitize(path)} has no array x_train or data",
+            found=f"arrays: {', '.join(map(sanitize, keys[:20])) or 'none'}",
             remedy="save it with numpy.savez(path, x_train=..., x_test=...), or data=...",
         )
-    return [train, *(key for key in EVALUATION_KEYS if key in names and key != train)][:2]
+    return [train, *(key for key in EVALUATION_KEYS if key in keys and key != train)][:2]
 
 
-def _check_kinds(path: pathlib.Path, members: Mapping[str, Member]) -> None:
-    """Refuses arrays that are no examples, or are not of one kind."""
-    for key, member in members.items():
-        _check_kind(path, key, member)
-    if len({(member.shape[1:], _stored_dtype(member)) for member in members.values()}) > 1:
-        found = ", ".join(f"{key} {member.dtype} {list(member.shape)}" for key, member in members.items())
+def _check_arrays(path: pathlib.Path, arrays: Mapping[str, StoredArray]) -> None:
+    """Raises `DataError` if an array cannot be examples, or if two arrays have different shapes or types."""
+    for key, stored in arrays.items():
+        _check_array(path, key, stored)
+    if len({(stored.shape[1:], _converted_dtype(stored)) for stored in arrays.values()}) > 1:
         raise DataError(
-            f"{sanitize(path)}: its arrays do not go together", found=found, remedy="save equal shapes and types"
+            f"{sanitize(path)}: its arrays have different example shapes or types",
+            found=", ".join(f"{key} {stored.dtype} {list(stored.shape)}" for key, stored in arrays.items()),
+            remedy="save arrays with equal shapes, apart from the first axis, and equal types",
         )
 
 
-def _check_kind(path: pathlib.Path, key: str, member: Member) -> None:
-    shape, kind = member.shape, member.dtype.kind
-    is_picture = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
-    allowed = (member.dtype == np.uint8 or kind == "f") if is_picture else (len(shape) == 2 and kind in "uif")
-    if not allowed or 0 in shape:
+def _check_array(path: pathlib.Path, key: str, stored: StoredArray) -> None:
+    shape, kind = stored.shape, stored.dtype.kind
+    is_image = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
+    is_allowed = (stored.dtype == np.uint8 or kind == "f") if is_image else (len(shape) == 2 and kind in "uif")
+    if not is_allowed or 0 in shape:
         raise DataError(
-            f"{sanitize(path)}: {sanitize(key)} is {member.dtype} of shape {list(shape)}",
+            f"{sanitize(path)}: {sanitize(key)} is {stored.dtype} of shape {list(shape)}",
             found=f"expected {EXPECTED}",
             remedy="convert it, for example with .astype('uint8') or .reshape, and save it again",
         )
 
 
-def _stored_dtype(member: Member) -> np.dtype:
-    """What its numbers become."""
-    return np.dtype(np.uint8 if len(member.shape) > 2 and member.dtype == np.uint8 else np.float32)
+def _converted_dtype(stored: StoredArray) -> np.dtype:
+    """Returns the type of `Split.examples`: uint8 for uint8 images, otherwise float32."""
+    return np.dtype(np.uint8 if len(stored.shape) > 2 and stored.dtype == np.uint8 else np.float32)
 
 
-def _stored_nbytes(member: Member) -> int:
-    return int(np.prod(member.shape)) * _stored_dtype(member).itemsize
+def _converted_nbytes(stored: StoredArray) -> int:
+    return int(np.prod(stored.shape)) * _converted_dtype(stored).itemsize
 
 
-def _labels(
-    path: pathlib.Path, members: Mapping[str, Member], of_labels: Mapping[str, str]
+def _read_labels(
+    path: pathlib.Path, arrays: Mapping[str, StoredArray], label_keys: Mapping[str, str]
 ) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Of each of the arrays [N] int64, and the meanings: the different labels that there are, as text.
+    """Returns the labels of each array of examples, [N] int64, and the label names: the distinct labels as text.
 
-    Args:
-      path: the file.
-      members: the arrays of examples, by name.
-      of_labels: the names of their labels' arrays, of those that have any.
+    `label_keys` maps the keys of examples to the keys of their labels; arrays without labels are absent.
     """
-    found = []
-    for key, examples in members.items():
+    texts = []
+    for key, examples in arrays.items():
         count = examples.shape[0]
-        if key not in of_labels:
-            found.append(np.full(count, NO_LABEL))
+        if key not in label_keys:
+            texts.append(np.full(count, NO_LABEL))
             continue
-        member = npy.member(path, of_labels[key])
-        fits = member.shape in ((count,), (count, 1)) and member.dtype.kind in "uiUSb"
-        if not fits or member.dtype.itemsize > MAX_LABEL_BYTES:
+        stored = npy.open_array(path, label_keys[key])
+        is_allowed = stored.shape in ((count,), (count, 1)) and stored.dtype.kind in "uiUSb"
+        if not is_allowed or stored.dtype.itemsize > MAX_LABEL_BYTES:
             raise DataError(
-                f"{sanitize(path)}: {of_labels[key]} is {member.dtype} of shape {list(member.shape)}",
-                found=f"expected {count:,} whole numbers or short texts, one for each example",
-                remedy="mend it or leave it out",
+                f"{sanitize(path)}: {label_keys[key]} is {stored.dtype} of shape {list(stored.shape)}",
+                found=f"expected {count:,} integers or short texts, one for each example",
+                remedy="correct or remove the labels",
             )
-        found.append(_texts(np.ascontiguousarray(member.read()).reshape(-1), of_labels[key]))
-    texts, labels = np.unique(np.concatenate(found), return_inverse=True)
-    shown = [sanitize(text) for text in texts]
-    names = sorted(set(shown), key=_by_value)
-    places = {name: place for place, name in enumerate(names)}
-    numbers = np.array([places[name] for name in shown], np.int64)[labels]
-    return np.split(numbers, np.cumsum([len(some) for some in found])[:-1]), tuple(names)
+        texts.append(_as_text(np.ascontiguousarray(stored.read()).reshape(-1), label_keys[key]))
+    distinct, indices = np.unique(np.concatenate(texts), return_inverse=True)
+    sanitized = [sanitize(text) for text in distinct]  # Different texts may become equal.
+    names = sorted(set(sanitized), key=_sort_key)
+    label_of = {name: label for label, name in enumerate(names)}
+    labels = np.array([label_of[name] for name in sanitized], np.int64)[indices]
+    return np.split(labels, np.cumsum([len(part) for part in texts])[:-1]), tuple(names)
 
 
-def _texts(values: np.ndarray, key: str) -> np.ndarray:
-    """[N] labels as they are stored -> [N] str."""
+def _as_text(values: np.ndarray, key: str) -> np.ndarray:
+    """Converts stored labels to [N] str."""
     if values.dtype.kind != "U":
         return np.char.decode(values, errors="replace") if values.dtype.kind == "S" else values.astype(str)
     texts = values.astype(values.dtype.newbyteorder("="))
-    if texts.view(np.uint32).max(initial=0) > MAX_CHARACTER:  # NumPy would hand them to Python, which cannot take them.
-        raise BadArray(f"{key} holds what is no text")
+    if texts.view(np.uint32).max(initial=0) > MAX_CODE_POINT:  # NumPy does not check this, and Python cannot read it.
+        raise BadArray(f"{key} has invalid Unicode characters")
     return texts
 
 
-def _by_value(name: str) -> tuple[int, int, str]:
-    """Whole numbers ascending, then texts."""
+def _sort_key(name: str) -> tuple[int, int, str]:
+    """Sorts integers by value, before other texts."""
     return (0, int(name), "") if name.removeprefix("-").isdecimal() and len(name) < 19 else (1, 0, name)
 
 
-def _evaluates(count: int, number: int, parts: int, fraction: float) -> np.ndarray:
-    """[count] bool: the rows that evaluate; of two arrays the second does."""
-    return splits.by_index(count, fraction) if parts == 1 else np.full(count, number == 1)
+def _evaluation_mask(count: int, index: int, num_arrays: int, fraction: float) -> np.ndarray:
+    """Returns the evaluation mask of the array with this index, [count] bool. The second of two arrays is all True."""
+    return splits.by_index(count, fraction) if num_arrays == 1 else np.full(count, index == 1)
 
 
-def _in_memory(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[str, ...], sources: Sources) -> Dataset:
-    every = [_converted(path, part.key, part.member.read()) for part in parts]
+def _load_in_memory(
+    path: pathlib.Path, arrays: Sequence[_LabeledArray], label_names: tuple[str, ...], sources: Sources
+) -> Dataset:
+    examples = [_converted(path, array.key, array.stored.read()) for array in arrays]
 
-    def split(evaluation: bool) -> Split:
-        rows = [part.evaluates == evaluation for part in parts]
-        labels = [part.labels[chosen] for part, chosen in zip(parts, rows, strict=True)]
-        of_one = [(some, chosen) for some, chosen in zip(every, rows, strict=True) if chosen.any()]
-        some, chosen = of_one[0] if of_one else (every[0][:0], np.zeros(0, bool))
-        # Each split is of one array; where that is all of it, nothing is copied.
-        return Split(some if chosen.all() else some[chosen], np.concatenate(labels))
+    def split(is_evaluation: bool) -> Split:
+        masks = [array.evaluation_mask == is_evaluation for array in arrays]
+        labels = np.concatenate([array.labels[mask] for array, mask in zip(arrays, masks, strict=True)])
+        # The examples of a split are all in one array; if they are the whole array, it is not copied.
+        for values, mask in zip(examples, masks, strict=True):
+            if mask.any():
+                return Split(values if mask.all() else values[mask], labels)
+        return Split(examples[0][:0], labels)
 
     train, evaluation = split(False), split(True)
     return Dataset(
@@ -203,90 +202,91 @@ def _scale(dtype: np.dtype) -> float:
     return 255.0 if dtype == np.uint8 else 1.0
 
 
-def _stored(path: pathlib.Path, parts: Sequence[_Part], label_names: tuple[str, ...], sources: Sources) -> Dataset:
-    """Through the cache."""
-    found, options = path.stat(), sources.options
-    # Only the wanted ones are copied; the label names stay all of them, and so do the numbers.
-    kept = filters.numbers("array", label_names, options.classes)
-    rows = [
-        [(part.evaluates == evaluation) & np.isin(part.labels, kept) for part in parts] for evaluation in (False, True)
+def _load_cached(
+    path: pathlib.Path, arrays: Sequence[_LabeledArray], label_names: tuple[str, ...], sources: Sources
+) -> Dataset:
+    """Copies the examples of the selected classes into the cache, and memory-maps them."""
+    status, options = path.stat(), sources.options
+    # The label names of all classes are kept, so that labels keep their numbers.
+    kept_labels = filters.class_labels("array", label_names, options.classes)
+    is_kept = [np.isin(array.labels, kept_labels) for array in arrays]
+    masks = [
+        [(array.evaluation_mask == is_evaluation) & kept for array, kept in zip(arrays, is_kept, strict=True)]
+        for is_evaluation in (False, True)
     ]
-    counts = [sum(int(chosen.sum()) for chosen in some) for some in rows]
-    both = not any(part.evaluates.any() for part in parts)  # All of them train, and evaluate.
-    filters.check_not_empty("array", options.classes, counts[0], counts[0] if both else counts[1])
+    counts = [sum(int(mask.sum()) for mask in split) for split in masks]
+    # Without evaluation examples, the training examples are used for evaluation.
+    is_divided = any(array.evaluation_mask.any() for array in arrays)
+    filters.check_not_empty("array", options.classes, counts[0], counts[1] if is_divided else counts[0])
 
-    def make(folder: pathlib.Path) -> cache.BuiltDataset:
-        _copy(path, parts, rows, [folder / split for split in cache.SPLITS], sources)
-        dtype, shape = _stored_dtype(parts[0].member), parts[0].member.shape[1:]
+    def build(folder: pathlib.Path) -> cache.BuiltDataset:
+        _copy(path, arrays, masks, [folder / split for split in cache.SPLITS], sources)
+        dtype, shape = _converted_dtype(arrays[0].stored), arrays[0].stored.shape[1:]
         return cache.BuiltDataset(
             shape=(*shape, 1) if len(shape) == 2 else shape,
             dtype=str(dtype),
             labels=[
-                np.concatenate([part.labels[chosen] for part, chosen in zip(parts, some, strict=True)]) for some in rows
+                np.concatenate([array.labels[mask] for array, mask in zip(arrays, split, strict=True)])
+                for split in masks
             ],
             label_names=label_names,
             scale=_scale(dtype),
         )
 
-    made_from = {
+    key = {
         "kind": "array",
         "path": str(path),
-        "stamp": [found.st_size, found.st_mtime_ns],
+        "stamp": [status.st_size, status.st_mtime_ns],
         "eval_fraction": options.eval_fraction,
-        "classes": kept,
+        "classes": kept_labels,
     }
-    return cache.get_or_build(sources.cache, made_from, make, name="array", source=str(path), say=sources.say).data
+    return cache.get_or_build(sources.cache_dir, key, build, name="array", source=str(path), log=sources.log).data
 
 
 def _copy(
     path: pathlib.Path,
-    parts: Sequence[_Part],
-    rows: Sequence[Sequence[np.ndarray]],
+    arrays: Sequence[_LabeledArray],
+    masks: Sequence[Sequence[np.ndarray]],
     targets: Sequence[pathlib.Path],
     sources: Sources,
 ) -> None:
-    """Writes each target's rows of each part, in one pass over the file."""
+    """Writes converted examples to files, in one pass over the arrays; each target has a mask of its rows by array."""
     with contextlib.ExitStack() as stack:
-        opened = []
-        for target, chosen in zip(targets, rows, strict=True):
-            shape, dtype = parts[0].member.shape[1:], _stored_dtype(parts[0].member)
-            files.reserve(target, sum(int(some.sum()) for some in chosen) * int(np.prod(shape)) * dtype.itemsize)
-            opened.append(stack.enter_context(open(target, "r+b")))
-        total = sum(part.member.nbytes for part in parts)
-        progress = stack.enter_context(Meter(path.name, total, sources.say, "copying"))
-        for number, part in enumerate(parts):
-            first = 0
-            for values in part.member.chunks(sources.limits.copied_bytes):
-                examples = _converted(path, part.key, values, first)
-                for file, chosen in zip(opened, rows, strict=True):
-                    file.write(np.ascontiguousarray(examples[chosen[number][first : first + len(values)]]).data)
-                first += len(values)
+        target_files = []
+        for target, target_masks in zip(targets, masks, strict=True):
+            shape, dtype = arrays[0].stored.shape[1:], _converted_dtype(arrays[0].stored)
+            files.reserve(target, sum(int(mask.sum()) for mask in target_masks) * int(np.prod(shape)) * dtype.itemsize)
+            target_files.append(stack.enter_context(open(target, "r+b")))
+        total = sum(array.stored.nbytes for array in arrays)
+        progress = stack.enter_context(Meter(path.name, total, sources.log, "copying"))
+        for index, array in enumerate(arrays):
+            first_row = 0
+            for values in array.stored.chunks(sources.limits.chunk_bytes):
+                examples = _converted(path, array.key, values, first_row)
+                for file, target_masks in zip(target_files, masks, strict=True):
+                    mask = target_masks[index][first_row : first_row + len(values)]
+                    file.write(np.ascontiguousarray(examples[mask]).data)
+                first_row += len(values)
                 progress.advance(values.nbytes)
 
 
-def _converted(path: pathlib.Path, key: str, values: np.ndarray, first: int = 0) -> np.ndarray:
-    """[N, ...] as stored in the file -> as `Split.examples`; checked.
-
-    Args:
-      path, key: where they are.
-      values: rows of it.
-      first: the number of the first of them there.
-    """
-    is_picture = values.ndim > 2
+def _converted(path: pathlib.Path, key: str, values: np.ndarray, first_row: int = 0) -> np.ndarray:
+    """Checks stored rows, [N, ...], and converts them to `Split.examples`; `first_row` is the index of the first."""
+    is_image = values.ndim > 2
     shaped = values[..., np.newaxis] if values.ndim == 3 else values
-    if is_picture and values.dtype == np.uint8:
+    if is_image and values.dtype == np.uint8:
         return np.ascontiguousarray(shaped)
     with np.errstate(over="ignore", invalid="ignore"):
-        numbers = np.ascontiguousarray(shaped, np.float32)
-        wrong = ~((numbers >= 0) & (numbers <= 1)) if is_picture else ~np.isfinite(numbers)
-    if wrong.any():
-        row, *place = map(int, np.unravel_index(int(wrong.argmax()), wrong.shape))
-        expected = "from 0 to 1" if is_picture else "finite, of 32 bits"
-        remedy = "divide by the largest they can be, or save uint8" if is_picture else "mend or leave out these rows"
+        converted = np.ascontiguousarray(shaped, np.float32)
+        invalid = ~((converted >= 0) & (converted <= 1)) if is_image else ~np.isfinite(converted)
+    if invalid.any():
+        row, *rest = map(int, np.unravel_index(int(invalid.argmax()), invalid.shape))
+        expected = "numbers from 0 to 1" if is_image else "finite 32-bit numbers"
+        remedy = "divide by the largest possible value, or save uint8" if is_image else "correct or remove these rows"
         raise DataError(
-            f"{sanitize(path)}: {sanitize(key)}[{', '.join(map(str, (first + row, *place)))}] is"
-            f" {shaped[(row, *place)]}",
-            found=f"{int(wrong.sum()):,} such values in these {len(values):,} examples; expected numbers {expected}",
+            f"{sanitize(path)}: {sanitize(key)}[{', '.join(map(str, (first_row + row, *rest)))}] is"
+            f" {shaped[(row, *rest)]}",
+            found=f"{int(invalid.sum()):,} values in these {len(values):,} examples are invalid; expected {expected}",
             remedy=remedy,
         )
-    return numbers
+    return converted

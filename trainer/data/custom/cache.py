@@ -1,7 +1,7 @@
-"""Data that were made once, and are mapped into memory from then on: however large they are, they take none of it.
+"""A cache of converted data sets, which are memory-mapped, so that they may be larger than memory.
 
-A stored data set is a folder in the cache, named by what it was made from: the examples of each split as plain numbers
-(`train`, `eval`), labels, and `about.json`, which seals it. It is made aside, under a lock, and renamed into place.
+A cached data set is a folder whose name has a hash of its sources: the raw values of each split (`train`, `eval`), the
+labels, and `about.json` with the metadata. It is built in a temporary folder, under a lock, and then renamed.
 """
 
 import collections
@@ -17,31 +17,29 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.custom import wanted
+from trainer.data.custom import common
 from trainer.data.dataset import CachedStatistics, Dataset, Split, chunk_slices
 from trainer.data.options import DataOptions
 from trainer.errors import DataError, option
 from trainer.system import files, locks
 
 SCHEMA = 3
-ABOUT, LABELS, TOTAL = "about.json", "labels-{}.npy", "total.npy"
+METADATA, LABELS, TOTAL = "about.json", "labels-{}.npy", "total.npy"
 SPLITS = ("train", "eval")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuiltDataset:
-    """What a maker tells of the examples that it has written.
+    """Metadata of the examples that a build function has written.
 
     Attributes:
-      shape: of one example.
-      dtype: uint8 or float32.
-      labels: of each split's examples, [N] int64.
-      label_names: their meanings.
-      scale: as in `Dataset`.
-      notes: what a person should know.
-      bad: the first of what could not be used, each with the reason.
-      num_bad: how many there were.
-      may_pass: what was wrong may not be another time: it is made again at the next start.
+      shape: shape of one example.
+      dtype: "uint8" or "float32".
+      labels: labels of each split, [N] int64.
+      label_names, scale, notes: see `Dataset`.
+      bad: the first examples that could not be used: (name, reason).
+      num_bad: number of examples that could not be used.
+      is_temporary: True if some of these may be readable later; the data set is then built again at the next start.
     """
 
     shape: tuple[int, ...]
@@ -52,7 +50,7 @@ class BuiltDataset:
     notes: Sequence[str] = ()
     bad: Sequence[tuple[str, str]] = ()
     num_bad: int = 0
-    may_pass: bool = False
+    is_temporary: bool = False
 
 
 def built_images(
@@ -62,25 +60,25 @@ def built_images(
     label_names: Sequence[str],
     sizes: collections.Counter[str],
     bad: Sequence[tuple[str, str]],
-    may_pass: bool = False,
+    is_temporary: bool = False,
 ) -> BuiltDataset:
-    """What a maker tells of pictures as they were wanted; `sizes` are those that they had, in words."""
+    """Returns the metadata of converted images; `sizes` counts the original sizes, such as "640x480"."""
     return BuiltDataset(
-        shape=wanted.target(options).shape,
+        shape=common.image_target(options).shape,
         dtype="uint8",
         labels=labels,
         label_names=label_names,
         scale=255.0,
-        notes=[wanted.size_note(options, sizes)],
-        bad=bad[: wanted.BAD_KEPT],
+        notes=[common.size_note(options, sizes)],
+        bad=bad[: common.MAX_BAD_STORED],
         num_bad=len(bad),
-        may_pass=may_pass,
+        is_temporary=is_temporary,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class CachedDataset:
-    """A data set in the cache, and what could not be used of what it was made from."""
+    """A data set in the cache, and the examples that could not be used; `bad` and `num_bad`: see `BuiltDataset`."""
 
     data: Dataset
     bad: Sequence[tuple[str, str]]
@@ -88,110 +86,110 @@ class CachedDataset:
 
 
 def get_or_build(
-    cache: pathlib.Path,
-    made_from: Mapping[str, Any],
-    make: Callable[[pathlib.Path], BuiltDataset],
+    cache_dir: pathlib.Path,
+    key: Mapping[str, Any],
+    build: Callable[[pathlib.Path], BuiltDataset],
     *,
     name: str,
     source: str,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> CachedDataset:
-    """The data set that was made from this, and where it was not yet, or is damaged: makes it.
+    """Returns the cached data set; builds it if it is missing or damaged.
 
     Args:
-      cache: where stored data sets are.
-      made_from: all that they depend on, as JSON has it.
-      make: writes the splits' files into a folder, `train` and `eval`, rows one after the other.
-      name, source: as in `Dataset`.
-      say: is told what takes long.
+      cache_dir: folder of the cache.
+      key: everything that the data set depends on; serializable as JSON.
+      build: writes the files `train` and `eval` into a folder: raw values, one example after the other.
+      name, source: see `Dataset`.
+      log: called with a line if the data set is built again.
 
     Raises:
-      DataError: `make` does; or the cache cannot be written.
+      DataError: the cache cannot be written, or `build` raises it.
     """
-    key = hashlib.sha256(json.dumps({"schema": SCHEMA, **made_from}, sort_keys=True).encode()).hexdigest()[:32]
-    folder = cache / f"{name.split(':')[0]}-{key}"
-    about = files.read_json(folder / ABOUT)
+    digest = hashlib.sha256(json.dumps({"schema": SCHEMA, **key}, sort_keys=True).encode()).hexdigest()[:32]
+    folder = cache_dir / f"{name.split(':')[0]}-{digest}"
+    metadata = files.read_json(folder / METADATA)
     try:
-        if about is None or not _is_sound(folder, about):  # Else it may be where nothing can be written.
+        if metadata is None or not _is_valid(folder, metadata):  # A valid cache may be read-only: it is not locked.
             with _locked(folder):
-                about = files.read_json(folder / ABOUT)
-                if about is None or not _is_sound(folder, about):
-                    if folder.exists() and not (about or {}).get("may_pass"):
-                        say(f"{folder} is damaged, and made again")
-                    about = _make(folder, make)
+                metadata = files.read_json(folder / METADATA)
+                if metadata is None or not _is_valid(folder, metadata):
+                    if folder.exists() and not (metadata or {}).get("may_pass"):
+                        log(f"{folder} is damaged and is built again")
+                    metadata = _build(folder, build)
     except OSError as error:
         raise DataError(
-            f"the cache {cache} cannot be written",
+            f"the cache {cache_dir} cannot be written",
             found=error.strerror or str(error),
-            remedy=f"make room, mend its permissions, or give another {option('cache_dir')}",
+            remedy=f"free disk space, correct its permissions, or give another {option('cache_dir')}",
         ) from error
-    return _open(folder, about, name=name, source=source)
+    return _open(folder, metadata, name=name, source=source)
 
 
 @contextlib.contextmanager
 def _locked(folder: pathlib.Path) -> Iterator[None]:
-    """Two runs that start together make it once."""
+    """Holds the lock of a cached data set, so that only one of several runs builds it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locks.held(folder.with_name(f".{folder.name}.lock")):
         yield
 
 
 def memory_map(path: pathlib.Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A file's numbers as an array, copied on write: TensorFlow shares no memory that may not be written."""
+    """Memory-maps raw values as an array, copied on write: TensorFlow would copy memory that is not writable."""
     if 0 in shape:
         return np.zeros(shape, dtype)
     return np.memmap(path, dtype, "c", 0, shape)
 
 
-def _make(folder: pathlib.Path, make: Callable[[pathlib.Path], BuiltDataset]) -> dict[str, Any]:
-    aside = folder.with_name(f".{folder.name}.tmp")
-    for old in (aside, folder):
+def _build(folder: pathlib.Path, build: Callable[[pathlib.Path], BuiltDataset]) -> dict[str, Any]:
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    for old in (temporary, folder):
         shutil.rmtree(old, ignore_errors=True)
-    aside.mkdir()
+    temporary.mkdir()
     try:
-        made = make(aside)
-        for split, labels in zip(SPLITS, made.labels, strict=True):
-            np.save(aside / LABELS.format(split), labels, allow_pickle=False)
-        about = _describe(aside, made)
-        files.write_json(aside / ABOUT, about)
-        for path in (*aside.iterdir(), aside):
+        built = build(temporary)
+        for split, labels in zip(SPLITS, built.labels, strict=True):
+            np.save(temporary / LABELS.format(split), labels, allow_pickle=False)
+        metadata = _describe(temporary, built)
+        files.write_json(temporary / METADATA, metadata)
+        for path in (*temporary.iterdir(), temporary):
             files.fsync(path)
-        os.replace(aside, folder)
+        os.replace(temporary, folder)
         files.fsync(folder.parent)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return about
+        shutil.rmtree(temporary, ignore_errors=True)
+    return metadata
 
 
-def _describe(folder: pathlib.Path, made: BuiltDataset) -> dict[str, Any]:
-    """Reads all of what was made, once."""
-    counts = [len(labels) for labels in made.labels]
-    # As `Dataset.fingerprint` has it of arrays.
-    digest = hashlib.sha256(f"{made.scale}".encode())
-    low, high, total = np.inf, -np.inf, np.zeros(made.shape)
-    # What trains evaluates too, where nothing else does.
+def _describe(folder: pathlib.Path, built: BuiltDataset) -> dict[str, Any]:
+    """Returns metadata and statistics, from one pass over the examples; writes the sum of the training examples."""
+    counts = [len(labels) for labels in built.labels]
+    # The same digest as `Dataset.fingerprint`.
+    digest = hashlib.sha256(f"{built.scale}".encode())
+    low, high, total = np.inf, -np.inf, np.zeros(built.shape)
+    # Without evaluation examples, the training examples are used for evaluation.
     splits = [(SPLITS[0], counts[0]), (SPLITS[1], counts[1]) if counts[1] else (SPLITS[0], counts[0])]
-    for number, (split, count) in enumerate(splits):
-        examples = memory_map(folder / split, made.dtype, (count, *made.shape))
+    for index, (split, count) in enumerate(splits):
+        examples = memory_map(folder / split, built.dtype, (count, *built.shape))
         digest.update(f"{examples.dtype} {examples.shape}".encode())
-        for part in chunk_slices(examples):
-            rows = np.ascontiguousarray(examples[part])
+        for chunk in chunk_slices(examples):
+            rows = np.ascontiguousarray(examples[chunk])
             digest.update(rows.data)
-            if number == 0:
+            if index == 0:
                 low, high = min(low, float(rows.min())), max(high, float(rows.max()))
                 total += rows.sum(axis=0, dtype=np.float64)
     np.save(folder / TOTAL, total, allow_pickle=False)
     return {
         "schema": SCHEMA,
-        "shape": made.shape,
-        "dtype": made.dtype,
+        "shape": built.shape,
+        "dtype": built.dtype,
         "counts": counts,
-        "label_names": list(made.label_names),
-        "scale": made.scale,
-        "notes": list(made.notes),
-        "bad": list(made.bad),
-        "num_bad": made.num_bad,
-        "may_pass": made.may_pass,
+        "label_names": list(built.label_names),
+        "scale": built.scale,
+        "notes": list(built.notes),
+        "bad": list(built.bad),
+        "num_bad": built.num_bad,
+        "may_pass": built.is_temporary,
         "fingerprint": digest.hexdigest(),
         "low": low,
         "high": high,
@@ -200,45 +198,45 @@ def _describe(folder: pathlib.Path, made: BuiltDataset) -> dict[str, Any]:
 
 
 def _stamp(path: pathlib.Path) -> list[int]:
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
-def _is_sound(folder: pathlib.Path, about: Mapping[str, Any]) -> bool:
-    """Whether its files are those that were made: by size and time of change, else by content."""
+def _is_valid(folder: pathlib.Path, metadata: Mapping[str, Any]) -> bool:
+    """Returns True if each file has the stored size and modification time, or otherwise the stored hash."""
     try:
-        known = about["files"].items()
+        stored = metadata["files"].items()
         return (
-            about["schema"] == SCHEMA
-            and not about["may_pass"]
+            metadata["schema"] == SCHEMA
+            and not metadata["may_pass"]
             and all(
                 _stamp(folder / name) == stamp or files.sha256(folder / name) == digest
-                for name, (digest, *stamp) in known
+                for name, (digest, *stamp) in stored
             )
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError):
         return False
 
 
-def _open(folder: pathlib.Path, about: Mapping[str, Any], *, name: str, source: str) -> CachedDataset:
-    shape, dtype = tuple(about["shape"]), about["dtype"]
+def _open(folder: pathlib.Path, metadata: Mapping[str, Any], *, name: str, source: str) -> CachedDataset:
+    shape, dtype = tuple(metadata["shape"]), metadata["dtype"]
     splits = [
         Split(
             memory_map(folder / split, dtype, (count, *shape)),
             np.load(folder / LABELS.format(split), allow_pickle=False),
         )
-        for split, count in zip(SPLITS, about["counts"], strict=True)
+        for split, count in zip(SPLITS, metadata["counts"], strict=True)
     ]
     data = Dataset(
         name=name,
         train=splits[0],
         evaluation=splits[1] if len(splits[1].examples) else splits[0],
-        label_names=tuple(about["label_names"]),
-        scale=about["scale"],
+        label_names=tuple(metadata["label_names"]),
+        scale=metadata["scale"],
         source=source,
-        notes=tuple(about["notes"]),
-        known=CachedStatistics(
-            about["fingerprint"], about["low"], about["high"], np.load(folder / TOTAL, allow_pickle=False)
+        notes=tuple(metadata["notes"]),
+        statistics=CachedStatistics(
+            metadata["fingerprint"], metadata["low"], metadata["high"], np.load(folder / TOTAL, allow_pickle=False)
         ),
     )
-    return CachedDataset(data, [tuple(one) for one in about["bad"]], about["num_bad"])
+    return CachedDataset(data, [tuple(pair) for pair in metadata["bad"]], metadata["num_bad"])

@@ -1,4 +1,4 @@
-"""Picture files -> rows of pixels in a file, by all cores."""
+"""Decodes image files on all cores, into rows of a file."""
 
 import collections
 import concurrent.futures
@@ -22,76 +22,80 @@ from trainer.errors import error_text
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
 MAX_FILE_BYTES = 1 << 30
-JOBS_A_PROCESS = 4  # that wait for it
+QUEUED_JOBS_PER_PROCESS = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Some files to be decoded into consecutive rows of a file: all that another process has to know."""
+    """Images in the folder `root`, to be decoded to `target` into consecutive rows of the file `path`."""
 
     root: str
     names: Sequence[str]
     target: Target
     path: str
-    first: int
+    first_row: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of a job.
+    """The result of a job.
 
     Attributes:
-      bad: the rows that stayed empty, each with its reason.
-      sizes: how many of the others had which size, in words.
-      may_pass: some of the reasons may be others another time.
+      bad: rows that were not written, because the image cannot be used: (index, reason).
+      sizes: number of decoded images of each size, such as "640x480".
+      is_temporary: see `BadImage`; True if it is true for one of the bad images.
     """
 
     bad: Sequence[tuple[int, str]]
     sizes: collections.Counter[str]
-    may_pass: bool = False
+    is_temporary: bool = False
 
 
-def reports(jobs: Sequence[Job], count: int, limits: Limits) -> Iterator[tuple[Job, Report]]:
-    """What became of each job, as soon as it is known; of one that had to be divided, of its parts."""
+def run_jobs(jobs: Sequence[Job], count: int, limits: Limits) -> Iterator[tuple[Job, Report]]:
+    """Runs all jobs with `count` images, and yields each with its report when it is done, in any order.
+
+    Jobs that were running when a worker process crashed are run again, alone. If one of them crashes its process again,
+    it is divided, and its parts are yielded instead.
+    """
     processes = limits.decoding_processes
-    if count < limits.files_for_one or processes == 1:
+    if count < limits.min_parallel_files or processes == 1:
         yield from ((job, run(job)) for job in jobs)
         return
-    left, running = iter(jobs), dict[concurrent.futures.Future[Report], Job]()
+    waiting, running = iter(jobs), dict[concurrent.futures.Future[Report], Job]()
     while True:
         try:
-            yield from _decode_in_pool(left, processes, running)
+            yield from _run_in_pool(waiting, processes, running)
             return
-        except BrokenProcessPool:  # A file has ended a process, one of these few jobs'.
+        except BrokenProcessPool:  # A file of one of the running jobs crashed its process.
             suspects = list(running.values())
             running.clear()
         for job in suspects:
-            yield from _decode_suspects(job)
+            yield from _run_alone(job)
 
 
-def _decode_in_pool(
-    left: Iterator[Job], processes: int, running: dict[concurrent.futures.Future[Report], Job]
+def _run_in_pool(
+    waiting: Iterator[Job], processes: int, running: dict[concurrent.futures.Future[Report], Job]
 ) -> Iterator[tuple[Job, Report]]:
-    """By processes of their own; `running` holds what they are at, also where they have ended."""
-    # Not forked: this process has threads.
+    """Runs jobs in worker processes. After a crash, `running` has the jobs that were not finished."""
+    # This process has threads, so that forking it is not safe.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context, initializer=end_with_parent) as pool:
+    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context, initializer=exit_with_parent) as pool:
         try:
-            for job in itertools.islice(left, JOBS_A_PROCESS * processes):
+            for job in itertools.islice(waiting, QUEUED_JOBS_PER_PROCESS * processes):
                 running[pool.submit(run, job)] = job
             while running:
                 done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in done:
                     report = future.result()
                     yield running.pop(future), report
-                    for job in itertools.islice(left, 1):
+                    for job in itertools.islice(waiting, 1):
                         running[pool.submit(run, job)] = job
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def end_with_parent() -> None:
-    """Has this process end when the one that started it is killed: it would wait for work for ever."""
+def exit_with_parent() -> None:
+    """Exits this worker when its parent dies; otherwise it would wait for work for ever."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -102,71 +106,71 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _decode_suspects(job: Job) -> Iterator[tuple[Job, Report]]:
-    """A job that may have ended its process, in one for itself; if it does so again, file by file."""
+def _run_alone(job: Job) -> Iterator[tuple[Job, Report]]:
+    """Runs a job that may have crashed its process in a process of its own; if that crashes too, file by file."""
     try:
-        yield from list(_decode_in_pool(iter([job]), 1, {}))
+        yield from list(_run_in_pool(iter([job]), 1, {}))
         return
     except BrokenProcessPool:
         pass
     if len(job.names) == 1:
-        yield job, Report([(job.first, "ends the process that decodes it")], collections.Counter(), may_pass=True)
+        yield job, Report([(job.first_row, "crashes the image decoder")], collections.Counter(), is_temporary=True)
         return
-    for number, name in enumerate(job.names):
-        yield from _decode_suspects(dataclasses.replace(job, names=[name], first=job.first + number))
+    for index, name in enumerate(job.names):
+        yield from _run_alone(dataclasses.replace(job, names=[name], first_row=job.first_row + index))
 
 
 def run(job: Job) -> Report:
-    """Does a job; rows of files that cannot be used stay as they are."""
-    bad, sizes, may_pass = [], collections.Counter[str](), False
-    size = int(np.prod(job.target.shape))
+    """Runs a job. The rows of images that cannot be used are not written."""
+    bad, sizes, is_temporary = [], collections.Counter[str](), False
+    row_bytes = int(np.prod(job.target.shape))
     with open(job.path, "r+b") as file:
-        for row, name in enumerate(job.names, start=job.first):
+        for row, name in enumerate(job.names, start=job.first_row):
             try:
-                pixels, shape = decode(job.root, name, job.target)
+                pixels, size = decode(job.root, name, job.target)
             except BadImage as error:
-                bad.append((row, f"{error.what} ({error.found})"))
-                may_pass |= error.may_pass
+                bad.append((row, f"{error.problem} ({error.detail})"))
+                is_temporary |= error.is_temporary
                 continue
-            sizes[shape] += 1
-            os.pwrite(file.fileno(), pixels.tobytes(), row * size)
-    return Report(bad, sizes, may_pass)
+            sizes[size] += 1
+            os.pwrite(file.fileno(), pixels.tobytes(), row * row_bytes)
+    return Report(bad, sizes, is_temporary)
 
 
 def decode(root: str, name: str, target: Target) -> tuple[np.ndarray, str]:
-    """One file's pixels, [H, W, C] uint8, and the size that the picture had, in words.
+    """Decodes an image; returns its pixels, [H, W, C] uint8, and its original size, such as "640x480".
 
     Raises:
-      BadPicture: it is none; or no plain file in this folder.
+      BadImage: the file is not an image that can be used, or not a regular file in the folder `root`.
     """
     sizes: list[tuple[int, int]] = []
     try:
-        with _opened(os.path.join(root, name), root) as file:
+        with _open_regular(os.path.join(root, name), root) as file:
             pixels, _ = image_files.decode(file, target, FORMATS, sizes.append)
     except OSError as error:
-        raise BadImage("cannot be read", error_text(error), may_pass=True) from error
+        raise BadImage("cannot be read", error_text(error), is_temporary=True) from error
     return pixels, "x".join(map(str, sizes[0]))
 
 
 @contextlib.contextmanager
-def _opened(path: str, root: str) -> Iterator[IO[bytes]]:
-    """A file, never a device, a pipe, or of what a link leads to outside of the folder."""
+def _open_regular(path: str, root: str) -> Iterator[IO[bytes]]:
+    """Opens a regular file. Devices, pipes, and links to files outside the folder `root` are rejected."""
     if os.path.islink(path):
         path = os.path.realpath(path)
         if os.path.commonpath([path, os.path.realpath(root)]) != os.path.realpath(root):
-            raise BadImage("is a link to outside of the folder", "only what is in it is read")
-    _check_plain(os.stat(path, follow_symlinks=False))  # To open some devices is to do something with them.
+            raise BadImage("is a link to a file outside the folder", "only files in the folder are read")
+    _check_regular(os.stat(path, follow_symlinks=False))  # Opening a device may have side effects.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY)
     with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        _check_plain(found)  # It may be another by now.
-        if found.st_size > MAX_FILE_BYTES:
-            raise BadImage("is too large a file", f"{found.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-        if found.st_size == 0:
+        status = os.fstat(descriptor)
+        _check_regular(status)  # The path may have been replaced since the first check.
+        if status.st_size > MAX_FILE_BYTES:
+            raise BadImage("is too large", f"{status.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are allowed")
+        if status.st_size == 0:
             raise BadImage("is empty", "0 bytes")
         yield file
 
 
-def _check_plain(found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise BadImage("is no plain file", "a pipe, a socket or a device")
+def _check_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise BadImage("is not a regular file", "it is a pipe, a socket or a device")

@@ -1,4 +1,4 @@
-"""Tables of one's own: .csv files, read by Python's csv module, one number after the other looked at."""
+"""Custom tables: .csv files, read with Python's csv module; every number is checked."""
 
 import array
 import codecs
@@ -12,8 +12,7 @@ from typing import IO
 import numpy as np
 
 from trainer.data import splits
-from trainer.data.custom import locate, wanted
-from trainer.data.custom.wanted import BAD_KEPT
+from trainer.data.custom import common, locate
 from trainer.data.dataset import NO_LABEL, Dataset, Split
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError, error_text, option, sanitize
@@ -22,82 +21,78 @@ SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
 MAX_COLUMNS = 100_000
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-MISSING = frozenset(["?", "-", ".", "NA", "N/A", "NaN", "nan", "null", "None"])  # what stands for no number
+MISSING = frozenset(["?", "-", ".", "NA", "N/A", "NaN", "nan", "null", "None"])  # cells without a number
 QUOTED = r'"[^"]*"'
 COMMAS = r"[+-]?\d+(,\d+)+(\.\d+)?"
-NAMES_SHOWN = 20
-SAMPLED_LINES = 50  # by which delimiter, heading and kinds of columns are told
+MAX_NAMES_SHOWN = 20
+SAMPLED_LINES = 50  # used to detect the delimiter, the heading, and the numeric columns
 
 
-def table(sources: Sources) -> Dataset:
-    """A table of one's own: `--data_dir` is a .csv file; its columns of numbers are the examples' numbers.
+def load_table(sources: Sources) -> Dataset:
+    """Loads the numeric columns of the .csv file `--data_dir`.
 
-    Delimited by commas, semicolons, tabs or bars, quoted as in RFC 4180, UTF-8 with or without a byte order mark; the
-    first line may be a heading. Columns of which no line among the first has a number are left out, which is told; in
-    the others every line must have a finite number. `--label_column` names one that labels the rows.
+    The delimiter is a comma, a semicolon, a tab or a vertical bar. Cells may be quoted as in RFC 4180. The encoding is
+    UTF-8, with or without a byte order mark. The first line may be a heading. Columns without a number in the first
+    lines are skipped. In the others, every row must have a finite number. `--label_column` is the column of labels.
 
     Raises:
-      UsageError: no file was given; no such column.
-      DataError: a row of another length, a cell that is no finite number (by row and column), no rows or no numbers.
+      UsageError: --data_dir is missing, or the label column does not exist.
+      DataError: the table has no rows or no numeric columns; or a row has another length, or a cell without a finite
+        number, and --on_bad_file=error.
     """
     path = locate.file(sources.options.data_dir, "table", SUFFIXES)
-    lines = _Lines(path, sources.limits.row_characters)
+    reader = _RowReader(path, sources.limits.row_characters)
     try:
-        return _read(path, lines, sources)
+        return _read(path, reader, sources)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{sanitize(path)} is not UTF-8", found=error_text(error), remedy="save it as UTF-8 text"
         ) from error
     except csv.Error as error:
         raise DataError(
-            f"{sanitize(path)}: line {lines.number:,} is no row of a table",
+            f"{sanitize(path)}: line {reader.line_number:,} is not a row of a table",
             found=error_text(error),
-            remedy="mend its quotes, or whatever stands there instead of a number",
+            remedy="correct the quotes or the cells of this line",
         ) from error
 
 
-class _Lines:
-    """A file's rows; knows the number of the line that the last one ended with.
+class _RowReader:
+    """Iterates over the rows of a file. `line_number` is the number of the last line of the current row."""
 
-    Args:
-      path: of the file.
-      most: characters that a row may have.
-    """
-
-    def __init__(self, path: pathlib.Path, most: int) -> None:
-        self._path, self._most = path, most
+    def __init__(self, path: pathlib.Path, max_characters: int) -> None:
+        self._path, self._max_characters = path, max_characters
         with open(path, "rb") as file:
             beginning = file.read(1 << 16)
         text = beginning.decode("utf-8-sig" if beginning.startswith(codecs.BOM_UTF8) else "utf-8", errors="replace")
         self._delimiter = _delimiter(text.splitlines()[:SAMPLED_LINES])
-        self.number = self._length = 0
+        self.line_number = self._length = 0
 
     def __iter__(self) -> Iterator[list[str]]:
         with open(self._path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(self._bounded(file), delimiter=self._delimiter, strict=True)
             while True:
                 self._length = 0
-                self.number = reader.line_num + 1
+                self.line_number = reader.line_num + 1
                 row = next(reader, None)
                 if row is None:
                     return
-                self.number = reader.line_num
+                self.line_number = reader.line_num
                 if row and any(cell.strip() for cell in row):
                     yield row
 
     def _bounded(self, file: IO[str]) -> Iterator[str]:
-        """A file's lines, as long as those of one row are not too long together: they would be read into memory."""
-        while line := file.readline(self._most):
+        """Yields the lines of the file. Raises an error if a row is too long, because it would be read into memory."""
+        while line := file.readline(self._max_characters):
             self._length += len(line)
-            if self._length >= self._most:
-                raise csv.Error(f"a row goes on for more than {self._most:,} characters")
+            if self._length >= self._max_characters:
+                raise csv.Error(f"the row has more than {self._max_characters:,} characters")
             yield line
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """The one that parts most lines into as many cells as the first, of at least two; a comma if none does.
+    """Returns the delimiter that divides most lines into as many cells as the first line; a comma if none divides it.
 
-    Of several that do so equally it is not the comma, which may be in numbers.
+    If several delimiters are equally good, the comma is not chosen: it may be in numbers.
     """
 
     def score(delimiter: str) -> tuple[int, bool, int]:
@@ -110,55 +105,56 @@ def _delimiter(lines: Sequence[str]) -> str:
 
 
 def _number(cell: str) -> float | None:
-    """A cell's number; None: it holds none."""
+    """Returns the number in a cell, or None."""
     try:
         return float(cell) if "_" not in cell else None
     except ValueError:
         return None
 
 
-def _read(path: pathlib.Path, lines: _Lines, sources: Sources) -> Dataset:
-    rows = iter(lines)
-    sample = [(lines.number, row) for row in itertools.islice(rows, SAMPLED_LINES)]
+def _read(path: pathlib.Path, reader: _RowReader, sources: Sources) -> Dataset:
+    rows = iter(reader)
+    sample = [(reader.line_number, row) for row in itertools.islice(rows, SAMPLED_LINES)]
     if not sample:
-        raise DataError(f"{sanitize(path)} holds no rows", remedy="give a table with numbers in it")
+        raise DataError(f"{sanitize(path)} has no rows", remedy="give a table with numbers in it")
     width = len(sample[0][1])
     if width > MAX_COLUMNS:
         raise DataError(
             f"{sanitize(path)} has {width:,} columns",
             found=f"at most {MAX_COLUMNS:,} are read",
-            remedy=f"give an .npy file with {option('dataset', 'array')}",
+            remedy=f"save an .npy file, and use {option('dataset', 'array')}",
         )
     heading = _heading([row for _, row in sample], sources.options.label_column)
-    names = heading or [f"column {number + 1}" for number in range(width)]
+    names = heading or [f"column {column + 1}" for column in range(width)]
     body = sample[1:] if heading else sample
-    label = _label_column(path, sources.options.label_column, names)
+    label_column = _label_column(path, sources.options.label_column, names)
     numeric = [
         column
         for column in range(width)
-        if column != label and any(column < len(row) and _number(row[column]) is not None for _, row in body)
+        if column != label_column and any(column < len(row) and _number(row[column]) is not None for _, row in body)
     ]
-    for column in set(range(width)) - {*numeric, label}:
+    for column in set(range(width)) - {*numeric, label_column}:
         _check_decimals(path, names[column], (row[column] for _, row in body if column < len(row)))
     if not numeric:
         raise DataError(
             f"{sanitize(path)} has no column of numbers",
-            found=f"columns: {_listed(names)}",
+            found=f"columns: {_names_text(names)}",
             remedy="give a table with numbers in it",
         )
-    found = _Rows(names, numeric, label)
-    for number, row in body:
-        found.take(number, row)
+    collector = _RowCollector(names, numeric, label_column)
+    for line_number, row in body:
+        collector.add(line_number, row)
     for row in rows:
-        found.take(lines.number, row)
-    return _data(path, found, heading, sources)
+        collector.add(reader.line_number, row)
+    return _data(path, collector, heading, sources)
 
 
 def _heading(sample: Sequence[Sequence[str]], label_column: str | None) -> list[str] | None:
-    """The first line, if it is one.
+    """Returns the column names if the first line is a heading, otherwise None.
 
-    It is if it names the column of labels; if it has a word, or for some of them nothing, above each column of numbers;
-    or if it counts them, as tables do whose columns have no names. Where only some are words, they are wrong cells.
+    The first line is a heading if it contains the name of the label column; if all its cells above numeric columns are
+    words or empty, and not all are empty; or if it numbers the numeric columns from 0 or 1, of which there must be more
+    than two. If only some of these cells are words, they are wrong cells of a row.
     """
     first, others = [cell.strip() for cell in sample[0]], sample[1:]
     numeric = [
@@ -167,131 +163,133 @@ def _heading(sample: Sequence[Sequence[str]], label_column: str | None) -> list[
         if any(column < len(row) and _number(row[column]) is not None for row in others)
     ]
     above = [first[column] for column in numeric]
-    words = [_number(cell) is None and cell not in MISSING for cell in above]
+    are_words = [_number(cell) is None and cell not in MISSING for cell in above]
     if numeric:
-        counts = len(above) > 2 and above in ([str(n + start) for n in range(len(above))] for start in (0, 1))
-        is_named = label_column in first and _number(label_column or "") is None
-        is_heading = (all(words) and any(above)) or counts or is_named
+        is_numbered = len(above) > 2 and above in ([str(n + start) for n in range(len(above))] for start in (0, 1))
+        is_label_named = label_column in first and _number(label_column or "") is None
+        is_heading = (all(are_words) and any(above)) or is_numbered or is_label_named
     else:
         is_heading = all(cell and _number(cell) is None for cell in first)
-    return [cell or f"column {number + 1}" for number, cell in enumerate(first)] if is_heading else None
+    return [cell or f"column {column + 1}" for column, cell in enumerate(first)] if is_heading else None
 
 
 def _check_decimals(path: pathlib.Path, name: str, cells: Iterator[str]) -> None:
-    """Raises `DataError` where a column would be left out only because its numbers have commas in them."""
+    """Raises `DataError` if a column would be skipped only because its numbers have commas."""
     cell = next((cell for cell in cells if re.fullmatch(COMMAS, cell.strip())), None)
     if cell is not None:
         raise DataError(
             f"{sanitize(path)}: the column '{sanitize(name)}' has numbers with commas, such as '{cell}'",
             found="expected numbers such as 1234.5",
-            remedy="write them with a point, and nothing between thousands",
+            remedy="write a decimal point, and no separators between thousands",
         )
 
 
-def _label_column(path: pathlib.Path, wanted: str | None, names: Sequence[str]) -> int | None:
-    if wanted is None:
+def _label_column(path: pathlib.Path, name: str | None, names: Sequence[str]) -> int | None:
+    """Returns the index of the label column, which is given by name or by number from 1; None if none is given."""
+    if name is None:
         return None
-    if wanted in names:
-        return names.index(wanted)
-    if wanted.isdecimal() and len(wanted) < 9 and 1 <= int(wanted) <= len(names):
-        return int(wanted) - 1
+    if name in names:
+        return names.index(name)
+    if name.isdecimal() and len(name) < 9 and 1 <= int(name) <= len(names):
+        return int(name) - 1
     raise UsageError(
-        f"{option('label_column', wanted)}: {sanitize(path)} has no such column",
-        found=f"columns: {_listed(names)}",
-        remedy="give a name from its heading, or a number from 1 on",
+        f"{option('label_column', name)}: {sanitize(path)} has no such column",
+        found=f"columns: {_names_text(names)}",
+        remedy="give a name from the heading, or the number of a column, from 1",
     )
 
 
-def _listed(names: Sequence[str]) -> str:
-    """The first of them, in a line."""
-    return ", ".join(map(sanitize, names[:NAMES_SHOWN])) + (", ..." if len(names) > NAMES_SHOWN else "")
+def _names_text(names: Sequence[str]) -> str:
+    """Returns the first names, separated by commas."""
+    return ", ".join(map(sanitize, names[:MAX_NAMES_SHOWN])) + (", ..." if len(names) > MAX_NAMES_SHOWN else "")
 
 
-class _Rows:
-    """The good rows of a table, and what is wrong with the others."""
+class _RowCollector:
+    """Collects the good rows of a table, and the reasons why the bad rows cannot be used."""
 
-    def __init__(self, names: Sequence[str], numeric: Sequence[int], label: int | None) -> None:
-        self._names, self._label, self.numeric = names, label, numeric
-        # Python's own numbers would take seven times as much.
-        self._values, self._labels, self._numbers_of_rows = array.array("f"), array.array("q"), array.array("q")
-        self._numbers: dict[str, int] = {}
+    def __init__(self, names: Sequence[str], numeric: Sequence[int], label_column: int | None) -> None:
+        self._names, self._label_column, self.numeric = names, label_column, numeric
+        # Lists of Python numbers would take seven times as much memory.
+        self._values, self._labels, self._row_numbers = array.array("f"), array.array("q"), array.array("q")
+        self._label_of: dict[str, int] = {}  # in the order of their first rows
         self.bad: list[tuple[str, str]] = []
         self.num_bad = 0
 
     @property
-    def left_out(self) -> list[str]:
-        """Columns that are no numbers."""
-        return [name for column, name in enumerate(self._names) if column not in {*self.numeric, self._label}]
+    def skipped_columns(self) -> list[str]:
+        """Names of the columns that are not numeric."""
+        return [name for column, name in enumerate(self._names) if column not in {*self.numeric, self._label_column}]
 
     @property
     def total(self) -> int:
-        """Rows, good and bad."""
+        """Number of good and bad rows."""
         return len(self._labels) + self.num_bad
 
     def examples(self) -> np.ndarray:
-        """[N, D] float32, the good ones."""
+        """Returns the good rows, [N, D] float32."""
         return np.frombuffer(self._values, np.float32).reshape(-1, len(self.numeric))
 
-    def evaluates(self, fraction: float) -> np.ndarray:
-        """[N] bool, of the good ones: by their numbers among all, so that mending one moves no other."""
-        return splits.by_number(np.frombuffer(self._numbers_of_rows, np.int64), fraction)
+    def evaluation_mask(self, fraction: float) -> np.ndarray:
+        """Returns the evaluation mask of the good rows, [N] bool; it does not change when a bad row is corrected."""
+        return splits.by_row_number(np.frombuffer(self._row_numbers, np.int64), fraction)
 
     def labels(self) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Of the good ones: [N] int64, and the meanings, ascending."""
-        names = sorted(self._numbers)
+        """Returns the labels of the good rows, [N] int64, and the label names, ascending."""
+        names = sorted(self._label_of)
         order = np.empty(len(names), np.int64)
-        order[[self._numbers[name] for name in names]] = np.arange(len(names))
+        order[[self._label_of[name] for name in names]] = np.arange(len(names))
         return order[np.frombuffer(self._labels, np.int64)], tuple(names)
 
-    def take(self, line: int, row: Sequence[str]) -> None:
-        """One more."""
+    def add(self, line_number: int, row: Sequence[str]) -> None:
+        """Adds a row, good or bad."""
         if len(row) != len(self._names):
-            self._refuse(line, f"has {len(row):,} cells; the first line has {len(self._names):,}")
+            self._add_bad(line_number, f"has {len(row):,} cells; the first line has {len(self._names):,}")
             return
         numbers = []
         for column in self.numeric:
             value = _number(row[column])
             if value is None or not abs(value) <= MAX_FLOAT32:
                 shown = sanitize(row[column])[:40]
-                what = f"'{shown}'" if shown else "nothing"
-                self._refuse(line, f"has {what} in the column '{sanitize(self._names[column])}', not a finite number")
+                cell, name = f"'{shown}'" if shown else "nothing", sanitize(self._names[column])
+                self._add_bad(line_number, f"has {cell} in the column '{name}', not a finite number")
                 return
             numbers.append(value)
-        self._numbers_of_rows.append(self.total)
+        self._row_numbers.append(self.total)
         self._values.extend(numbers)
-        label = NO_LABEL if self._label is None else sanitize(row[self._label])
-        self._labels.append(self._numbers.setdefault(label, len(self._numbers)))
+        label = NO_LABEL if self._label_column is None else sanitize(row[self._label_column])
+        self._labels.append(self._label_of.setdefault(label, len(self._label_of)))
 
-    def _refuse(self, line: int, reason: str) -> None:
+    def _add_bad(self, line_number: int, reason: str) -> None:
         self.num_bad += 1
-        if len(self.bad) < BAD_KEPT:
-            self.bad.append((f"line {line:,}", reason))
+        if len(self.bad) < common.MAX_BAD_STORED:
+            self.bad.append((f"line {line_number:,}", reason))
 
 
-def _data(path: pathlib.Path, found: _Rows, heading: Sequence[str] | None, sources: Sources) -> Dataset:
+def _data(path: pathlib.Path, rows: _RowCollector, heading: Sequence[str] | None, sources: Sources) -> Dataset:
     options = sources.options
-    notes = list(wanted.report_unusable(options, "rows", found.bad, found.num_bad, found.total, path))
-    is_row = "no heading: the first line is a row"
-    notes.append(f"the first line is a heading: {_listed(heading)}" if heading else is_row)
-    if found.left_out:
-        notes.append(f"left out, columns that are no numbers: {_listed(found.left_out)}")
-    examples = found.examples()
+    notes = list(common.report_unusable(options, "rows", rows.bad, rows.num_bad, rows.total, path))
+    no_heading = "there is no heading: the first line is a row"
+    notes.append(f"the first line is the heading: {_names_text(heading)}" if heading else no_heading)
+    if rows.skipped_columns:
+        notes.append(f"skipped columns without numbers: {_names_text(rows.skipped_columns)}")
+    examples = rows.examples()
     if not len(examples):
+        bad = "".join(f"; {name} {reason}" for name, reason in rows.bad[:1])
         raise DataError(
-            f"{sanitize(path)} holds no row that can be used",
-            found=f"{found.total:,} rows; " + ("; ".join(f"{name} {why}" for name, why in found.bad[:1]) or "no more"),
+            f"{sanitize(path)} has no row that can be used",
+            found=f"{rows.total:,} rows{bad}",
             remedy="give a table with numbers in it",
         )
-    constant = np.asarray(found.numeric)[np.ptp(examples, axis=0) == 0].tolist()
+    constant = np.asarray(rows.numeric)[np.ptp(examples, axis=0) == 0].tolist()
     if constant:
-        notes.append(f"the same in every row: {len(constant):,} columns, the first is number {constant[0] + 1}")
-    labels, label_names = found.labels()
-    evaluates = found.evaluates(options.eval_fraction)
-    train = Split(examples[~evaluates], labels[~evaluates])
+        notes.append(f"constant columns: {len(constant):,}; the first is column {constant[0] + 1}")
+    labels, label_names = rows.labels()
+    mask = rows.evaluation_mask(options.eval_fraction)
+    train = Split(examples[~mask], labels[~mask])
     return Dataset(
         name="table",
         train=train,
-        evaluation=Split(examples[evaluates], labels[evaluates]) if evaluates.any() else train,
+        evaluation=Split(examples[mask], labels[mask]) if mask.any() else train,
         label_names=label_names,
         scale=1.0,
         source=str(path),

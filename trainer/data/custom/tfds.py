@@ -1,4 +1,4 @@
-"""Picture data sets of TensorFlow Datasets, read through its own cache, and stored as plain pixels."""
+"""Image data sets of TensorFlow Datasets, decoded once into the cache."""
 
 import collections
 import concurrent.futures
@@ -17,8 +17,8 @@ import PIL
 
 from trainer.data import filters
 from trainer.data import splits as splitting
-from trainer.data.custom import cache, wanted
-from trainer.data.custom.decode_pool import end_with_parent
+from trainer.data.custom import cache, common
+from trainer.data.custom.decode_pool import exit_with_parent
 from trainer.data.dataset import NO_LABEL, Dataset
 from trainer.data.formats import image_files
 from trainer.data.formats.image_files import BadImage, Target
@@ -31,13 +31,13 @@ EVALUATION_SPLITS = ("test", "validation")
 
 
 @dataclasses.dataclass(frozen=True)
-class _Read:
-    """What was read of one split of theirs.
+class _DecodedSplit:
+    """The images that were decoded from one split of a builder.
 
     Attributes:
-      labels: of its examples.
-      numbers: of them among all of the split's.
-      bad: numbers of those that cannot be used, each with the reason.
+      labels: label of each image.
+      numbers: index of each image among all examples of the split.
+      bad: images that cannot be used: (index, reason).
     """
 
     labels: Sequence[int]
@@ -45,98 +45,99 @@ class _Read:
     bad: Sequence[tuple[str, str]]
 
 
-def images(sources: Sources) -> Dataset:
-    """`tfds:NAME`: a data set of TensorFlow Datasets with a feature `image`, and if it has one `label`.
+def load_images(sources: Sources) -> Dataset:
+    """Loads a data set of TensorFlow Datasets with a feature `image` and an optional feature `label`.
 
-    Its `train` trains and its `test` or `validation` evaluates; without these, `--eval_fraction`. `--data_dir` is where
-    TensorFlow Datasets keeps its files. NAME is theirs, such as mnist or cats_vs_dogs:4.0.1.
+    The split `train` is for training, and `test`, or else `validation`, for evaluation; without these,
+    `--eval_fraction` applies. `--data_dir` is the data folder of TensorFlow Datasets. The variant is a name in its
+    catalog, such as mnist or cats_vs_dogs:4.0.1.
 
     Raises:
-      UsageError: no such name can be; the library is not installed; or classes that there are not.
-      DataError: it has no such data set, it cannot be downloaded, or has no pictures.
+      UsageError: the name is invalid, TensorFlow Datasets is not installed, or a class does not exist.
+      DataError: the data set does not exist, cannot be downloaded, or has no images; or some cannot be used.
     """
     name, options = sources.variant, sources.options
-    if not re.fullmatch(NAME, name):  # Theirs can also mean code that somebody else keeps somewhere.
+    if not re.fullmatch(NAME, name):  # Other names may refer to code outside the library, which it would run.
         raise UsageError(
-            f"{option('dataset', f'tfds:{name}')} is no data set's name",
-            found="NAME, NAME/CONFIG, NAME:1.0.0 and NAME/CONFIG:1.0.0 are expected",
-            remedy="give one of these",
+            f"{option('dataset', f'tfds:{name}')} is not a valid name",
+            found="expected NAME, NAME/CONFIG, NAME:1.0.0 or NAME/CONFIG:1.0.0",
+            remedy="give a name of this form",
         )
-    found = cache.get_or_build(
-        sources.cache,
+    cached = cache.get_or_build(
+        sources.cache_dir,
         {
             "kind": f"tfds:{name}",
             "data_dir": sources.options.data_dir,
-            "target": dataclasses.astuple(wanted.target(options)),
+            "target": dataclasses.astuple(common.image_target(options)),
             "decoder": f"Pillow {PIL.__version__}",
             "eval_fraction": options.eval_fraction,
             "classes": options.classes,
         },
-        functools.partial(_make, name=name, sources=sources),
+        functools.partial(_build, name=name, sources=sources),
         name=f"tfds:{name}",
         source=f"TensorFlow Datasets in {sources.options.data_dir or 'its own cache'}",
-        say=sources.say,
+        log=sources.log,
     )
-    splits = {id(split): len(split.examples) for split in (found.data.train, found.data.evaluation)}  # It may be one.
-    total = sum(splits.values()) + found.num_bad
-    skipped = wanted.report_unusable(options, "pictures", found.bad, found.num_bad, total, pathlib.Path(name))
-    filters.check_divided(found.data, options.classes, is_divided=options.eval_fraction > 0)
-    return dataclasses.replace(found.data, notes=(*found.data.notes, *skipped))
+    # Counts the split only once if both are the same object.
+    splits = {id(split): len(split.examples) for split in (cached.data.train, cached.data.evaluation)}
+    total = sum(splits.values()) + cached.num_bad
+    skipped = common.report_unusable(options, "images", cached.bad, cached.num_bad, total, pathlib.Path(name))
+    filters.check_splits(cached.data, options.classes, is_divided=options.eval_fraction > 0)
+    return dataclasses.replace(cached.data, notes=(*cached.data.notes, *skipped))
 
 
-def _make(folder: pathlib.Path, *, name: str, sources: Sources) -> cache.BuiltDataset:
+def _build(folder: pathlib.Path, *, name: str, sources: Sources) -> cache.BuiltDataset:
     if importlib.util.find_spec("tensorflow_datasets") is None:
         raise UsageError(
             f"{option('dataset', f'tfds:{name}')} needs TensorFlow Datasets",
             found="it is not installed",
-            remedy="pip install '.[tfds]', in the checkout",
+            remedy="run pip install '.[tfds]' in the checkout",
         )
-    options, target = sources.options, wanted.target(sources.options)
-    sources.say(f"reading {name} through TensorFlow Datasets; the first time it downloads it")
-    # In a process of its own: TensorFlow is not to begin here before a run has said what it computes on.
+    options, target = sources.options, common.image_target(sources.options)
+    sources.log(f"reading {name} with TensorFlow Datasets, which downloads it the first time")
+    # In another process: TensorFlow must not start in this process before the run has configured its devices.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context, initializer=exit_with_parent) as pool:
         try:
-            label_names, reads, sizes = pool.submit(
-                _read, name, sources.options.data_dir, str(folder), options
+            label_names, decoded, sizes = pool.submit(
+                _decode, name, sources.options.data_dir, str(folder), options
             ).result()
         except HourglassError:
             raise
-        except Exception as error:  # The library's builders raise whatever they like.
+        except Exception as error:  # The builders of the library raise many kinds of exceptions.
             raise DataError(
-                f"TensorFlow Datasets cannot give {name}",
+                f"TensorFlow Datasets cannot load {name}",
                 found=error_text(error)[:300] or type(error).__name__,
-                remedy=f"mend the name, or {option('data_dir')}; or download it where there is a network",
+                remedy=f"correct the name or {option('data_dir')}, or download the data where there is a network",
             ) from error
-    bad = [(f"{split} {number}", reason) for split, read in reads.items() for number, reason in read.bad]
-    labels = [np.array(read.labels, np.int64) for read in reads.values()]
+    bad = [(f"{split} {number}", reason) for split, images in decoded.items() for number, reason in images.bad]
+    labels = [np.array(images.labels, np.int64) for images in decoded.values()]
     if len(labels) == 1:
-        numbers = np.array(reads["train"].numbers, np.int64)
-        evaluates = splitting.by_number(numbers, options.eval_fraction)
-        _divide(folder, evaluates, target)
-        labels = [labels[0][~evaluates], labels[0][evaluates]]
+        numbers = np.array(decoded["train"].numbers, np.int64)
+        mask = splitting.by_row_number(numbers, options.eval_fraction)
+        _divide(folder, mask, target)
+        labels = [labels[0][~mask], labels[0][mask]]
     return cache.built_images(options, labels=labels, label_names=label_names, sizes=sizes, bad=bad)
 
 
-def _divide(folder: pathlib.Path, evaluates: np.ndarray, target: Target) -> None:
-    """One file of all -> one of those that train, and one of those that evaluate."""
-    every = cache.memory_map(folder / "train", "uint8", (len(evaluates), *target.shape))
-    for name, rows in (("rest", np.flatnonzero(~evaluates)), ("eval", np.flatnonzero(evaluates))):
+def _divide(folder: pathlib.Path, evaluation_mask: np.ndarray, target: Target) -> None:
+    """Divides the file `train` into `train` and `eval`."""
+    images = cache.memory_map(folder / "train", "uint8", (len(evaluation_mask), *target.shape))
+    for name, rows in (("rest", np.flatnonzero(~evaluation_mask)), ("eval", np.flatnonzero(evaluation_mask))):
         with open(folder / name, "wb") as file:
-            for chosen in np.array_split(rows, max(1, len(rows) // 1_000)):
-                file.write(np.ascontiguousarray(every[chosen]).data)
-    del every
+            for chunk in np.array_split(rows, max(1, len(rows) // 1_000)):
+                file.write(np.ascontiguousarray(images[chunk]).data)
+    del images
     (folder / "rest").replace(folder / "train")
 
 
-def _read(
+def _decode(
     name: str, data_dir: str | None, folder: str, options: DataOptions
-) -> tuple[Sequence[str], dict[str, _Read], collections.Counter[str]]:
-    """Downloads and reads a data set; writes the pixels of its splits.
+) -> tuple[Sequence[str], dict[str, _DecodedSplit], collections.Counter[str]]:
+    """Downloads a data set, and decodes its images into the files `train` and, for an evaluation split, `eval`.
 
     Returns:
-      The meanings of labels; what was read of `train` and, if there is a split for it, of `eval`; and the sizes of
-      pictures, in words.
+      The label names; the decoded splits by file name; and the number of images of each size, such as "640x480".
     """
     import tensorflow_datasets
 
@@ -145,16 +146,16 @@ def _read(
     features: Any = builder.info.features
     if "image" not in features or "train" not in builder.info.splits:
         raise ValueError(f"it has the features {', '.join(features)} and the splits {', '.join(builder.info.splits)}")
-    theirs = {"train": "train"}
-    other = next((split for split in EVALUATION_SPLITS if split in builder.info.splits), None)
-    if other is not None:
-        theirs["eval"] = other
+    builder_splits = {"train": "train"}  # by file name
+    evaluation = next((split for split in EVALUATION_SPLITS if split in builder.info.splits), None)
+    if evaluation is not None:
+        builder_splits["eval"] = evaluation
     names = list(getattr(features["label"], "names", None) or []) if "label" in features else []
     label_names = [sanitize(label) for label in names] or [NO_LABEL]
-    kept = set(filters.numbers(f"tfds:{name}", label_names, options.classes))
-    sizes, reads = collections.Counter[str](), {}
-    for ours, split in theirs.items():
-        # Not decoded: so that the same is done to pictures as everywhere; and in one order.
+    kept = set(filters.class_labels(f"tfds:{name}", label_names, options.classes))
+    sizes, decoded = collections.Counter[str](), {}
+    for file_name, split in builder_splits.items():
+        # Undecoded, because `image_files` decodes all images in the same way; and always in the same order.
         dataset = builder.as_dataset(
             split=split,
             shuffle_files=False,
@@ -162,7 +163,7 @@ def _read(
             read_config=tensorflow_datasets.ReadConfig(interleave_cycle_length=1),
         )
         labels, numbers, bad = [], [], []
-        with open(pathlib.Path(folder) / ours, "wb") as file:
+        with open(pathlib.Path(folder) / file_name, "wb") as file:
             for number, example in enumerate(tensorflow_datasets.as_numpy(dataset)):
                 label = int(example["label"]) if names else 0
                 if options.classes and label not in kept:
@@ -170,14 +171,14 @@ def _read(
                 size: list[tuple[int, int]] = []
                 try:
                     pixels, _ = image_files.decode(
-                        io.BytesIO(example["image"]), wanted.target(options), tell=size.append
+                        io.BytesIO(example["image"]), common.image_target(options), on_size=size.append
                     )
                 except BadImage as error:
-                    bad.append((str(number), f"{error.what} ({error.found})"))
+                    bad.append((str(number), f"{error.problem} ({error.detail})"))
                     continue
                 sizes.update(["x".join(map(str, size[0]))])
                 file.write(pixels.data)
                 labels.append(label)
                 numbers.append(number)
-        reads[ours] = _Read(labels, numbers, bad)
-    return label_names, reads, sizes
+        decoded[file_name] = _DecodedSplit(labels, numbers, bad)
+    return label_names, decoded, sizes

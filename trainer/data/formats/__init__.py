@@ -1,4 +1,4 @@
-"""File formats: picture files and NumPy's files become arrays.
+"""Readers of image files and NumPy files.
 
-It imports `errors` alone.
+It imports `data.limits` and `errors`, and no TensorFlow.
 """

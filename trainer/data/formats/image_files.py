@@ -1,4 +1,4 @@
-"""Picture files -> pixels: what every kind of picture becomes, the same for training and for using. No TensorFlow."""
+"""Decodes image files. Training and the use of a trained network decode images in the same way. No TensorFlow."""
 
 import dataclasses
 import pathlib
@@ -11,38 +11,38 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from trainer.errors import error_text
 
-# Of a picture: what claims more is not decoded. A side of a JPEG has no more either; very thin ones take very long.
+# Larger images are rejected. The side of a JPEG cannot be longer either; very thin images take very long to decode.
 MAX_PIXELS, MAX_SIDE = 64_000_000, 65_535
-STRIP_PIXELS = 1 << 20  # Wide numbers are converted so many at a time.
-UPRIGHT = 1  # of EXIF's orientations
-LAYERED = "PSD"  # Its further frames are layers: the first is the whole picture.
-# Pillow names these, and never decodes them itself: EPS is a program that Ghostscript would run.
+STRIP_PIXELS = 1 << 20  # 16-bit and float images are converted in strips of this size.
+UPRIGHT = 1  # EXIF orientation
+LAYERED = "PSD"  # The frames after the first are layers, not an animation: the first is the whole image.
+# Pillow does not decode these formats itself: EPS, for example, is a program that Ghostscript would run.
 NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
 
 class BadImage(Exception):
-    """A file that is no picture, or none that can be used.
+    """A file that is not an image, or an image that cannot be used.
 
     Attributes:
-      what: is wrong with it.
-      found: was found.
-      may_pass: it is not the file's own fault: another time it may be read.
+      problem: what is wrong, as a predicate: "is empty".
+      detail: values that explain the problem.
+      is_temporary: True if the cause may be outside the file, such as an I/O error, so that it may be readable later.
     """
 
-    def __init__(self, what: str, found: str, *, may_pass: bool = False) -> None:
-        super().__init__(what, found)
-        self.what, self.found, self.may_pass = what, found, may_pass
+    def __init__(self, problem: str, detail: str, *, is_temporary: bool = False) -> None:
+        super().__init__(problem, detail)
+        self.problem, self.detail, self.is_temporary = problem, detail, is_temporary
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """What pictures are made into.
+    """The size and the channels that images are converted to.
 
     Attributes:
       height, width: in pixels.
-      channels: 1, the mean of red, green and blue; or 3.
-      fit: of other proportions: crop (to the largest part around the middle that fits), pad (with black) or resize
-        (proportions change).
+      channels: 1 for gray, the mean of red, green and blue; or 3 for RGB.
+      fit: conversion of images with another aspect ratio: `crop` to the largest centered part with the ratio of the
+        target, `pad` with black borders, or `resize`, which changes the ratio.
     """
 
     height: int
@@ -60,56 +60,56 @@ def decode(
     file: pathlib.Path | IO[bytes],
     target: Target,
     formats: Sequence[str] | None = None,
-    tell: Callable[[tuple[int, int]], object] | None = None,
+    on_size: Callable[[tuple[int, int]], object] | None = None,
 ) -> tuple[np.ndarray, list[str]]:
-    """A picture's pixels as the target has them, and what was done to it, in words.
+    """Decodes an image and converts it to the target.
 
-    The first frame of what moves; upright, as its EXIF says; what is transparent lies on white; palettes are looked up;
-    16 bits are rounded to 8; CMYK becomes RGB by Pillow's simple conversion, colour profiles not being applied. Other
-    sizes are resampled with Lanczos's filter.
+    The first frame of an animation is used. The image is rotated as EXIF says. Transparent parts are composited on
+    white. Palette colors are looked up. 16-bit gray is rounded to 8 bits. CMYK is converted to RGB by Pillow, without
+    color profiles. Images of other sizes are resampled with a Lanczos filter.
 
     Args:
-      file: its path, or its content.
-      target: what it is made into.
-      formats: Pillow's names of those that it may have, whatever it is called; None: all that Pillow decodes itself.
-      tell: is told the width and the height that it has.
+      file: path, or open file.
+      target: size and channels of the result.
+      formats: Pillow's names of the accepted formats. The content decides the format, not the file name. None: all
+        formats that Pillow decodes itself.
+      on_size: called with the (width, height) in the file.
 
     Returns:
-      [H, W, C] uint8.
+      [H, W, C] uint8, and a list of the conversions, such as "converted to gray".
 
     Raises:
-      BadPicture: it is none, is damaged, or claims more than `MAX_PIXELS`, or than `MAX_SIDE` across or down.
+      BadImage: the file is not an image, is damaged, or has more than `MAX_PIXELS` pixels or `MAX_SIDE` on a side.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Image.open(file, formats=tuple(formats or all_formats())) as image:
                 _check_size(image.size)
-                if tell is not None:
-                    tell(image.size)
-                moves = getattr(image, "is_animated", False) and image.format != LAYERED
-                _read_small(image, target)
-                picture, resized = _fitted(_plain(_eight_bits(_upright(image))), target)
-                picture, transparent = _on_white(picture)
-                pixels, greyed = _channels(np.asarray(picture), target.channels)
+                if on_size is not None:
+                    on_size(image.size)
+                is_animated = getattr(image, "is_animated", False) and image.format != LAYERED
+                _reduce_jpeg(image, target)
+                fitted, resized = _fit(_to_l_rgb_or_rgba(_to_8_bits(_upright(image))), target)
+                opaque, is_transparent = _on_white(fitted)
+                pixels, grayed = _channels(np.asarray(opaque), target.channels)
         except BadImage:
             raise
         except Image.DecompressionBombError as error:
-            raise BadImage("is too large a picture", error_text(error)) from error
+            raise BadImage("is too large", error_text(error)) from error
         except UnidentifiedImageError as error:
-            known = "" if formats is None else f" ({', '.join(formats)})"
-            raise BadImage(
-                "is no picture that can be read", f"what it begins with is of no known format{known}"
-            ) from error
-        except Exception as error:  # A damaged picture can raise anything at all.
-            may_pass = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
-            found = error_text(error) or type(error).__name__
-            raise BadImage("cannot be read as a picture", found, may_pass=may_pass) from error
-    return pixels, ["cut to its first frame"] * moves + ["laid on white"] * transparent + resized + greyed
+            expected = "" if formats is None else f"; expected {', '.join(formats)}"
+            raise BadImage("is not an image that can be read", f"unknown image format{expected}") from error
+        except Exception as error:  # Pillow raises many kinds of exceptions for damaged images.
+            is_temporary = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
+            detail = error_text(error) or type(error).__name__
+            raise BadImage("cannot be decoded", detail, is_temporary=is_temporary) from error
+    conversions = ["reduced to its first frame"] * is_animated + ["composited on white"] * is_transparent
+    return pixels, conversions + resized + grayed
 
 
 def all_formats() -> list[str]:
-    """Pillow's names of the formats that it decodes itself."""
+    """Returns Pillow's names of the formats that it decodes itself."""
     Image.init()
     return [name for name in Image.OPEN if name not in NOT_DECODED]
 
@@ -117,99 +117,99 @@ def all_formats() -> list[str]:
 def _check_size(size: tuple[int, int]) -> None:
     width, height = size
     if width * height > MAX_PIXELS or max(size) > MAX_SIDE:
-        limits = f"at most {MAX_PIXELS:,}, and {MAX_SIDE:,} a side, are decoded"
-        raise BadImage("is too large a picture", f"{width:,} x {height:,} pixels; {limits}")
+        limits = f"at most {MAX_PIXELS:,} pixels, and {MAX_SIDE:,} on a side, are allowed"
+        raise BadImage("is too large", f"{width:,} x {height:,} pixels; {limits}")
 
 
-def _read_small(image: Image.Image, target: Target) -> None:
-    """Lets a JPEG be decoded at 1/2, 1/4 or 1/8 of its size, if that leaves twice what is wanted, however it lies."""
+def _reduce_jpeg(image: Image.Image, target: Target) -> None:
+    """Sets a JPEG to be decoded at 1/2, 1/4 or 1/8 of its size, at least twice the larger side of the target."""
     side = 2 * max(target.height, target.width)
     if image.format == "JPEG":
-        image.draft(None, (side, side))  # None: only the size.
+        image.draft(None, (side, side))  # None keeps the mode.
 
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
         if image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) == UPRIGHT:
-            return image  # As nearly all are; Pillow would copy it.
+            return image  # Saves a copy: exif_transpose would make one.
         return ImageOps.exif_transpose(image)
-    except Exception:  # The picture is there. EXIF that is broken, in whatever way, says nothing of it.
+    except Exception:  # The pixels are valid even if the EXIF data are damaged.
         return image
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """A picture of 16 bits or of floats as one of 8; others as they are. Pillow's own conversion cuts them off."""
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Rounds 16-bit gray and float images to 8 bits, because Pillow would clip them; returns others unchanged."""
     if image.mode != "F" and not image.mode.startswith("I"):
         return image
     values, top = np.asarray(image), 1 if image.mode == "F" else 0xFFFF
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= top):
-        raise ValueError(f"its values go from {low} to {high}; expected 0 to {top}")
+        raise ValueError(f"its values range from {low} to {high}; expected 0 to {top}")
     pixels = np.empty(values.shape, np.uint8)
     rows = max(1, STRIP_PIXELS // values.shape[1])
     for start in range(0, len(values), rows):
-        some = values[start : start + rows]
-        pixels[start : start + rows] = np.rint(some * 255.0) if top == 1 else (some.astype(np.uint32) + 128) // 257
+        strip = values[start : start + rows]
+        pixels[start : start + rows] = np.rint(strip * 255.0) if top == 1 else (strip.astype(np.uint32) + 128) // 257
     gray = Image.fromarray(pixels)
-    clear = image.info.get("transparency")
-    if isinstance(clear, int):
-        gray.putalpha(Image.fromarray(np.where(values == clear, np.uint8(0), np.uint8(255))))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        gray.putalpha(Image.fromarray(np.where(values == transparent, np.uint8(0), np.uint8(255))))
     return gray
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Grey, RGB or, if anything may shine through, RGBA."""
+def _to_l_rgb_or_rgba(image: Image.Image) -> Image.Image:
+    """Converts to gray or RGB, or to RGBA if the image has transparency data."""
     if not image.has_transparency_data:
         return image if image.mode in ("L", "RGB") else image.convert("RGB")
-    clear = image.info.get("transparency")
-    if isinstance(clear, tuple) and max(clear) > 255:  # Pillow reads colours of 16 bits as 8, but not this one.
-        image.info["transparency"] = tuple(value >> 8 for value in clear)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, tuple) and max(transparent) > 255:  # Pillow converts the pixels to 8 bits, not this.
+        image.info["transparency"] = tuple(value >> 8 for value in transparent)
     return image.convert("RGBA")
 
 
 def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
-    """Grey or RGB, and whether anything shone through."""
+    """Composites RGBA on white; returns a gray or RGB image, and True if any pixel was transparent."""
     if image.mode != "RGBA":
         return image, False
-    transparent = bool((np.asarray(image.getchannel("A")) < 255).any())
+    is_transparent = bool((np.asarray(image.getchannel("A")) < 255).any())
     white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB"), transparent
+    return Image.alpha_composite(white, image).convert("RGB"), is_transparent
 
 
-def _fitted(picture: Image.Image, target: Target) -> tuple[Image.Image, list[str]]:
-    """A picture at the target's size, and what was done to it."""
+def _fit(image: Image.Image, target: Target) -> tuple[Image.Image, list[str]]:
+    """Converts an image to the target's size; returns the image and the conversions."""
     height, width = target.height, target.width
-    if picture.size == (width, height):
-        return picture, []
-    words = f"resized from {picture.width}x{picture.height} to {width}x{height}"
+    if image.size == (width, height):
+        return image, []
+    resized = f"resized from {image.width}x{image.height} to {width}x{height}"
     if target.fit == "resize":
-        return picture.resize((width, height), Image.Resampling.LANCZOS), [words]
+        return image.resize((width, height), Image.Resampling.LANCZOS), [resized]
     if target.fit == "pad":
-        return _padded(picture, width, height), [f"{words}, on black"]
-    # The largest part with the right proportions, in whole pixels: where only edges go, the rest stays as it is.
-    across = min(picture.width, max(1, round(picture.height * width / height)))
-    down = min(picture.height, max(1, round(picture.width * height / width)))
-    left, top = (picture.width - across) // 2, (picture.height - down) // 2
-    cropped = ["cropped to its middle"] if (across, down) != picture.size else []
-    part = picture.crop((left, top, left + across, top + down)) if cropped else picture
-    return part.resize((width, height), Image.Resampling.LANCZOS), [*cropped, words]
+        return _pad(image, width, height), [f"{resized} with black borders"]
+    # Crops whole pixels, so that pixels keep their values if the image only loses its edges.
+    crop_width = min(image.width, max(1, round(image.height * width / height)))
+    crop_height = min(image.height, max(1, round(image.width * height / width)))
+    left, top = (image.width - crop_width) // 2, (image.height - crop_height) // 2
+    cropped = ["cropped to its center"] if (crop_width, crop_height) != image.size else []
+    part = image.crop((left, top, left + crop_width, top + crop_height)) if cropped else image
+    return part.resize((width, height), Image.Resampling.LANCZOS), [*cropped, resized]
 
 
-def _padded(picture: Image.Image, width: int, height: int) -> Image.Image:
-    scale = min(width / picture.width, height / picture.height)
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    small, _ = _on_white(picture.resize(size, Image.Resampling.LANCZOS))
-    ground = Image.new(small.mode, (width, height))
-    ground.paste(small, ((width - size[0]) // 2, (height - size[1]) // 2))
-    return ground
+def _pad(image: Image.Image, width: int, height: int) -> Image.Image:
+    scale = min(width / image.width, height / image.height)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    small, _ = _on_white(image.resize(size, Image.Resampling.LANCZOS))
+    padded = Image.new(small.mode, (width, height))
+    padded.paste(small, ((width - size[0]) // 2, (height - size[1]) // 2))
+    return padded
 
 
 def _channels(pixels: np.ndarray, count: int) -> tuple[np.ndarray, list[str]]:
-    """[H, W] or [H, W, 3] uint8 -> [H, W, count], and what was done to it; grey is the mean, as in `cifar_horse`."""
+    """Converts [H, W] or [H, W, 3] uint8 to [H, W, count]; returns the pixels and the conversions."""
     if pixels.ndim == 2:
         return np.repeat(pixels[..., np.newaxis], count, axis=-1), []
     if count == 3:
         return pixels, []
     gray = (pixels.sum(axis=-1, keepdims=True, dtype=np.uint16) * 2 + 3) // 6
-    return gray.astype(np.uint8), ["made grey"] if (pixels != pixels[..., :1]).any() else []
+    return gray.astype(np.uint8), ["converted to gray"] if (pixels != pixels[..., :1]).any() else []

@@ -1,4 +1,4 @@
-"""What a person gives a trained network: pictures, arrays, numbers.
+"""Readers of the inputs of trained networks: images, arrays, numbers.
 
 It imports `data.formats` and `errors`, and no TensorFlow.
 """

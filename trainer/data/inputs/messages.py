@@ -1,4 +1,4 @@
-"""How what was given, and what is expected, is said in errors."""
+"""Texts for error messages and notes about inputs."""
 
 from collections.abc import Sequence
 
@@ -6,56 +6,57 @@ import numpy as np
 
 from trainer.errors import sanitize
 
-ARRAY = ".npy"
-MAX_SHOWN = 60  # characters of what was given
+ARRAY_SUFFIX = ".npy"
+MAX_SHOWN = 60  # characters of an input
 
 
-def wanted(shape: tuple[int, ...]) -> str:
-    """What `--input` may be, for a remedy."""
-    paths = f"path/to/rows{ARRAY}" if len(shape) == 1 else f"a path (photo.png, a folder of pictures, digits{ARRAY})"
-    return f"{paths}, or {example(shape)}"
+def accepted_inputs(shape: tuple[int, ...]) -> str:
+    """Returns examples of valid values of `--input`."""
+    images = f"a path (photo.png, a folder of images, digits{ARRAY_SUFFIX})"
+    paths = f"path/to/rows{ARRAY_SUFFIX}" if len(shape) == 1 else images
+    return f"{paths}, or {accepted_numbers(shape)}"
 
 
-def example(shape: tuple[int, ...]) -> str:
-    """Numbers on the command line, for a remedy."""
-    one = "0.5" if len(shape) == 3 else "1.5"
-    row = ",".join([one] * shape[0]) if len(shape) == 1 and shape[0] <= 4 else f"{one},{one},..."
-    return f"{meaning(shape)} ('{row}'; further rows after a ; within the quotes)"
+def accepted_numbers(shape: tuple[int, ...]) -> str:
+    """Returns the count and the range of the numbers of one example, and an example of them on the command line."""
+    number = "0.5" if len(shape) == 3 else "1.5"
+    row = ",".join([number] * shape[0]) if len(shape) == 1 and shape[0] <= 4 else f"{number},{number},..."
+    return f"{count_and_range(shape)} ('{row}'; separate rows by ; inside the quotes)"
 
 
-def meaning(shape: tuple[int, ...]) -> str:
-    """What one example is, in numbers."""
-    return numbers_of(shape) + (" from 0 to 1" if len(shape) == 3 else "")
+def count_and_range(shape: tuple[int, ...]) -> str:
+    """Returns the count and the range of the numbers of one example."""
+    return number_count(shape) + (" from 0 to 1" if len(shape) == 3 else "")
 
 
-def numbers_of(shape: tuple[int, ...]) -> str:
-    """How many numbers a shape has, in words."""
+def number_count(shape: tuple[int, ...]) -> str:
+    """Returns the count of numbers in a shape: "4 numbers"."""
     count = int(np.prod(shape))
     return "1 number" if count == 1 else f"{count:,} numbers"
 
 
-def shapes_of(shape: tuple[int, ...]) -> str:
-    """The shapes that an array may have."""
-    return f"{shape_of(shape)} or {shape_of(('N', *shape))}"
+def accepted_shapes(shape: tuple[int, ...]) -> str:
+    """Returns the shapes of one and of several examples: "[4] or [N, 4]"."""
+    return f"{shape_text(shape)} or {shape_text(('N', *shape))}"
 
 
-def shape_of(sizes: Sequence[int | str]) -> str:
-    """A shape, in words."""
+def shape_text(sizes: Sequence[int | str]) -> str:
+    """Returns a shape in brackets: "[N, 4]"."""
     return f"[{', '.join(map(str, sizes))}]"
 
 
-def joined(words: Sequence[str]) -> str:
-    """Words as a list in a sentence."""
+def join(words: Sequence[str]) -> str:
+    """Joins words with commas and "and"."""
     return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), words[-1]])
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first of some names, and how many more."""
+def first_and_count(names: Sequence[str]) -> str:
+    """Returns the first name and the number of the others: "a.txt and 3 more"."""
     more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
     return f"{sanitize(names[0])}{more}"
 
 
-def brief(text: str) -> str:
-    """What was given, cut where it is long."""
+def shorten(text: str) -> str:
+    """Returns the first characters of a long input."""
     text = sanitize(text)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."

@@ -1,4 +1,4 @@
-"""What was given, once it is read."""
+"""Inputs of a trained network."""
 
 import dataclasses
 
@@ -7,13 +7,13 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """Examples that a person gave.
+    """Examples that were given as `--input`.
 
     Attributes:
-      examples: [N, H, W, C] pictures, uint8 or as float32 in [0, 1], or [N, D] float32 rows of a table; at least one.
-      names: [N], what to call them. Files go by their stems (by their whole names where two share a stem), rows of a
-        table by "row 0", "row 1", ..., other pictures by "0", "1", ...
-      notes: what was done to them that the person should know, each a line.
+      examples: [N, H, W, C] images, uint8 or float32 in [0, 1]; or [N, D] float32 rows of a table. N is at least 1.
+      names: [N] names. The name of an image file is its stem, or its full name if two files have the same stem. Rows of
+        a table are named "row 0", "row 1", ..., and the images in an array "0", "1", ...
+      notes: one line for each kind of conversion, and for skipped files.
     """
 
     examples: np.ndarray
@@ -21,6 +21,6 @@ class Inputs:
     notes: tuple[str, ...] = ()
 
     @property
-    def images(self) -> np.ndarray:
-        """[N, ...] float32 as a network sees them: pictures in [0, 1], rows in their own units."""
+    def scaled(self) -> np.ndarray:
+        """Examples in the network's units, [N, ...] float32: images in [0, 1], rows in the units of the table."""
         return self.examples / np.float32(255) if self.examples.dtype == np.uint8 else self.examples

@@ -1,4 +1,4 @@
-"""Arrays of one's own: .npy and .npz files."""
+"""Custom arrays: .npy and .npz files."""
 
 import io
 import pathlib
@@ -6,14 +6,14 @@ import zipfile
 
 import numpy as np
 import pytest
+from custom_data import PIXELS, load, load_error
 from hostile import crafted
-from own_data import PIXELS, load, refused
 
 from trainer.data import describe, splits
 from trainer.data.limits import Limits
 from trainer.errors import DataError, UsageError
 
-SMALL = Limits(in_memory_bytes=100, copied_bytes=999)
+SMALL = Limits(in_memory_bytes=100, chunk_bytes=999)
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ SMALL = Limits(in_memory_bytes=100, copied_bytes=999)
         (np.arange(960).reshape(20, 48), (48,), 1),
         (np.asfortranarray(np.arange(960).reshape(20, 48)), (48,), 1),
     ],
-    ids=["grey", "colour", "floats", "rows", "whole numbers", "by columns"],
+    ids=["gray", "color", "floats", "rows", "integers", "Fortran order"],
 )
-def test_an_array_is_split_by_its_rows_numbers(array, shape, scale, tmp_path):
+def test_array_is_split_by_row_numbers(array, shape, scale, tmp_path):
     np.save(tmp_path / "a.npy", array)
     data = load(tmp_path, "array", tmp_path / "a.npy", eval_fraction=0.3)
     evaluates = splits.by_index(20, 0.3)
@@ -37,7 +37,7 @@ def test_an_array_is_split_by_its_rows_numbers(array, shape, scale, tmp_path):
         np.testing.assert_allclose(split.examples.reshape(len(split.examples), -1), array[rows].reshape(rows.sum(), -1))
 
 
-def test_an_archive_with_kerass_names_has_its_own_split_and_labels(tmp_path):
+def test_npz_with_the_keys_of_keras_has_its_own_split_and_labels(tmp_path):
     random = np.random.default_rng(0)
     arrays = {
         "x_train": random.integers(0, 256, (6, 4, 4), np.uint8),
@@ -57,52 +57,52 @@ def test_an_archive_with_kerass_names_has_its_own_split_and_labels(tmp_path):
 
 
 LARGE = {
-    "grey": ("npy", {"data": PIXELS}),
+    "gray": ("npy", {"data": PIXELS}),
     "rows": ("npy", {"data": np.linspace(0, 1, 4_000).reshape(50, 80)}),
-    "by columns": ("npy", {"data": np.asfortranarray(np.arange(4_000.0).reshape(50, 80))}),
-    "packed": ("npz", {"data": PIXELS}),
-    "labelled": ("npz", {"data": PIXELS, "labels": np.arange(50) % 3}),
-    "divided": ("npz", {"x_train": PIXELS, "x_test": PIXELS[:7], "y_train": np.arange(50) % 3, "y_test": np.arange(7)}),
+    "Fortran order": ("npy", {"data": np.asfortranarray(np.arange(4_000.0).reshape(50, 80))}),
+    "compressed": ("npz", {"data": PIXELS}),
+    "labeled": ("npz", {"data": PIXELS, "labels": np.arange(50) % 3}),
+    "split": ("npz", {"x_train": PIXELS, "x_test": PIXELS[:7], "y_train": np.arange(50) % 3, "y_test": np.arange(7)}),
 }
 
 
-@pytest.mark.parametrize("wanted", [{}, {"eval_fraction": 0.0}, {"classes": ("2", "1")}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"eval_fraction": 0.0}, {"classes": ("2", "1")}], ids=str)
 @pytest.mark.parametrize("kind", LARGE)
-def test_an_array_too_large_for_memory_is_mapped_to_the_same(kind, wanted, tmp_path):
+def test_large_array_is_memory_mapped_with_equal_results(kind, options, tmp_path):
     suffix, arrays = LARGE[kind]
     path = tmp_path / f"a.{suffix}"
     np.save(path, arrays["data"]) if suffix == "npy" else np.savez_compressed(path, **arrays)
-    if "classes" in wanted and len(arrays) == 1:
-        assert "has no such class" in refused(UsageError, tmp_path, "array", path, **wanted)
-        assert "has no such class" in refused(UsageError, tmp_path, "array", path, limits=SMALL, **wanted)
+    if "classes" in options and len(arrays) == 1:
+        assert "has no such class" in load_error(UsageError, tmp_path, "array", path, **options)
+        assert "has no such class" in load_error(UsageError, tmp_path, "array", path, limits=SMALL, **options)
         return
-    in_memory = load(tmp_path, "array", path, **wanted)
-    mapped = load(tmp_path, "array", path, limits=SMALL, **wanted)
-    assert isinstance(mapped.train.examples, np.memmap)
-    assert mapped.fingerprint == in_memory.fingerprint
-    assert mapped.label_names == in_memory.label_names
+    in_memory = load(tmp_path, "array", path, **options)
+    cached = load(tmp_path, "array", path, limits=SMALL, **options)
+    assert isinstance(cached.train.examples, np.memmap)
+    assert cached.fingerprint == in_memory.fingerprint
+    assert cached.label_names == in_memory.label_names
     for split in ("train", "evaluation"):
-        np.testing.assert_array_equal(getattr(mapped, split).examples, getattr(in_memory, split).examples)
-        np.testing.assert_array_equal(getattr(mapped, split).labels, getattr(in_memory, split).labels)
-    assert (mapped.evaluation is mapped.train) == (in_memory.evaluation is in_memory.train)
+        np.testing.assert_array_equal(getattr(cached, split).examples, getattr(in_memory, split).examples)
+        np.testing.assert_array_equal(getattr(cached, split).labels, getattr(in_memory, split).labels)
+    assert (cached.evaluation is cached.train) == (in_memory.evaluation is in_memory.train)
 
 
-def test_arrays_that_do_not_go_together_are_told(tmp_path):
+def test_arrays_of_different_shapes_or_types_are_rejected(tmp_path):
     pixels = np.zeros((4, 4, 4), np.uint8)
     for other in (pixels.astype(float), pixels[:, :2]):
         np.savez(tmp_path / "a.npz", x_train=pixels, x_test=other)
-        assert "do not go together" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+        assert "different example shapes or types" in load_error(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
-def test_classes_that_leave_a_split_empty_are_told_whether_mapped_or_not(tmp_path):
+def test_classes_without_training_examples_are_rejected(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=PIXELS, x_test=PIXELS[:1], y_train=np.arange(50) % 2, y_test=[2])
     for limits in (Limits(), SMALL):
-        words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", limits=limits, classes=("2",))
-        assert "0 to train on, 1 to evaluate" in words
+        message = load_error(DataError, tmp_path, "array", tmp_path / "a.npz", limits=limits, classes=("2",))
+        assert "training examples: 0, evaluation examples: 1" in message
 
 
 @pytest.mark.parametrize(
-    ("array", "words"),
+    ("array", "message"),
     [
         (np.zeros((4, 4, 4, 2), np.uint8), "uint8 of shape [4, 4, 4, 2]"),
         (np.zeros((4, 4, 4), np.int32), "int32"),
@@ -114,13 +114,13 @@ def test_classes_that_leave_a_split_empty_are_told_whether_mapped_or_not(tmp_pat
         (np.zeros((2, 2), complex), "complex128"),
     ],
 )
-def test_an_array_of_something_else_is_told(array, words, tmp_path):
+def test_array_of_another_shape_or_type_is_rejected(array, message, tmp_path):
     np.save(tmp_path / "a.npy", array)
-    assert words in refused(DataError, tmp_path, "array", tmp_path / "a.npy", eval_fraction=0.0)
+    assert message in load_error(DataError, tmp_path, "array", tmp_path / "a.npy", eval_fraction=0.0)
 
 
-class Evil:
-    """Makes a file when it is unpickled."""
+class Malicious:
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -129,44 +129,44 @@ class Evil:
         return pathlib.Path.touch, (self.path,)
 
 
-def test_an_array_of_objects_is_never_unpickled(tmp_path):
+def test_array_of_objects_is_not_unpickled(tmp_path):
     for name, write in (("a.npy", np.save), ("a.npz", np.savez)):
-        write(tmp_path / name, np.array([Evil(tmp_path / "ran")], object), allow_pickle=True)
-        assert "objects" in refused(DataError, tmp_path, "array", tmp_path / name)
+        write(tmp_path / name, np.array([Malicious(tmp_path / "ran")], object), allow_pickle=True)
+        assert "objects" in load_error(DataError, tmp_path, "array", tmp_path / name)
     assert not (tmp_path / "ran").exists()
 
 
-def test_what_a_header_claims_is_not_allocated(tmp_path):
+def test_size_in_a_header_is_checked_before_allocation(tmp_path):
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**12, 10, 10)})
     (tmp_path / "a.npy").write_bytes(header.getvalue() + b"x")
-    assert "claims 100,000,000,000,000 bytes" in refused(DataError, tmp_path, "array", tmp_path / "a.npy")
+    assert "claims 100,000,000,000,000 bytes" in load_error(DataError, tmp_path, "array", tmp_path / "a.npy")
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("data.npy", header.getvalue() + b"x")
-    assert "claims" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    assert "claims" in load_error(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
-def test_an_archive_that_would_become_too_large_is_not_unpacked(tmp_path):
+def test_decompression_bomb_is_not_unpacked(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", data=np.zeros((1_000, 1_000), np.uint8))
-    words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", limits=Limits(bomb_bytes=1_000))
-    assert "would become 1,000,128" in words
+    message = load_error(DataError, tmp_path, "array", tmp_path / "a.npz", limits=Limits(bomb_bytes=1_000))
+    assert "to 1,000,128" in message
 
 
-def test_an_archive_with_a_list_of_members_too_long_is_not_listed(tmp_path):
+def test_archive_with_a_large_directory_is_rejected(tmp_path):
     (tmp_path / "a.npz").write_bytes(crafted.crowd(30))
-    assert "holds no x_train" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
-    words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", limits=Limits(directory_bytes=30 * 57 - 1))
-    assert "its list of members has 1,710 bytes" in words
+    assert "has no array x_train" in load_error(DataError, tmp_path, "array", tmp_path / "a.npz")
+    message = load_error(DataError, tmp_path, "array", tmp_path / "a.npz", limits=Limits(directory_bytes=30 * 57 - 1))
+    assert "its directory has 1,710 bytes" in message
 
 
-def test_the_end_of_an_archive_is_where_zipfile_finds_it(tmp_path):
+def test_end_record_of_an_archive_is_the_one_that_zipfile_uses(tmp_path):
     content = crafted.zipped({f"{number}.npy": b"" for number in range(30)})
-    (tmp_path / "a.npz").write_bytes(content[:-6] + b"PK\5\6" + content[-2:])  # in the record's own field
-    words = refused(DataError, tmp_path, "array", tmp_path / "a.npz", limits=Limits(directory_bytes=100))
-    assert "its list of members has" in words
+    (tmp_path / "a.npz").write_bytes(content[:-6] + b"PK\5\6" + content[-2:])  # a second signature in the last field
+    message = load_error(DataError, tmp_path, "array", tmp_path / "a.npz", limits=Limits(directory_bytes=100))
+    assert "its directory has" in message
 
 
-def test_arrays_of_any_name_and_labels_of_any_text_are_taken_and_what_is_not_used_is_told(tmp_path):
+def test_any_key_and_any_label_text_are_read_and_unused_arrays_are_noted(tmp_path):
     np.savez(tmp_path / "a.npz", x_test=PIXELS)
     assert len(load(tmp_path, "array", tmp_path / "a.npz", eval_fraction=0.0).train.examples) == 50
     labels = np.array(["--5", "-5", "5", "\u00b2", "a  b", "a b"])
@@ -174,29 +174,29 @@ def test_arrays_of_any_name_and_labels_of_any_text_are_taken_and_what_is_not_use
     data = load(tmp_path, "array", tmp_path / "b.npz")
     assert data.label_names == ("-5", "5", "--5", "a b", "all", "\u00b2")
     assert [data.label_names[label] for label in data.train.labels] == ["--5", "-5", "5", "\u00b2", "a b", "a b"]
-    assert data.notes == ("left out, arrays that are not used: x_val, y_val",)
+    assert data.notes == ("skipped arrays that are not used: x_val, y_val",)
 
 
-def test_damage_of_any_kind_in_an_archive_is_told(tmp_path):
+def test_damaged_archive_is_rejected(tmp_path):
     np.save(tmp_path / "a.npy", PIXELS)
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_LZMA) as archive:
         archive.write(tmp_path / "a.npy", "data.npy")
     content = (tmp_path / "a.npz").read_bytes()
     middle = content.index(b"data.npy") + 60
     (tmp_path / "a.npz").write_bytes(content[:middle] + b"\xff" * 9 + content[middle + 9 :])
-    assert "cannot be read" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    assert "cannot be read" in load_error(DataError, tmp_path, "array", tmp_path / "a.npz")
 
 
-def test_pictures_of_zeros_and_ones_are_told(tmp_path):
+def test_almost_black_images_are_noted(tmp_path):
     np.save(tmp_path / "a.npy", PIXELS % 2)
-    assert any("all but black" in line for line in describe.summary_lines(load(tmp_path, "array", tmp_path / "a.npy")))
+    assert any("almost black" in line for line in describe.summary_lines(load(tmp_path, "array", tmp_path / "a.npy")))
 
 
-def test_labels_that_are_no_text_are_told(tmp_path):
+def test_labels_that_are_not_text_are_rejected(tmp_path):
     np.savez(tmp_path / "a.npz", data=PIXELS[:2], labels=np.array(["a", "b" * 2_000]))
-    assert "<U2000 of shape [2]" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    assert "<U2000 of shape [2]" in load_error(DataError, tmp_path, "array", tmp_path / "a.npz")
     labels = np.full(4, 0x110000, np.uint32).view("<U1")
     np.savez(tmp_path / "a.npz", data=PIXELS[:4], labels=labels)
-    assert "labels holds what is no text" in refused(DataError, tmp_path, "array", tmp_path / "a.npz")
+    assert "labels has invalid Unicode characters" in load_error(DataError, tmp_path, "array", tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", data=PIXELS[:4], labels=np.array(list("abca"), ">U1"))
     assert load(tmp_path, "array", tmp_path / "a.npz").label_names == ("a", "b", "c")

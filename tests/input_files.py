@@ -1,4 +1,4 @@
-"""Helpers for tests of inputs: pictures, and a check of refusals."""
+"""Helpers for tests of inputs: image files, and the messages of errors."""
 
 import struct
 import zlib
@@ -10,27 +10,21 @@ from PIL import Image
 from trainer.data.inputs import reader
 
 RANDOM = np.random.default_rng(0)
-
-
-GREY, COLOUR, TABLE = (4, 6, 1), (4, 6, 3), (4,)
-
-
-PIXELS = RANDOM.integers(0, 256, COLOUR, np.uint8)
-
-
-ORIENTATION = 0x0112  # EXIF's tag
+GRAY, COLOR, TABLE = (4, 6, 1), (4, 6, 3), (4,)  # shapes of examples
+PIXELS = RANDOM.integers(0, 256, COLOR, np.uint8)
+ORIENTATION = 0x0112  # EXIF tag
 
 
 def png(*chunks):
-    """A PNG file of (type, content), for what Pillow does not write."""
+    """Returns a PNG file with these chunks (type, content), for files that Pillow cannot write."""
     packed = [struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks]
     return b"\x89PNG\r\n\x1a\n" + b"".join(packed) + struct.pack(">I", 0) + b"IEND\xaeB`\x82"
 
 
-def png_of_16_bits(values, kind, *more):
+def png_of_16_bits(values, color_type, *more):
     height, width = values.shape[:2]
     scanlines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
+    header = (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color_type, 0, 0, 0))
     return png(header, *more, (b"IDAT", zlib.compress(scanlines)))
 
 
@@ -39,8 +33,8 @@ def save(path, pixels, **options):
     return str(path)
 
 
-def refused(kind, text, shape):
-    """The three lines at most with which it is refused."""
+def read_error(kind, text, shape):
+    """Returns the message of the error that reading this input raises."""
     with pytest.raises(kind) as error:
         reader.read(str(text), shape)
     lines = str(error.value).splitlines()

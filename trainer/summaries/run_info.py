@@ -1,4 +1,4 @@
-"""What a run is: its row in HParams, its texts, its graph, the layout of its charts, a sample of its data."""
+"""Describes a run in TensorBoard: HParams row, texts, graph, layout of the charts, and a sample of the data."""
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +16,14 @@ from trainer.summaries.writer import DENOISING, EVIDENCE, Writer
 MAX_HISTORY = 100
 
 
-class About:
-    """Writes what a run is, and what is missing of what it has written before.
+class RunInfo:
+    """Writes the description of a run. Skips the layout, the sample and the graph if they exist already.
 
     Args:
-      train, evaluation: writers of the TensorBoard runs.
-      folder: of the TensorBoard run that has the evaluation's curves.
-      next_step: the first step to come.
-      guard: of what only TensorBoard shows.
+      train, evaluation: writers of the two TensorBoard runs.
+      folder: folder of the TensorBoard run `eval`.
+      next_step: the first step that is not trained yet.
+      guard: logs errors instead of stopping training.
     """
 
     def __init__(self, train: Writer, evaluation: Writer, folder: pathlib.Path, next_step: int, guard: Guard) -> None:
@@ -37,50 +37,49 @@ class About:
         options: Mapping[str, str | float],
         pages: Callable[[], Mapping[str, str]],
     ) -> None:
-        """Writes the run's row in HParams, and its texts.
+        """Writes the HParams row and the texts.
 
         Args:
-          name: its own, in HParams.
-          columns, options: as `hparams.start`.
-          pages: Markdown texts by tag.
+          name, columns, options: see `hparams.start`.
+          pages: returns Markdown texts by tag.
         """
-        with self._guard("the run's row in HParams"):
+        with self._guard("the HParams row"):
             hparams.start(self._folder, name, columns, options)
         with self._guard("texts"):
             for tag, text in pages().items():
                 self._train.text(self._next_step, tag, text)
 
     def layout(self, evaluator: Evaluator) -> None:
-        """Writes how charts are laid out, if that is missing."""
-        if "custom_scalars__config__" not in self._eval.older:
+        """Writes the layout of the Custom Scalars tab, if it is missing."""
+        if "custom_scalars__config__" not in self._eval.existing_tags:
             kinds = {DENOISING: evaluator.objective.noise, EVIDENCE: evaluator.is_variational}
             self._eval.layout(0, omitted=[category for category, applies in kinds.items() if not applies])
 
     def sample(self, data: Dataset) -> None:
-        """Writes some training pictures, if they are missing."""
-        if data.is_image and "data/sample" not in self._train.older:
-            # Not the first ones: folders are read one class after the other.
-            every = data.train.examples
-            scaled = every[evenly_spaced(len(every), images.NUM_SAMPLES)] / np.float32(data.scale)
-            self._train.picture(0, "data/sample", images.samples(scaled))
+        """Writes an image of up to 64 training examples, if it is missing and the examples are images."""
+        if data.is_image and "data/sample" not in self._train.existing_tags:
+            # Evenly spaced, because image folders are read one class after the other.
+            examples = data.train.examples
+            scaled = examples[evenly_spaced(len(examples), images.NUM_SAMPLES)] / np.float32(data.scale)
+            self._train.image(0, "data/sample", images.samples(scaled))
 
     def graph(self, traced: Callable[[], tf.compat.v1.GraphDef]) -> None:
         """Writes the graph of one training step, if it is missing."""
         with self._guard("the graph"):
-            if "graph_def" not in self._train.older:
+            if "graph_def" not in self._train.existing_tags:
                 self._train.graph(0, traced())
 
     def history(self, step: int, rows: Sequence[Sequence[str]]) -> None:
-        """Writes the run's history, newest first, since TensorBoard shows the top of one text a step; 100 lines of it.
+        """Writes the last 100 entries of the run's history as one text, newest first: TensorBoard shows the top of it.
 
         Args:
-          step: of the newest entry.
-          rows: [when, step, what] of each entry.
+          step: step of the newest entry.
+          rows: (time, step, event) of each entry, oldest first.
         """
-        lines = [f"* **{at}**: {what} ({when})" for when, at, what in reversed(rows[-MAX_HISTORY:])]
+        lines = [f"* **{at_step}**: {event} ({time})" for time, at_step, event in reversed(rows[-MAX_HISTORY:])]
         self._train.text(max(step, self._next_step), "history", "\n".join(lines))
 
     def end(self, *, succeeded: bool) -> None:
-        """Says in HParams that the run is finished, or has failed."""
-        with self._guard("the run's row in HParams"):
+        """Writes to the HParams row that the run has finished or failed."""
+        with self._guard("the HParams row"):
             hparams.end(self._folder, succeeded=succeeded)
