@@ -97,7 +97,7 @@ class RunDirectory(RunFiles):
         Deletes the directory on exit if it was created here and is empty.
 
         Raises:
-          StorageError: the directory cannot be created or written, or its file system lacks an operation that commits need.
+          StorageError: the directory cannot be created or written, or its file system lacks an operation of commits.
           LockedError: another process holds the lock.
         """
         try:
