@@ -64,4 +64,4 @@ def _label_axes(draw: ImageDraw.ImageDraw, font: Any, low: np.ndarray, high: np.
         draw.line((left + x, 0, left + x, bottom), fill="#dddddd")
     if 0 < y < SIDE:
         draw.line((left, bottom - y, right, bottom - y), fill="#dddddd")
-    draw.text((left + SIDE // 2, SIDE + 26), "horizontal: unit 1, vertical: unit 2, gray lines: 0", "black", font, "ma")
+    draw.text((left + SIDE // 2, SIDE + 26), "unit 1 (upwards: unit 2); grey lines: 0", "black", font, "ma")
