@@ -11,7 +11,7 @@ from trainer.system.logs import log
 
 MAX_ROLLBACKS = 3
 DAMPING = 0.25  # A rollback multiplies the learning rate by this factor.
-DROPPED = "curves: some points could not be written"
+DROPPED = "curves: the disk did not take some points"  # stored in manifests
 
 
 class Recovery:
