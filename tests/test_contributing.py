@@ -37,6 +37,7 @@ def test_every_example_is_tested_here():
     assert all(f'example("{path}")' in text for path in EXAMPLES)
 
 
+@pytest.mark.whole
 def test_the_example_of_a_data_set_trains(example, launch, monkeypatch, tmp_path):
     from trainer.data.datasets import LOADERS
 
@@ -47,6 +48,7 @@ def test_the_example_of_a_data_set_trains(example, launch, monkeypatch, tmp_path
     assert "stripes: 80 train, 20 eval, 8x8x1, generated" in output
 
 
+@pytest.mark.whole
 def test_the_example_of_a_network_trains(example, launch, monkeypatch, tmp_path):
     from trainer.models.networks import MODELS
 

@@ -112,6 +112,16 @@ def test_a_preset_equals_its_flagfile(name):
     assert parse("--preset", name, "--seed=3") == expected
 
 
+@pytest.mark.parametrize("name", [path.stem for path in PRESETS])
+@pytest.mark.parametrize("length", [("steps", 7), ("epochs", 2.0)])
+def test_a_length_on_the_command_line_replaces_that_of_a_preset(name, length):
+    option, value = length
+    for order in ((f"--preset={name}", f"--{option}={value}"), (f"--{option}={value}", f"--preset={name}")):
+        training = parse(*order).training
+        assert (training.steps, training.epochs) == ((7, None) if option == "steps" else (None, 2.0))
+        assert training.batch_size == parse(f"--preset={name}").training.batch_size
+
+
 def test_the_error_for_an_unknown_preset_lists_all_presets():
     with pytest.raises(UsageError, match="iris"):
         parse("--preset=irises")

@@ -8,6 +8,7 @@ from trainer.config.config import OPTIONS, Config
 from trainer.errors import UsageError, option
 
 SUFFIX = ".flags"
+LENGTHS = ("steps", "epochs")  # options that set the length of a run
 
 
 def to_flagfile(config: Config) -> str:
@@ -27,26 +28,35 @@ def presets() -> dict[str, pathlib.Path]:
 
 
 def expand_presets(arguments: Sequence[str]) -> list[str]:
-    """Replaces each `--preset=NAME` or `--preset NAME` by the `--flagfile` argument of that preset.
+    """Replaces each `--preset=NAME` or `--preset NAME` by the flags of that preset.
+
+    A `--steps` or `--epochs` among the arguments replaces the length of the preset, whichever of the two that is.
 
     Raises:
       UsageError: a preset does not exist.
     """
+    has_length = any(_name(argument) in LENGTHS for argument in arguments)
     remaining, expanded = list(arguments), []
     while remaining:
         argument = remaining.pop(0)
-        flag, _, name = argument.partition("=")
-        if flag in ("--preset", "-preset"):
-            expanded.append(_flagfile(name if name or not remaining else remaining.pop(0)))
+        if _name(argument) == "preset":
+            _, has_value, value = argument.partition("=")
+            flags = _flags(value if has_value or not remaining else remaining.pop(0))
+            expanded += [flag for flag in flags if not (has_length and _name(flag) in LENGTHS)]
         else:
             expanded.append(argument)
     return expanded
 
 
-def _flagfile(name: str) -> str:
+def _name(argument: str) -> str:
+    """Returns the name of a flag; an empty text for other arguments."""
+    return argument.partition("=")[0].removeprefix("-").removeprefix("-") if argument.startswith("-") else ""
+
+
+def _flags(preset: str) -> list[str]:
     known = presets()
-    if name not in known:
+    if preset not in known:
         raise UsageError(
-            f"{option('preset', name)} does not exist", found=f"presets: {', '.join(known)}", remedy="use one of them"
+            f"{option('preset', preset)} does not exist", found=f"presets: {', '.join(known)}", remedy="use one of them"
         )
-    return f"--flagfile={known[name]}"
+    return [line for line in known[preset].read_text().splitlines() if line.startswith("-")]
