@@ -17,6 +17,7 @@ def encode(config: Config, given: frozenset[str]) -> int:
     arrays = {"label_names": np.array(data.label_names)}
     with run.network() as trained:
         for name, split in (("train", data.train), ("eval", data.evaluation)):
+            # The network itself divides by the scale of a standardized table, which is an array.
             codes = trained.encode(split.examples, data.scale if isinstance(data.scale, float) else 1.0)
             arrays |= {f"{name}_{kind}": values for kind, values in codes.items()} | {f"{name}_labels": split.labels}
     for name, values in arrays.items():

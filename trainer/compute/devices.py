@@ -10,8 +10,9 @@ from trainer.compute.options import ComputeOptions
 from trainer.errors import DeviceError, option
 from trainer.system import cores
 
-# True if XLA is faster for dense networks. Figures: batch size x layer widths: microseconds per step with XLA, without.
-# Measured on two cores with AVX-512 and bfloat16 instructions, for which oneDNN is faster; not measured on a GPU.
+# True if XLA is faster for dense networks, by device and precision. The comments give the batch size, the layer widths,
+# and the microseconds per step with XLA and without. They were measured on two CPU cores with AVX-512 and bfloat16
+# instructions, which oneDNN uses and XLA does not. The values for a GPU are not measured.
 XLA_IS_FASTER = {
     ("cpu", "float32"): True,  # 10 x 1024-100: 208, 640; 784-500-300-2: 17,000, 19,000; 784-1000-...-30: 80,000, 81,000
     ("cpu", "mixed_float16"): True,  # 40 times faster (on another machine)
@@ -22,8 +23,8 @@ XLA_IS_FASTER = {
 }
 # Largest batch for `models.small_batch_matmul` on a CPU. Speedup: 1.3 at 10 examples, 1.1 at 32, none at 64 or 256.
 MAX_SMALL_BATCH = 32
-# By TensorFlow version, because XLA aborts on an unknown flag. This flag avoids copies of weights that a step reads and
-# then updates: a tenth of the time at 10 x 1024-100.
+# XLA flags for each TensorFlow version. Others get none, because XLA aborts on an unknown flag. This flag avoids copies of
+# weights that a step reads and then updates: a tenth of the time at batch size 10, layers 1024-100.
 CPU_XLA_FLAGS = {"2.21": "--xla_cpu_copy_insertion_use_region_analysis=true"}
 # Largest data set that is kept in GPU memory; a small part of the memory of current GPUs.
 MAX_RESIDENT_BYTES = 1 << 30

@@ -30,7 +30,7 @@ def presets() -> dict[str, pathlib.Path]:
 def expand_presets(arguments: Sequence[str]) -> list[str]:
     """Replaces each `--preset=NAME` or `--preset NAME` by the flags of that preset.
 
-    A `--steps` or `--epochs` among the arguments replaces the length of the preset, whichever of the two that is.
+    If the arguments have `--steps` or `--epochs`, the `--steps` or `--epochs` of the preset is left out.
 
     Raises:
       UsageError: a preset does not exist.

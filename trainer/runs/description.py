@@ -46,7 +46,7 @@ def text_pages(
     Args:
       config, data, provenance: config, data set and provenance of the run.
       weights: the trained weights by name.
-      header: result of `header`.
+      header: the lines of the header by name, from `header()`.
       run: the run directory.
       arguments: the command-line arguments.
     """

@@ -1,4 +1,4 @@
-"""The provenance of a run: everything that its result depends on, compared with that of its checkpoint."""
+"""Everything that the bits of a result depend on: collected at each start, and compared with the last checkpoint."""
 
 import dataclasses
 import hashlib

@@ -9,7 +9,7 @@ def shift(images: tf.Tensor, max_shift: int, key: tf.Tensor) -> tf.Tensor:
     """Shifts each image vertically and horizontally by up to `max_shift` pixels; all shifts are equally likely.
 
     Args:
-      images: [N, H, W, C]; the border pixels are repeated where an image is shifted away from the border.
+      images: [N, H, W, C]. The gap that a shift leaves at a border is filled with copies of the border pixels.
       max_shift: at least 1, less than H and W.
       key: key of the step.
     """

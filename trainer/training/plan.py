@@ -14,6 +14,7 @@ class Plan:
     Attributes:
       total_steps: steps of the whole run.
       steps_per_block: steps per block of data.
+      log_every, eval_every, checkpoint_every: intervals in steps; 0: only at the start and the end.
       image_steps: steps after which images are written, ascending.
       profiled: first and last profiled step; None: no profile.
       batch_size: examples per step.
