@@ -12,7 +12,18 @@ import traceback
 
 import trainer
 from trainer import config as configs
-from trainer.errors import BUG, DONE, HourglassError, StorageError, UsageError, as_flag, option, option_style
+from trainer.errors import (
+    BUG,
+    DONE,
+    HourglassError,
+    StorageError,
+    UsageError,
+    as_flag,
+    is_out_of_memory,
+    option,
+    option_style,
+    out_of_memory,
+)
 from trainer.system import logs
 from trainer.system.signals import Terminated, handle_sigterm
 
@@ -61,20 +72,30 @@ def _run(arguments: list[str]) -> int:
     except Terminated:
         logs.log_error("terminated; nothing was lost", traceback.format_exc(), debug=debug)
         return TERMINATED
-    except OSError as error:
+    except Exception as error:
+        return _report(error, debug=debug)
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    """Logs an exception that is no `HourglassError`, and returns the exit code."""
+    trace = traceback.format_exc()
+    if is_out_of_memory(error):
+        memory_error = out_of_memory(error)
+        logs.log_error(f"error: {memory_error}", trace, debug=debug)
+        return memory_error.exit_code
+    if isinstance(error, OSError):
         storage_error = StorageError(
             f"{error.filename or 'a file'} cannot be read or written",
             found=error.strerror or str(error),
             remedy="correct its permissions, move it away, or free disk space;"
             f" {option('debug', True)} shows where the error occurred",
         )
-        logs.log_error(f"error: {storage_error}", traceback.format_exc(), debug=debug)
+        logs.log_error(f"error: {storage_error}", trace, debug=debug)
         return storage_error.exit_code
-    except Exception as error:
-        what = f"error: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}"
-        remedy = "remedy: report this bug of Hourglass; the traceback is in run.log, and --debug prints it"
-        logs.log_error(f"{what}\n{remedy}", traceback.format_exc(), debug=debug)
-        return BUG
+    what = f"error: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}"
+    remedy = "remedy: report this bug of Hourglass; the traceback is in run.log, and --debug prints it"
+    logs.log_error(f"{what}\n{remedy}", trace, debug=debug)
+    return BUG
 
 
 def _open_closed_streams() -> None:

@@ -24,7 +24,7 @@ The last column says what happens to a flag when a run is resumed:
 | duration | yes | yes, it may grow |
 | numerics | yes | yes, but the result is no longer bit-identical |
 | presentation | yes | yes |
-| place | no | yes |
+| place | no, except `--data_dir` of your own data | yes |
 """
 
 

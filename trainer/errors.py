@@ -8,6 +8,7 @@ keyword arguments in Python (`data_dir=`).
 """
 
 import contextlib
+import errno
 import re
 from collections.abc import Callable, Iterator
 
@@ -126,6 +127,28 @@ class DeviceError(HourglassError):
     """A device that is missing or out of memory."""
 
     exit_code = 7
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns True if an exception was raised because memory is exhausted."""
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    # The class of TensorFlow is compared by name, because this module does not import it.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return True
+    # A shared library cannot be loaded; a thread has no memory for its stack.
+    texts = ("failed to map segment", "Cannot allocate memory", "can't start new thread")
+    return isinstance(error, ImportError | RuntimeError) and any(text in str(error) for text in texts)
+
+
+def out_of_memory(error: BaseException) -> DeviceError:
+    """Returns the error that reports an exception for which `is_out_of_memory` is True."""
+    return DeviceError(
+        "out of memory",
+        found=str(error)[:200],
+        remedy="free memory and repeat the command,"
+        f" or give {option('restart', True)} and a smaller {option('batch_size')} or {option('hidden')}",
+    )
 
 
 class ServerError(HourglassError):

@@ -1,4 +1,4 @@
-"""Runs Hourglass with random flags and with broken and malicious files, and prints how many trials passed.
+"""Runs Hourglass with random flags, random data, and broken and malicious files; prints how many trials passed.
 
     scripts/fuzz               everything: three quarters of an hour on two cores
     scripts/fuzz --short       a few trials of each: half a minute
@@ -19,7 +19,7 @@ from collections.abc import Callable
 import claims
 from claims import Claim, failures
 
-from hostile import malice, mutants, paths, vectors, workers
+from hostile import malice, mutants, paths, truth, vectors, workers
 from hostile.workers import Tally, Trial
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -44,6 +44,12 @@ def _files(count: int, first: int) -> list[Claim]:
         _claim("broken files: no traceback, no abort, an answer within 10 s", tally, f"{detail}, at most {megabytes}"),
         Claim("memory under 1.5 GB", int(tally.memory < MAX_BYTES), 1, megabytes),
     ]
+
+
+def _data(count: int, first: int) -> list[Claim]:
+    tally = _run("data", truth.make, count, first)
+    kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(tally.kinds.items()))
+    return [_claim("data of known content: loaded as they are, refused, or the guess is noted", tally, kinds)]
 
 
 def _claim(what: str, tally: Tally, detail: str) -> Claim:
@@ -83,6 +89,7 @@ SUITES = {
     "paths": _suite(lambda count, first: [paths.run_trials(count)], 20, 2),  # First: it measures time.
     "malice": _suite(lambda count, first: malice.run_trials(count), 1_000, 25),
     "files": _suite(_files, 100_000, 2_000),
+    "data": _suite(_data, 20_000, 300),
     "flags": _suite(_flags, 1_000_000, 4_000),
 }
 

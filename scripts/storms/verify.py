@@ -65,7 +65,8 @@ def _train_with_kills(run: pathlib.Path, flags: list[str], seconds: float) -> in
 
 
 def _start(run: pathlib.Path, flags: list[str]) -> Child:
-    command = [*LAUNCH, *flags, f"--run_dir={run}", "--tensorboard=false"]
+    # A new --run_dir needs a flag that describes a run. The flags replace the default.
+    command = [*LAUNCH, "--dataset=digits", *flags, f"--run_dir={run}", "--tensorboard=false"]
     return spawn(command, run.with_suffix(".txt"), os.environ)
 
 

@@ -253,9 +253,56 @@ def test_a_flagfile_restores_the_config():
     assert config.from_flagfile(config.to_flagfile(given)) == given
 
 
+@pytest.mark.parametrize(
+    ("dataset", "depth"),
+    [("images", "full"), ("tfds:mnist", "full"), ("array", "full"), ("digits", "auto"), ("table", "auto")],
+)
+def test_a_run_from_before_an_option_existed_keeps_its_old_meaning(dataset, depth):
+    given = parse(f"--dataset={dataset}")
+    old = "".join(line for line in config.to_flagfile(given).splitlines(True) if not line.startswith("--depth"))
+    stored = config.from_flagfile(old)
+    assert stored == config.Config.of(given.values() | {"depth": depth})
+    config.check_unused(stored)
+    manifest = {name: value for name, value in config.mathematical_options(given).items() if name != "depth"}
+    assert config.with_defaults(manifest) == config.mathematical_options(stored)
+    assert config.from_flagfile(old + "--depth=stretch\n").data.depth == "stretch"
+    if depth == "full":
+        with pytest.raises(UsageError, match="--depth: full -> auto"):
+            config.merge(stored, parse(f"--dataset={dataset}", "--depth=auto"), {"depth"})
+
+
 def test_options_of_the_kind_place_are_not_stored():
     stored = config.to_flagfile(parse("--data_dir=d", "--run_dir=r", "--device=cpu", "--host=0.0.0.0", "--port=1234"))
     assert not any(f"--{name}=" in stored for name in config.option_names("place"))
+
+
+@pytest.mark.parametrize("dataset", ["images", "array", "table", "tfds:shades"])
+def test_the_path_of_custom_data_is_stored_and_used_until_another_is_given(dataset, tmp_path):
+    text = config.to_flagfile(parse(f"--dataset={dataset}", "--data_dir=my data/x.csv"))
+    assert f"\n--data_dir={tmp_path / 'my data' / 'x.csv'}\n" in text
+    stored = config.from_flagfile(text)
+    merged = config.merge(stored, *config.parse(["--run_dir=r"]))
+    assert merged.data.data_dir == f"{tmp_path}/my data/x.csv"
+    assert config.to_flagfile(merged) == text
+    assert config.merge(stored, *config.parse(["--data_dir=new"])).data.data_dir == "new"
+    for other in ("digits", "array" if dataset != "array" else "table"):
+        given, names = config.parse([f"--dataset={other}", "--restart"])
+        assert config.merge(stored, given, names, guard=False).data.data_dir is None
+
+
+def test_paths_of_built_in_data_are_not_stored_and_buckets_are_stored_as_they_are():
+    assert "data_dir" not in config.to_flagfile(parse("--dataset=mnist", "--data_dir=d"))
+    assert "--data_dir=gs://b/tf\n" in config.to_flagfile(parse("--dataset=tfds:mnist", "--data_dir=gs://b/tf"))
+
+
+@pytest.mark.parametrize("given", [["--data_dir=new"], ["--data_dir", "new"], ["-data_dir=old", "--data_dir=new"]])
+def test_a_given_path_replaces_that_of_a_flagfile_in_any_order(given, tmp_path):
+    (tmp_path / "flags.txt").write_text("--dataset=table\n--data_dir=/stored.csv\n")
+    for flagfile in (["--flagfile=flags.txt"], ["--flagfile", "flags.txt"]):
+        assert parse(*flagfile).data.data_dir == "/stored.csv"
+        for arguments in ([*given, *flagfile, "--seed=3"], ["--seed", "3", *flagfile, *given]):
+            parsed = parse(*arguments)
+            assert (parsed.data.dataset, parsed.data.data_dir, parsed.training.seed) == ("table", "new", 3)
 
 
 def test_an_existing_run_keeps_its_options_except_changed_ones():
@@ -272,6 +319,26 @@ def test_a_changed_mathematical_flag_is_rejected_with_both_values():
         config.merge(stored, given, names)
     assert "--loss: sse -> mse; --seed: 0 -> 4" in str(error.value)
     assert "--restart" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "has_same_network"),
+    [
+        ("--learning_rate=0.01", True),
+        ("--batch_size=9", True),
+        ("--loss=sse", True),
+        ("--loss=bernoulli", False),  # Its output layer is a sigmoid.
+        ("--hidden=3", False),
+        ("--classes=1", False),
+    ],
+)
+def test_the_error_names_init_from_if_the_weights_can_be_used(flag, has_same_network):
+    given, names = config.parse([flag])
+    with pytest.raises(UsageError) as error:
+        config.merge(parse("--hidden=9"), given, names, run="/my runs/r")
+    command = f"--flagfile='/my runs/r/flags.txt' --init_from='/my runs/r' --run_dir=NEW {flag}"
+    assert (command in str(error.value)) == has_same_network
+    assert ("--init_from" in str(error.value)) == has_same_network
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)

@@ -11,7 +11,7 @@ from custom_data import COLORS, PIXELS, colors_by_label, load, load_error, save
 from PIL import Image
 
 from trainer.data import datasets, splits
-from trainer.data.custom import cache, decode_pool
+from trainer.data.custom import cache, decode_pool, image_folder
 from trainer.data.dataset import Dataset, Split
 from trainer.data.formats import image_files
 from trainer.data.limits import Limits
@@ -60,6 +60,145 @@ def test_split_folders_are_detected_below_common_parents(train, test, parents, o
     assert (len(data.train.examples), len(data.evaluation.examples)) == (2, 2)
     assert colors_by_label(data) == COLORS
     assert ("skipped 2 images outside these folders" in data.notes) == bool(others)
+
+
+def load_tree(tmp_path, *names, **options):
+    """Loads images at these paths, [0, 1, 2, ...] as colors; returns the data set and, by split, {label: colors}."""
+    for number, name in enumerate(names):
+        save(tmp_path / "p" / name, (number,) * 3)
+    data = load(tmp_path, "images", tmp_path / "p", **options)
+    colors = [
+        {
+            name: sorted(split.examples[split.labels == label][:, 0, 0, 0].tolist())
+            for label, name in enumerate(data.label_names)
+            if label in split.labels
+        }
+        for split in (data.train, data.evaluation)
+    ]
+    return data, *colors
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["zip/dataset/cat/0.png", "zip/dataset/dog/1.png", "__MACOSX/dataset/2.png"], {"cat": [0], "dog": [1]}),
+        (["pets/cat/0.png", "pets/dog/a/1.png", "pets/dog/b/2.png"], {"cat": [0], "dog": [1, 2]}),
+        (["zip/cat/0.png", "zip/cat/1.png"], {"cat": [0, 1]}),
+        (["cat/0.png", "cat/1.png"], {"cat": [0, 1]}),
+        (["cat/a/0.png", "dog/b/1.png"], {"cat": [0], "dog": [1]}),
+        (["0.png", "cat/1.png", "dog/2.png"], {"all": [0], "cat": [1], "dog": [2]}),
+        (["train/car/0.png", "train/bus/1.png"], {"bus": [1], "car": [0]}),
+        (["train/0.png", "car/1.png"], {"car": [1], "train": [0]}),
+    ],
+)
+def test_labels_begin_below_the_folders_that_all_images_share(names, labels, tmp_path):
+    data, train, evaluation = load_tree(tmp_path, *names, eval_fraction=0.0)
+    assert train == evaluation == labels
+    assert data.notes == (f"images of 8x6 ({sum(map(len, labels.values()))}) were converted to 32x32, rgb, crop",)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        *[("training_set", "test_set"), ("train_set", "validation-set"), ("Train-Data", "Test Data")],
+        *[("train_images", "val_images"), ("TRAIN", "dev"), ("trainset", "testset"), ("trainval", "test")],
+        *[("train2017", "val2017"), ("train", "test1"), ("images_train", "images_eval"), ("train_val", "holdout")],
+        *[("seg_train", "seg_test"), ("cats_vs_dogs-train", "cats_vs_dogs-test"), ("tst", "trn")[::-1]],
+    ],
+)
+@pytest.mark.parametrize("parents", ["", "zip/"])
+@pytest.mark.parametrize("is_doubled", [False, True])
+def test_usual_names_of_splits_are_splits_also_below_parents_and_doubled(is_doubled, parents, train, test, tmp_path):
+    train, test = (f"{parents}{name}/{name}" if is_doubled else f"{parents}{name}" for name in (train, test))
+    names = [f"{train}/cat/0.png", f"{train}/dog/1.png", f"{test}/cat/2.png", f"{test}/dog/3.png"]
+    data, *splits = load_tree(tmp_path, *names)
+    assert splits == [{"cat": [0], "dog": [1]}, {"cat": [2], "dog": [3]}]
+    assert data.notes[1:] == ("the split is defined by the training and evaluation folders",)
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        # Folders between the split and the labels.
+        (
+            ["train/images/cat/0.png", "train/images/dog/1.png", "test/images/dog/2.png"],
+            [{"cat": [0], "dog": [1]}, {"dog": [2]}],
+        ),
+        (["train/good/a/0.png", "train/good/b/1.png", "test/good/c/2.png"], [{"good": [0, 1]}, {"good": [2]}]),
+        # A class named train.
+        (["train/train/0.png", "train/bus/1.png", "test/bus/2.png"], [{"train": [0], "bus": [1]}, {"bus": [2]}]),
+        # A split in each class, and beside a stray image.
+        (
+            ["cat/train/0.png", "cat/test/1.png", "dog/train/2.png", "dog/test/3.png", "4.png"],
+            [{"cat": [0], "dog": [2]}, {"cat": [1], "dog": [3]}],
+        ),
+        (
+            ["0.png", "data/train/cat/1.png", "data/train/dog/2.png", "data/test/cat/3.png"],
+            [{"cat": [1], "dog": [2]}, {"cat": [3]}],
+        ),
+        # The plain names are preferred, as in version 0.1.
+        (["train/a/0.png", "test/a/1.png", "dev/a/2.png", "seg_train/a/3.png"], [{"a": [0]}, {"a": [1]}]),
+        (["seg_train/a/0.png", "seg_test/a/1.png", "seg_pred/2.png"], [{"a": [0]}, {"a": [1]}]),
+    ],
+)
+def test_images_outside_the_split_are_skipped_and_counted(names, splits, tmp_path):
+    data, *loaded = load_tree(tmp_path, *names)
+    assert loaded == splits
+    num_skipped = len(names) - sum(len(colors) for split in splits for colors in split.values())
+    assert [note for note in data.notes if "skipped" in note] == (
+        [f"skipped {num_skipped} images outside these folders"] if num_skipped else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "unused", "classes"),
+    [
+        (["cat/0.png", "dog/1.png", "Test_Set/2.png"], ("Test_Set", 1), ()),
+        (["cat/0.png", "dog/1.png", "test/2.png"], None, ("cat", "dog")),
+        (["test/cat/0.png", "test/dog/1.png"], ("test", 2), ()),
+        (["train/train/0.png", "train/val/1.png", "test/x/2.png"], ("train/val", 1), ()),
+        (["a_train/0.png", "a_test/1.png", "b_train/2.png", "b_test/3.png"], ("a_test, b_test", 2), ()),
+        (["x/a/train/0.png", "x/b/test/1.png", "y/c/dev/2.png"], ("x/b/test, y/c/dev", 2), ()),
+        (["a/dev/0.png", "b/dev/1.png", "c/dev/2.png", "d/dev/3.png"], ("a/dev, b/dev, c/dev, ...", 4), ()),
+        (["test tube/0.png", "contest/1.png", "b_test/2.png", "latest/3.png", "devil/4.png"], None, ()),
+    ],
+)
+def test_a_folder_that_is_only_named_like_a_test_split_is_named_in_a_note(names, unused, classes, tmp_path):
+    data, *_ = load_tree(tmp_path, *names, eval_fraction=0.0, classes=classes)
+    notes = [note for note in data.notes if "although named like one" in note]
+    if unused is None:
+        assert notes == []
+    else:
+        folders, count = unused
+        assert notes == [
+            f"not an evaluation split, although named like one: {folders};"
+            f" the {count} images there are used like all others"
+        ]
+
+
+def test_layouts_of_version_0_1_keep_their_fingerprints(tmp_path):
+    for layout, fingerprint in FINGERPRINTS.items():
+        data, *_ = load_tree(tmp_path / str(len(layout)), *layout.split(), image_size=(2, 2))
+        assert data.fingerprint.startswith(fingerprint), layout
+
+
+# The beginnings of the fingerprints that version 0.1 computed.
+FINGERPRINTS = {
+    "cat/0.png cat/1.png dog/2.png dog/3.png 4.png": "dac02e900e5b1001",
+    "train/cat/0.png train/dog/1.png Test/cat/2.png other/3.png": "a247d52f2ebea0a1",
+    "zip/x/train/cat/0.png zip/x/val/cat/1.png zip/x/test/dog/2.png zip/x/dev/3.png": "5c03a5a5338de065",
+    "zip/dataset/cat/0.png zip/dataset/dog/1.png zip/dataset/dog/2.png": "a247d52f2ebea0a1",
+}
+
+
+def test_long_names_of_folders_are_classified_at_once():
+    for name in ("data" * 60 + "!", "1" * 250 + "x", "images" * 40 + "x", "x_" * 120, "train" * 50):
+        assert image_folder._role(name)[0] is None
+
+
+def test_a_cache_of_version_0_1_is_used_only_if_the_layout_had_the_same_meaning():
+    layouts = [image_folder._FolderLayout(layout.split()) for layout in FINGERPRINTS]
+    assert [layout.is_extended for layout in layouts] == [False, False, False, True]
 
 
 def test_classes_that_are_missing_in_a_split_are_rejected(tmp_path):

@@ -1,11 +1,20 @@
 """Custom tables."""
 
+import re
+import subprocess
+
 import numpy as np
 import pytest
-from custom_data import load_error, load_table
+from custom_data import load, load_error, load_table
 
+from trainer.data.custom import tables
 from trainer.data.limits import Limits
 from trainer.errors import DataError, UsageError
+
+
+def written(path, text):
+    path.write_text(text)
+    return path
 
 
 @pytest.mark.parametrize(
@@ -37,10 +46,13 @@ def test_all_rows_are_read(tmp_path):
     [
         ("a,b,c\n1,2,3\n4,5,6\n", "the first line is the heading: a, b, c"),
         (",a,b\n0,2,3\n1,5,6\n", "the first line is the heading: column 1, a, b"),
-        ("0,1,2\n1.5,2,3\n4,5,6\n", "the first line is the heading: 0, 1, 2"),
-        ("label,0,1,2\nx,1,2,3\ny,4,5,6\n", "the first line is the heading: label, 0, 1, 2"),
-        ("x,1,2,7\ny,4,5,6\n", "there is no heading: the first line is a row"),
-        ("7,8,9\n4,5,6\n", "there is no heading: the first line is a row"),
+        ("0,1,2\n1.5,2,3\n4,5,6\n", "the first line is the heading: 0, 1, 2; if it is a row, give --heading=no"),
+        (
+            "lab,0,1,2\nx,1,2,3\ny,4,5,6\n",
+            "the first line is the heading: lab, 0, 1, 2; if it is a row, give --heading=no",
+        ),
+        ("x,1,2,7\ny,4,5,6\n", "there is no heading: the first line is a row: x, 1, 2, 7"),
+        ("7,8,9\n4,5,6\n", "there is no heading: the first line is a row: 7, 8, 9"),
     ],
 )
 def test_heading_is_detected(text, note, tmp_path):
@@ -55,8 +67,13 @@ def test_delimiter_in_quotes_is_ignored(tmp_path):
 
 @pytest.mark.parametrize("first", ["3,?,5", "NA,1,2", "1O,1,2", "?,NA,-", ",1,2", ",1,x"])
 def test_first_row_with_a_wrong_cell_is_not_a_heading(first, tmp_path):
-    with pytest.raises(DataError, match="line 1 in"):
+    with pytest.raises(DataError, match=r"line 1 in .* taken for a row, not for the heading") as error:
         load_table(tmp_path, f"{first}\n3,4,5\n6,7,8\n")
+    assert "remedy: give --heading=yes if it is the heading" in str(error.value)
+    assert load_table(tmp_path, f"{first}\n3,4,5\n6,7,8\n", heading="yes").train.examples.tolist() == [
+        [3, 4, 5],
+        [6, 7, 8],
+    ]
 
 
 @pytest.mark.parametrize("text", ["1,5;2,5\n3,5;4,5\n", "7;7,5\n8;8,5\n", "id;price\n1;1,5\n", 'a,b\n1,"1,234"\n'])
@@ -134,3 +151,124 @@ def test_standardized_table_has_standard_deviations_as_scale(tmp_path):
     assert "constant columns: 1; the first is column 3" in data.notes
     np.save(tmp_path / "p.npy", np.zeros((4, 4, 4), np.uint8))
     assert "its examples are images" in load_error(UsageError, tmp_path, "array", tmp_path / "p.npy", standardise=True)
+
+
+def test_labels_that_are_numbers_are_compared_and_ordered_by_value(tmp_path):
+    cells = ["1.0000000e+01", "2.000000000000000000e+00", "-1", "0.50", "2", "1e1"]
+    text = "".join(f"{cell},{row}.5,{row}\n" for row, cell in enumerate(cells))
+    data = load_table(tmp_path, text, label_column="1")
+    assert data.label_names == ("-1", "0.5", "2", "10")
+    assert data.train.labels.tolist() == [3, 2, 0, 1, 2, 3]
+    assert "labels of equal value are one class: 1.0000000e+01, 1e1 are 10" in data.notes
+    for given in ("2", "2.0", "2e0"):
+        assert load_table(tmp_path, text, label_column="1", classes=(given,)).train.examples[:, 1].tolist() == [1, 4]
+    with pytest.raises(UsageError, match=r"known: -1, 0\.5, 2, 10"):
+        load_table(tmp_path, text, label_column="1", classes=("1",))
+
+
+def test_number_of_the_label_column_is_not_a_name_in_a_heading_of_numbers(tmp_path):
+    text = "label,0,1,2\n7,10,20,30\n8,11,21,33\n7,12,24,31\n"
+    for column in ("1", "label"):
+        data = load_table(tmp_path, text, label_column=column)
+        assert data.label_names == ("7", "8")
+        assert data.train.examples.tolist() == [[10, 20, 30], [11, 21, 33], [12, 24, 31]]
+    note = "--label_column=1 is the number of the column 'label', not the column named 1"
+    assert note in load_table(tmp_path, text, label_column="1").notes
+
+
+def test_option_heading_decides_instead_of_recognition(tmp_path):
+    text = "900,902,904\n" + "".join(f"0.{row},0.3,0.{9 - row}\n" for row in range(9))
+    counts = {
+        choice: len(load_table(tmp_path, text, heading=choice).train.examples) for choice in ("auto", "yes", "no")
+    }
+    assert counts == {"auto": 9, "yes": 9, "no": 10}
+    assert len(load_table(tmp_path, "1,5\n3,2\n4,4\n", heading="yes").train.examples) == 2
+
+
+@pytest.mark.parametrize("commas", [False, True], ids=["points", "commas"])
+def test_command_for_white_space_makes_a_table_with_equal_numbers(commas, tmp_path):
+    text = "".join(f"  {row}.5   -{row}.25\t {row}e2 \n".replace(".", "," if commas else ".") for row in range(1, 5))
+    text = text.replace("e2", ",0") if commas else text
+    message = load_error(DataError, tmp_path, "table", written(tmp_path / "my t.txt", text))
+    assert "separated by white space" in message
+    subprocess.run(message[message.index("sed ") :], shell=True, check=True)
+    data = load(tmp_path, "table", tmp_path / "my t_commas.csv", eval_fraction=0.0)
+    assert data.train.examples[:, :2].tolist() == [[row + 0.5, -row - 0.25] for row in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    "preamble", ["sep=;\n", "# by hand\n# in 2021\n", "Exported by logger 2\n\n"], ids=["Excel", "comments", "a title"]
+)
+@pytest.mark.parametrize("label_column", [None, "c"])
+def test_lines_before_the_table_are_named_and_deleting_them_helps(preamble, label_column, tmp_path):
+    text = preamble + "a;b;c\n" + "1;2;3\n4;5;6\n7;8;9\n"
+    for choice in ("error", "skip"):
+        with pytest.raises(DataError, match="does not begin with the table") as error:
+            load_table(tmp_path, text, on_bad_file=choice, label_column=label_column)
+    start = int(re.search(r"delete the lines before line (\d+)", str(error.value))[1])
+    rest = "".join(text.splitlines(keepends=True)[start - 1 :])
+    assert load_table(tmp_path, rest).train.examples.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+
+
+def test_columns_that_are_skipped_with_numbers_in_them_are_noted_with_the_reason(tmp_path):
+    late = "".join(f"{row % 7}.5,{'' if row < 60 else row},x\n" for row in range(200))
+    data = load_table(tmp_path, "a,late,text\n" + late)
+    assert data.shape == (1,)
+    assert any(note.startswith("skipped columns whose first 50 lines have no number") for note in data.notes)
+    assert any("'late' (140 numbers)" in note for note in data.notes)
+    assert "skipped columns without numbers: text" in data.notes
+    filled = load_table(tmp_path, "a,late,text\n" + late.replace(",,", ",0,"))
+    assert filled.shape == (2,)
+    rates = load_table(tmp_path, "a,rate\n1,12.5%\n2,3%\n")
+    assert "skipped columns of numbers with signs or units: 'rate' (12.5%); to train on them, write plain numbers" in (
+        rates.notes
+    )
+    with pytest.raises(DataError, match=r"cells such as '12.5%', '\$3.10' are not numbers"):
+        load_table(tmp_path, "rate,price\n12.5%,$3.10\n3%,$4\n")
+
+
+def test_table_without_a_good_row_is_not_told_to_skip_rows(tmp_path):
+    with pytest.raises(DataError, match="has no row that can be used") as error:
+        load_table(tmp_path, "a,b\n1,\n,2\n3,\n")
+    assert "on_bad_file" not in str(error.value)
+
+
+def test_skipped_columns_are_found_in_linear_time():
+    collector = tables._RowCollector([str(column) for column in range(100_000)], [0], range(1, 100_000), None)
+    assert collector.skipped_notes({})[0].startswith("skipped columns without numbers: 1, 2, 3")
+
+
+def test_columns_that_look_like_ids_or_differ_by_orders_of_magnitude_are_noted(tmp_path):
+    values = np.random.default_rng(0).normal(size=(40, 3))
+    codes = np.random.default_rng(1).permutation(9_000)[:40]
+    rows = [f"{row},{a:.3f},{b:.3f},{codes[row]}" for row, (a, b, _) in enumerate(values)]
+    note = "columns that look like ids or indices are trained on: {}; remove them from the file, unless they are"
+    note += " measurements"
+    for heading, names in ((",a,b,user_id", "'column 1', 'user_id'"), ("Unnamed: 0,a,b,ID", "'Unnamed: 0', 'ID'")):
+        assert note.format(names) in load_table(tmp_path, "\n".join([heading, *rows])).notes
+    humid = load_table(tmp_path, "\n".join(["n,a,b,humid", *rows])).notes
+    assert note.format("'n'") in humid
+    scales = "\n".join(f"{a:.3f},{b:.3f},{c * 5_000:.1f}" for a, b, c in values)
+    assert any("that of 'column 2'" in note and "--standardise" in note for note in load_table(tmp_path, scales).notes)
+    assert not any("magnitude" in note for note in load_table(tmp_path, scales, standardise=True).notes)
+    plain = load_table(tmp_path, "\n".join(f"{a:.3f},{b:.3f},{c * 30:.1f}" for a, b, c in values))
+    assert len(plain.notes) == 1  # the first line
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "remedy"),
+    [
+        ("table", "t.csv.gz", "unpack it, and give the path of the unpacked file"),
+        ("table", "t.ZIP", "unpack it, and give the path of the unpacked file"),
+        ("table", "t.xlsx", "save the sheet as t.csv, and give that file"),
+        ("table", "t.data", "if it is a table of text, rename it to t.csv, and give that path"),
+        ("table", "t.parquet", "save its table as t.csv, for example with pandas, and give that file"),
+        ("table", "t.npy", "use --dataset=array"),
+        ("array", "t.csv", "use --dataset=table"),
+        ("array", "t.npz.xz", "unpack it, and give the path of the unpacked file"),
+        ("images", "t.tgz", "unpack it, and give the path of the unpacked folder"),
+        ("images", "t.npz", "use --dataset=array"),
+    ],
+)
+def test_file_of_another_format_is_told_what_to_do_with_it(dataset, name, remedy, tmp_path):
+    assert load_error(DataError, tmp_path, dataset, written(tmp_path / name, "x")).endswith(f"remedy: {remedy}")

@@ -132,7 +132,7 @@ def test_transparent_16_bit_gray_is_white(tmp_path):
     (tmp_path / "a.png").write_bytes(png_of_16_bits(values, 0, (b"tRNS", struct.pack(">H", 1000))))
     inputs = reader.read(str(tmp_path / "a.png"), (2, 2, 1))
     assert inputs.examples[0, ..., 0].tolist() == [[255, 4], [2, 255]]
-    assert inputs.notes == ("a.png was composited on white",)
+    assert inputs.notes[0].startswith("a.png was composited on white and read at the full 16-bit scale")
 
 
 def test_transparent_16_bit_color_is_white(tmp_path):

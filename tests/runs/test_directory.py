@@ -112,6 +112,8 @@ def test_all_stored_flags_may_change_with_restart(tmp_path):
     assert (adopted.data.dataset, adopted.model.hidden, adopted.training.learning_rate) == ("iris", (2,), 0.1)
     (tmp_path / "flags.txt").write_text("--nonsense")
     assert RunDirectory(given).resolve_config(given, names) == given
+    with pytest.raises(UsageError, match="there is no run"):  # The default flags would be those of another run.
+        RunDirectory(given).resolve_config(given, names - {"learning_rate"})
 
 
 def test_setting_aside_keeps_all_runs_and_does_not_move_other_files(tmp_path):

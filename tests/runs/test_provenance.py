@@ -88,6 +88,31 @@ def test_checkpoints_of_other_runs_flags_or_data_are_refused(tmp_path):
             provenance.check_compatible(manifest(provenance, **changes))
 
 
+@pytest.mark.parametrize(
+    ("dataset", "lacks_heading", "error"),
+    [("table", True, UsageError), ("images", True, UsageError), ("table", False, DataError), ("iris", True, DataError)],
+)
+def test_other_data_are_a_usage_error_if_an_older_version_may_have_read_them_otherwise(
+    dataset, lacks_heading, error, tmp_path
+):
+    provenance = of(tmp_path, f"--dataset={dataset}")
+    flags = {key: value for key, value in provenance.flags.items() if key != "heading" or not lacks_heading}
+    with pytest.raises(error, match="is not what this run was trained on") as raised:
+        provenance.check_compatible(manifest(provenance, data="0" * 64, flags=flags))
+    assert ("older version" in str(raised.value)) == (error is UsageError)
+    assert ("--heading=no" in str(raised.value)) == (dataset == "table" and lacks_heading)
+
+
+def test_runs_of_older_versions_may_change_how_their_data_are_read_and_nothing_else(tmp_path):
+    older = {key: value for key, value in of(tmp_path, "--dataset=table").flags.items() if key != "heading"}
+    of(tmp_path, "--dataset=table", "--heading=no", "--classes=2").check_compatible(
+        manifest(of(tmp_path), flags={**older, "classes": ["1"]})
+    )
+    for flag in ("--seed=3", "--eval_fraction=0.3"):
+        with pytest.raises(UsageError, match="another run"):
+            of(tmp_path, "--dataset=table", flag).check_compatible(manifest(of(tmp_path), flags=older))
+
+
 def test_a_flag_that_the_checkpoint_does_not_contain_has_its_default(tmp_path):
     provenance = of(tmp_path)
     older = {name: value for name, value in provenance.flags.items() if name != "activation"}

@@ -45,6 +45,44 @@ def test_a_checkpoint_of_another_run_is_refused(finished, tmp_path, launch):
     assert "written by another run" in error
 
 
+@pytest.mark.parametrize(
+    ("mode", "directory"),
+    [(mode, "runs/photo") for mode in ("train", "inspect", "evaluate", "checkpoints", "serve")]
+    + [(mode, "runs") for mode in ("train", "inspect", "evaluate", "checkpoints")],
+)
+def test_a_missing_run_is_refused_and_the_closest_names_are_listed(mode, directory, launch, tmp_path):
+    for run in ("cats", "digits-dense-32", "photos", "photos2", "photos3", "x"):
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        (tmp_path / "runs" / run / "flags.txt").write_text("--dataset=iris\n")
+    (tmp_path / "runs" / "fotos").mkdir()  # not a run
+    code, _, error = launch(f"--mode={mode}", f"--run_dir={directory}")
+    assert code == 1
+    assert str(tmp_path / directory) in error.splitlines()[0]
+    names = error.splitlines()[1].removeprefix(f"runs in {tmp_path / 'runs'}: ").split(", ")
+    assert names[-1] == "and 1 more"
+    assert len(names) == 6
+    assert directory == "runs" or (names[0], {*names[1:3]}) == ("photos", {"photos2", "photos3"})
+    assert "fotos" not in error
+    assert not (tmp_path / "runs" / "photo").exists()
+
+
+def test_a_start_that_was_stopped_before_it_stored_its_flags_is_not_repeated_with_default_flags(launch, tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in (".lock", "run.log"):
+        (tmp_path / "run" / name).write_text("process 1\n")
+    assert launch("--run_dir=run")[0] == 1
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "run.log"]
+
+
+def test_flags_that_describe_a_run_start_one_in_a_new_directory(launch, monkeypatch):
+    from trainer.runs import lifecycle
+
+    monkeypatch.setattr(lifecycle, "load", raising(RuntimeError("it loads the data")))
+    for flag in ("--hidden=3", "--steps=9", "--preset=iris", "--init_from=other", "--dataset=digits"):
+        assert "it loads the data" in launch("--run_dir=run", flag)[2], flag
+    assert "it loads the data" in launch()[2]
+
+
 def test_a_divergence_exits_with_3_and_names_the_step(launch):
     code, _, error = launch(
         "--dataset=iris", "--hidden=2", "--steps=200", "--optimizer=sgd", "--learning_rate=1e6", "--run_dir=run"
@@ -72,6 +110,10 @@ def test_an_infinite_error_in_the_final_evaluation_is_a_divergence(launch):
         (("--classes=11",), 1),
         (("--batch_size=5000",), 1),
         (("--run_dir=gs://bucket/run",), 1),
+        (("--run_dir=run",), 1),
+        (("--run_dir=run", "--restart"), 1),
+        (("--run_dir=run", "--export=none", "--device=cpu"), 1),
+        (("--mode=inspect", "--run_dir=run"), 1),
         (("--dataset=mnist", "--data_dir=absent"), 2),
         (("--run_dir=/dev/null/run",), 6),
         (("--run_dir=" + "a" * 300,), 6),
@@ -95,7 +137,7 @@ def test_a_missing_gpu_exits_with_7(launch, monkeypatch):
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    code, _, error = launch("--device=gpu", "--run_dir=run")
+    code, _, error = launch("--dataset=digits", "--device=gpu", "--run_dir=run")
     assert code == 7
     assert "--device=cpu" in error
 
@@ -133,7 +175,7 @@ def test_a_bug_exits_with_70_and_its_traceback_is_in_the_log(launch, monkeypatch
     from trainer.runs import run
 
     monkeypatch.setattr(run, "train", raising(RuntimeError("surprise")))
-    code, _, error = launch("--run_dir=run")
+    code, _, error = launch("--dataset=digits", "--run_dir=run")
     assert code == 70
     assert "RuntimeError: surprise" in error
     assert "Traceback" not in error

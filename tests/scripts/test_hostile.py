@@ -4,7 +4,7 @@ import os
 import sys
 
 import pytest
-from hostile import launched, mutants, workers
+from hostile import launched, mutants, truth, workers
 from hostile.workers import Outcome
 
 import launch
@@ -15,6 +15,21 @@ def test_broken_files_are_read_or_rejected_in_three_lines():
     assert tally.problems == []
     assert {kind.rpartition(":")[0] for kind in tally.kinds} == set(mutants.kinds())
     assert sum(number for kind, number in tally.kinds.items() if kind.endswith("exit 0")) > 50
+
+
+def test_data_of_known_content_are_loaded_as_they_are_refused_or_the_guess_is_noted():
+    tally = workers.run(truth.make, 150, processes=1)
+    assert tally.problems == []
+    assert {kind.partition(":")[0] for kind in tally.kinds} == {"table", "array", "folder", "depth"}
+    assert sum(number for kind, number in tally.kinds.items() if ": equal" in kind) > 90
+
+
+def test_a_lost_row_is_detected():
+    class Table:
+        notes = ("there is no heading: the first line is a row",)
+
+    assert truth._verdict(Table(), "a row is missing")[1].startswith("a row is missing")
+    assert truth._verdict("error: a", "") == (truth.REFUSED, "refused without a remedy: error: a")
 
 
 def abnormal():

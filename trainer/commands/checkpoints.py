@@ -2,7 +2,7 @@
 
 from trainer.checkpoints import catalog, retention
 from trainer.config import Config
-from trainer.errors import DONE, CheckpointError, UsageError, option
+from trainer.errors import DONE, CheckpointError, option
 from trainer.runs import report
 from trainer.runs.directory import RunDirectory
 from trainer.system.logs import log
@@ -13,7 +13,7 @@ def checkpoints(config: Config, given: frozenset[str]) -> int:
     directory = RunDirectory(config)
     folder = directory.checkpoints
     if not folder.is_dir():
-        raise UsageError(
+        raise directory.no_run(
             f"there are no checkpoints in {directory.path}",
             remedy=f"set {option('run_dir')} to the folder of a run, or give the flags that started the run",
         )

@@ -19,9 +19,9 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
             remedy=f"give an input, such as {option('input', 'photo.png')} or {option('input', '8,4,6,2')}",
         )
     run = LoadedRun(config, given)
-    output = Output(run)
+    output, depth = Output(run), run.depth()
     with run.network() as trained:
-        read = reader.read(config.command.input, trained.shape, run.config.data.fit)
+        read = reader.read(config.command.input, trained.shape, run.config.data.fit, depth)
         for note in read.notes:
             log.info(note)
         originals = read.scaled

@@ -1,7 +1,7 @@
 """`--mode=serve`: serves TensorBoard."""
 
 from trainer.config import Config
-from trainer.errors import DONE, ServerError, UsageError, option
+from trainer.errors import DONE, ServerError, option
 from trainer.runs.directory import RunDirectory
 from trainer.serving import server as servers
 from trainer.serving.server import command
@@ -16,9 +16,10 @@ def serve(config: Config, given: frozenset[str]) -> int:
       UsageError: the folder does not exist, or no socket can be bound to --host.
       ServerError: TensorBoard has ended by itself.
     """
-    root = RunDirectory(config).root
+    directory = RunDirectory(config)
+    root = directory.root
     if not root.is_dir():
-        raise UsageError(
+        raise directory.no_run(
             f"the folder {root} does not exist",
             remedy=f"train a run first, or set {option('run_dir')} to an existing run",
         )

@@ -1,13 +1,15 @@
 """The device of a run, XLA and threads, chosen before anything is built."""
 
+import contextlib
 import dataclasses
 import os
 import platform
 
 import tensorflow as tf
 
+from trainer.compute import frameworks
 from trainer.compute.options import ComputeOptions
-from trainer.errors import DeviceError, option
+from trainer.errors import DeviceError, UsageError, option
 from trainer.system import cores
 
 # True if XLA is faster for dense networks, by device and precision. The comments give the batch size, the layer widths,
@@ -64,7 +66,7 @@ class Device:
 
 
 def prepare(options: ComputeOptions, *, model: str) -> Device:
-    """Configures TensorFlow, and returns the device. Must be called before any TensorFlow operation runs.
+    """Configures TensorFlow and Keras, and returns the device. Should be called before TensorFlow computes anything.
 
     Args:
       options: the compute options.
@@ -72,7 +74,9 @@ def prepare(options: ComputeOptions, *, model: str) -> Device:
 
     Raises:
       DeviceError: a GPU is required, and TensorFlow finds none.
+      UsageError: TensorFlow has already computed something in this process, with another number of threads.
     """
+    frameworks.set_keras_defaults()
     gpus = [] if options.device == "cpu" else tf.config.list_physical_devices("GPU")
     if options.device == "gpu" and not gpus:
         raise DeviceError(
@@ -80,14 +84,14 @@ def prepare(options: ComputeOptions, *, model: str) -> Device:
             found="the NVIDIA driver or TensorFlow's CUDA libraries are not installed",
             remedy=f"check nvidia-smi, then pip install '.[gpu]'; or use {option('device', 'cpu')}",
         )
-    if options.device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
-    if gpus:
-        tf.config.set_visible_devices(gpus[:1], "GPU")  # Hidden GPUs keep all their memory.
-        tf.config.experimental.set_memory_growth(gpus[0], True)
+    with contextlib.suppress(RuntimeError):  # TensorFlow has been used before; this changes no result.
+        if options.device == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+        if gpus:
+            tf.config.set_visible_devices(gpus[:1], "GPU")  # Hidden GPUs keep all their memory.
+            tf.config.experimental.set_memory_growth(gpus[0], True)
     threads = options.threads or cores.available()
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    _set_threads(threads)
     # TensorFlow enables TensorFloat-32 by default. Without --tf32, float32 products must be exact float32.
     tf.config.experimental.enable_tensor_float_32_execution(options.tf32)
     if options.deterministic:
@@ -105,6 +109,21 @@ def prepare(options: ComputeOptions, *, model: str) -> Device:
         threads=threads,
         description=_describe(gpus[0]) if gpus else f"CPU ({platform.machine()}, {threads} threads)",
     )
+
+
+def _set_threads(count: int) -> None:
+    """Sets the number of threads. TensorFlow cannot change it after its first operation; 0 is its default, all cores."""
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(count)
+    except RuntimeError as error:
+        current = tf.config.threading.get_intra_op_parallelism_threads() or cores.available()
+        if current != count:
+            raise UsageError(
+                f"{option('threads', count)} is not possible in this process",
+                found=f"TensorFlow has already been used in it, with {current} threads",
+                remedy=f"run Hourglass in another process, or with {option('threads', current)}",
+            ) from error
 
 
 def uses_jit(jit: str, *, kind: str, precision: str, model: str) -> bool:

@@ -3,14 +3,15 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from trainer.checkpoints.options import CheckpointOptions
 from trainer.compute.options import ComputeOptions
 from trainer.config import validation
 from trainer.config.options import CommandOptions, RunOptions
-from trainer.data.options import DataOptions
+from trainer.data.options import OWN, READING, DataOptions
 from trainer.errors import UsageError, option
 from trainer.models.options import ModelOptions
 from trainer.serving.options import ServingOptions
@@ -116,12 +117,25 @@ def check_unused(config: Config) -> None:
     validation.check_unused(config.values(), defaults().values(), config.data.loader)
 
 
+def may_stretch(config: Config) -> bool:
+    """Returns True if --depth may stretch the 16-bit images of the data set."""
+    return config.data.depth != "full" and validation.is_used("depth", config.data.loader)
+
+
 def default_loss(*, variational: bool) -> str:
     """Returns the default loss; variational networks need a likelihood."""
     return "gaussian" if variational else "mse"
 
 
-def merge(stored: Config, given: Config, given_names: Iterable[str], *, guard: bool = True) -> Config:
+def merge(
+    stored: Config,
+    given: Config,
+    given_names: Iterable[str],
+    *,
+    guard: bool = True,
+    free: Container[str] = (),
+    run: str = "RUN",
+) -> Config:
     """Returns the stored config of an existing run, updated with the options that the user passed now.
 
     Args:
@@ -129,22 +143,24 @@ def merge(stored: Config, given: Config, given_names: Iterable[str], *, guard: b
       given: the config of the current command.
       given_names: the names of the options that the user passed.
       guard: reject changes of mathematical options.
+      free: mathematical options that may change nevertheless.
+      run: the run directory, for messages.
 
     Raises:
       UsageError: mathematical options differ from the stored ones; the message lists all of them.
     """
     given_names = set(given_names)
-    changed = [name for name in option_names(MATHEMATICS) if name in given_names and given[name] != stored[name]]
+    changed = [
+        name
+        for name in option_names(MATHEMATICS)
+        if name in given_names and name not in free and given[name] != stored[name]
+    ]
     if changed and guard:
-        table = "; ".join(f"{option(name)}: {stored.text(name)} -> {given.text(name)}" for name in changed)
-        raise UsageError(
-            f"this run was started with other flags: {table} (stored -> given)",
-            found="these flags change the mathematics of training, so they are fixed for the whole run",
-            remedy=f"remove them to resume the run, pass another {option('run_dir')} for a new run,"
-            f" or pass {option('restart', True)} to start again at step 0",
-        )
+        raise _changed_error(stored, given, changed, run)
     updated = given_names | set(option_names(PLACE))
     values = {name: (given if name in updated else stored)[name] for name in OPTIONS}
+    if "data_dir" not in given_names and values["dataset"].partition(":")[0] == stored.data.loader:
+        values["data_dir"] = stored.data.own_path
     # `steps` and `epochs` both set the length of the run, so a new value of one clears the stored value of the other.
     for name, alternative in (("steps", "epochs"), ("epochs", "steps")):
         if name in given_names:
@@ -158,15 +174,68 @@ def merge(stored: Config, given: Config, given_names: Iterable[str], *, guard: b
     return Config.of(values)
 
 
+def free_options(stored_names: Container[str], loader: str) -> Sequence[str]:
+    """Returns the mathematical options that a run may change, because the fingerprint of its data decides.
+
+    These are the options that decide how custom data are read, in runs of versions that did not have `heading`.
+
+    Args:
+      stored_names: the names of the options that the run stores.
+      loader: the data set's name, without the part after a colon.
+    """
+    return READING if loader in OWN and "heading" not in stored_names else ()
+
+
+def _changed_error(stored: Config, given: Config, changed: Sequence[str], run: str) -> UsageError:
+    """Returns the error for changed mathematical options; it names --init_from if the weights fit the new options."""
+    table = "; ".join(f"{option(name)}: {stored.text(name)} -> {given.text(name)}" for name in changed)
+    remedy = f"remove them to resume the run, pass another {option('run_dir')} for a new run,"
+    fits = all(GROUPS[name] == "training" for name in changed)
+    if fits and _network_with(stored, given, changed) == _network_with(stored, given, ()):
+        options = {"flagfile": shlex.quote(f"{run}/flags.txt"), "init_from": shlex.quote(run), "run_dir": "NEW"}
+        options |= {name: given.text(name) for name in changed}
+        flags = " ".join(option(name, value) for name, value in options.items())
+        remedy += f" start a new run from the weights of this one with {flags},"
+    return UsageError(
+        f"this run was started with other flags: {table} (stored -> given)",
+        found="these flags change the mathematics of training, so they are fixed for the whole run",
+        remedy=f"{remedy} or pass {option('restart', True)} to start again at step 0",
+    )
+
+
+def _network_with(stored: Config, given: Config, names: Container[str]) -> dict[str, Any]:
+    """Returns the network options of the stored config, with the given values of the options in `names`."""
+    changed = {name: value for name, value in mathematical_options(given).items() if name in names}
+    return network_options(mathematical_options(stored) | changed)
+
+
 def mathematical_options(config: Config) -> dict[str, Any]:
     """Returns the mathematical options by name, as JSON values: tuples become lists."""
     values = ((name, config[name]) for name in option_names(MATHEMATICS))
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
 
+def values_before(loader: str) -> dict[str, Any]:
+    """Returns the values by name that runs on a data set have for options that were added after their start.
+
+    Only options whose value is not the default, and that the data set uses.
+
+    Args:
+      loader: the data set's name, without the part after a colon.
+    """
+    return {
+        declared.name: declared.before
+        for declared in DECLARED
+        if declared.before is not None and validation.is_used(declared.name, loader)
+    }
+
+
 def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the mathematical options of a checkpoint, with defaults for options that were added after it."""
-    return mathematical_options(defaults()) | dict(options)
+    """Returns the mathematical options of a checkpoint, and the values of options that were added after it."""
+    default = mathematical_options(defaults())
+    loader = str(options.get("dataset", default["dataset"])).partition(":")[0]
+    before = {name: value for name, value in values_before(loader).items() if name in default}
+    return default | before | dict(options)
 
 
 def network_options(options: Mapping[str, Any]) -> dict[str, Any]:

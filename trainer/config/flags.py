@@ -7,7 +7,7 @@ from typing import Any
 from absl import flags as absl_flags
 
 from trainer.config import flagfile
-from trainer.config.config import DECLARED, OPTIONS, Config
+from trainer.config.config import DECLARED, OPTIONS, Config, values_before
 from trainer.errors import UsageError, as_flag, option_style, render, sanitize
 from trainer.system.options import Option
 
@@ -43,9 +43,15 @@ def parse(arguments: Sequence[str]) -> tuple[Config, frozenset[str]]:
 
 
 def from_flagfile(text: str) -> Config:
-    """Parses the text of a flagfile. Options that are not in it have their defaults."""
+    """Parses the text of a run's flagfile.
+
+    Options that are not in it have the values of runs that were started before these options existed, which are
+    usually the defaults; see `config.values_before`.
+    """
     lines = (line.strip() for line in text.splitlines())
-    return parse([line for line in lines if line and not line.startswith("#")])[0]
+    config, given = parse([line for line in lines if line and not line.startswith("#")])
+    missing = {name: value for name, value in values_before(config.data.loader).items() if name not in given}
+    return Config.of(config.values() | missing) if missing else config
 
 
 def define(flag_values: absl_flags.FlagValues) -> None:

@@ -22,8 +22,10 @@ FOR_MODES = {
 FOR_DATASETS = {
     **dict.fromkeys(("image_size", "color", "fit"), ("images", "tfds")),
     "label_column": ("table",),
+    "heading": ("table",),
     "standardise": ("table", "array", "iris"),
     "eval_fraction": OWN,
+    "depth": ("images", "array", "tfds"),
 }
 # Options, and the options that turn them on.
 SWITCHES = {"noise_level": "noise", "beta": "variational", "pretrain_steps": "pretrain"}
@@ -73,6 +75,11 @@ def _check_training(values: Mapping[str, Any]) -> None:
         )
 
 
+def is_used(name: str, loader: str) -> bool:
+    """Returns True if the data set of this name, without the part after a colon, uses an option."""
+    return name not in FOR_DATASETS or loader in FOR_DATASETS[name]
+
+
 def check_unused(values: Mapping[str, Any], defaults: Mapping[str, Any], loader: str) -> None:
     """Rejects options that have no effect, since they would still be stored and fixed for the whole run.
 
@@ -84,7 +91,7 @@ def check_unused(values: Mapping[str, Any], defaults: Mapping[str, Any], loader:
       UsageError: an option has no effect.
     """
     for name, loaders in FOR_DATASETS.items():
-        if values[name] != defaults[name] and loader not in loaders:
+        if values[name] != defaults[name] and not is_used(name, loader):
             raise UsageError(
                 f"{option(name)} has no effect with {option('dataset', values['dataset'])}",
                 found=f"only these data sets use it: {', '.join(loaders)}",

@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+from trainer.data.formats.depth import FULL, Depth
 from trainer.errors import DataError, UsageError, option
 
 NO_LABEL = "all"  # The label of unlabeled examples.
@@ -66,6 +67,7 @@ class Dataset:
       source: location of the data, for messages.
       notes: one line for each remark on how the data were read.
       statistics: stored statistics; None if they have to be computed.
+      depth: the values of 16-bit images that became 0 and 255: `FULL`, or the range that was stretched.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Dataset:
     source: str
     notes: tuple[str, ...] = ()
     statistics: CachedStatistics | None = None
+    depth: Depth = FULL
 
     def __post_init__(self) -> None:
         if self.statistics is None:
@@ -98,11 +101,10 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 in hex of the scale and all examples. Labels are not included."""
+        """SHA-256 in hex of the scale, the depth of stretched images, and all examples, without the labels."""
         if self.statistics is not None:
             return self.statistics.fingerprint
-        scale = self.scale.tobytes() if isinstance(self.scale, np.ndarray) else f"{self.scale}".encode()
-        digest = hashlib.sha256(scale)
+        digest = hashlib.sha256(units(self.scale, self.depth))
         for split in (self.train, self.evaluation):
             digest.update(f"{split.examples.dtype} {split.examples.shape}".encode())
             digest.update(np.ascontiguousarray(split.examples).data)
@@ -139,6 +141,12 @@ class Dataset:
         train = self.train.aligned()
         evaluation = train if self.evaluation is self.train else self.evaluation.aligned()
         return dataclasses.replace(self, train=train, evaluation=evaluation)
+
+
+def units(scale: float | np.ndarray, depth: Depth) -> bytes:
+    """Returns the scale, and the depth of stretched images, as the fingerprint includes them."""
+    content = scale.tobytes() if isinstance(scale, np.ndarray) else f"{scale}".encode()
+    return content if depth == FULL else content + f" depth {depth[0]} {depth[1]}".encode()
 
 
 def _deviations(rows: np.ndarray) -> np.ndarray:

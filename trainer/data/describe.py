@@ -3,6 +3,7 @@
 import numpy as np
 
 from trainer.data.dataset import Dataset, Split
+from trainer.data.formats import depth
 from trainer.errors import sanitize
 
 MAX_LABELS_SHOWN = 20
@@ -21,8 +22,8 @@ def summary_lines(data: Dataset) -> list[str]:
     ]
     if data.evaluation is data.train:
         lines[-1] += ": the training examples"
-    if data.train.examples.dtype == np.uint8 and data.scale == 255 and high <= 1:
-        lines.append("note        the images are almost black: no value is above 1, and all are divided by 255")
+    if data.is_image and isinstance(data.scale, float) and depth.is_dark(high, data.scale):
+        lines.append(f"note        the images are almost black: no value is above {high:g} of {data.scale:g}")
     return [*lines, *(f"note        {sanitize(note)}" for note in data.notes)]
 
 

@@ -1,9 +1,11 @@
 """Selection of examples by class."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from trainer.data import labels
 from trainer.data.dataset import Dataset, Split
 from trainer.errors import DataError, UsageError, option
 
@@ -16,25 +18,50 @@ def class_labels(name: str, label_names: Sequence[str], classes: Sequence[str]) 
     Args:
       name: name of the data set, for messages.
       label_names: name of each label.
-      classes: labels, or names of labels. If any label name is itself an integer, only names are accepted.
+      classes: names of labels. Names that are numbers are compared by value: 1 selects 1.0. If no name is a number,
+        places of labels, from 0, are accepted too.
 
     Raises:
-      UsageError: a class does not exist.
+      UsageError: a class does not exist; or, if some names are numbers and others are not, a number could be both a
+        name and a place.
     """
     if not classes:
         return list(range(len(label_names)))
-    named_by_number = any(label_name.removeprefix("-").isdecimal() for label_name in label_names)
-    labels = {} if named_by_number else {str(label): label for label in range(len(label_names))}
-    labels |= {label_name: label for label, label_name in enumerate(label_names)}
-    unknown = [c for c in classes if c not in labels]
+    kinds = labels.kinds(label_names)
+    selected = {text: labels.find(label_names, text) for text in classes}
+    for text, found in selected.items():
+        place = _place(text, label_names)
+        if place is None:
+            continue
+        if not kinds.numbers and not found:
+            selected[text] = [place]
+        elif found and kinds.numbers and kinds.texts and place not in found:
+            raise _ambiguous(name, text, label_names[place])
+    unknown = [text for text, found in selected.items() if not found]
     if unknown:
-        known = [n if named_by_number else f"{i} {n}" for i, n in enumerate(label_names[:MAX_CLASSES_SHOWN])]
+        known = [n if kinds.numbers else f"{i} {n}" for i, n in enumerate(label_names[:MAX_CLASSES_SHOWN])]
         raise UsageError(
             f"{option('classes', ','.join(unknown))}: {name} has no such class",
             found=f"known: {', '.join(known)}" + (", ..." if len(label_names) > MAX_CLASSES_SHOWN else ""),
-            remedy="use labels or names from this list",
+            remedy="use names from this list" if kinds.numbers else "use labels or names from this list",
         )
-    return sorted({labels[c] for c in classes})
+    return sorted({label for found in selected.values() for label in found})
+
+
+def _place(text: str, label_names: Sequence[str]) -> int | None:
+    """Returns the label whose place, from 0, is written as this text; None if there is none."""
+    is_place = re.fullmatch("0|[1-9][0-9]{,8}", text) and int(text) < len(label_names)
+    return int(text) if is_place else None
+
+
+def _ambiguous(name: str, text: str, other: str) -> UsageError:
+    """Returns the error for a class that is the name of one label, and the place of another."""
+    exact = f"{other}.0" if re.fullmatch("[0-9]+", other) else other  # A number with a point is never a place.
+    return UsageError(
+        f"{option('classes', text)} has two meanings in {name}",
+        found=f"it is the name of a class, and the place of the class {other}; some names are numbers, others are not",
+        remedy=f"use {text}.0 for the class {text}, or {exact} for the class {other}",
+    )
 
 
 def keep_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
@@ -48,10 +75,10 @@ def keep_classes(data: Dataset, classes: Sequence[str]) -> Dataset:
     """
     if not classes:  # Examples without a label are kept too.
         return data
-    labels = class_labels(data.name, data.label_names, classes)
+    kept_labels = class_labels(data.name, data.label_names, classes)
 
     def filtered(split: Split) -> Split:
-        is_kept = np.isin(split.labels, labels)
+        is_kept = np.isin(split.labels, kept_labels)
         return split if is_kept.all() else Split(split.examples[is_kept], split.labels[is_kept])
 
     train = filtered(data.train)

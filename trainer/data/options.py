@@ -1,6 +1,7 @@
 """Data options: the data set, its location and its conversion. No NumPy, no TensorFlow."""
 
 import dataclasses
+import os
 from typing import Any
 
 from trainer.errors import UsageError, option
@@ -9,10 +10,15 @@ from trainer.system.options import MATHEMATICS, PLACE, PRESENTATION, Options, de
 MAX_SIDE = 4_096  # pixels
 FITS = ("crop", "pad", "resize")
 COLORS = ("grey", "rgb")
+HEADINGS = ("auto", "yes", "no")
+DEPTHS = ("auto", "full", "stretch")
 DATA, OWN_DATA = "Data", "Custom data"  # themes
 
 OWN_FILES = ("images", "array", "table")  # custom data, given by --data_dir
 OWN = (*OWN_FILES, "tfds")
+# Options that decide which numbers of the files are read. Versions before `heading` existed read some files in another
+# way, so runs of these versions may change them: the fingerprint of the data is compared.
+READING = ("classes", "heading")
 
 
 def names(values: Any) -> tuple[str, ...]:
@@ -55,7 +61,8 @@ class DataOptions(Options):
         (),
         MATHEMATICS,
         DATA,
-        "Keep only these classes, by label or name, such as 1,5,6. Default: all",
+        "Keep only these classes, such as 1,5,6: by name, by value if the names are numbers, or by number from 0 if no"
+        " name is a number. Default: all",
         parse=names,
         is_common=True,
         is_column=True,
@@ -64,8 +71,8 @@ class DataOptions(Options):
         None,
         PLACE,
         DATA,
-        "Folder of the data files; downloads go there too. Custom data: the folder or file. Default: the cache of"
-        " Keras",
+        "Folder of the data files; downloads go there too. Default: the cache of Keras. Custom data: the folder or"
+        " file, which the run stores",
         is_common=True,
     )
     data_url: str | None = declare(
@@ -98,12 +105,28 @@ class DataOptions(Options):
         "Fit images of another aspect ratio: crop the center, pad with black, or resize without keeping the ratio",
         choices=FITS,
     )
+    depth: str = declare(
+        "auto",
+        MATHEMATICS,
+        OWN_DATA,
+        "Convert 16-bit images to 8 bits. full: from 0 to 65,535. stretch: from the minimum to the maximum of all"
+        " 16-bit training images. auto: full if their maximum is at least a quarter of 65,535, otherwise stretch",
+        choices=DEPTHS,
+        before="full",
+    )
     label_column: str | None = declare(
         None,
         MATHEMATICS,
         OWN_DATA,
         f"With {option('dataset', 'table')}: column with the class labels, by name or number (from 1). It is not"
         " trained on",
+    )
+    heading: str = declare(
+        "auto",
+        MATHEMATICS,
+        OWN_DATA,
+        f"With {option('dataset', 'table')}: whether the first line is the heading. auto: it is recognized",
+        choices=HEADINGS,
     )
     standardise: bool = declare(
         False,
@@ -134,3 +157,12 @@ class DataOptions(Options):
     def loader(self) -> str:
         """Name of the data set, without the part after a colon."""
         return self.dataset.partition(":")[0]
+
+    @property
+    def own_path(self) -> str | None:
+        """The absolute path of custom data, which a run stores; None for built-in data, or without --data_dir."""
+        if self.data_dir is None or self.loader not in OWN:
+            return None
+        if self.loader == "tfds" and "://" in self.data_dir:  # TensorFlow Datasets reads buckets.
+            return self.data_dir
+        return os.path.abspath(os.path.expanduser(self.data_dir))

@@ -6,6 +6,7 @@ import tensorflow as tf
 from trainer.models.layers import DECODER, ENCODER, LayerStack, NetworkSpec
 
 KERNEL, STRIDE = 3, 2
+LAYOUT = "channels_last"  # The default of Keras is an option of the user.
 
 
 class SubPixel(keras.layers.Conv2D):
@@ -19,7 +20,7 @@ class SubPixel(keras.layers.Conv2D):
     """
 
     def __init__(self, filters: int, size: tuple[int, int], **options: object) -> None:
-        super().__init__(filters * STRIDE**2, KERNEL, padding="same", **options)
+        super().__init__(filters * STRIDE**2, KERNEL, padding="same", data_format=LAYOUT, **options)
         self._output = (*size, filters)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -45,6 +46,7 @@ def conv(spec: NetworkSpec) -> LayerStack:
             KERNEL,
             strides=STRIDE,
             padding="same",
+            data_format=LAYOUT,
             activation=spec.activation,
             name=f"hidden_{position + 1}",
             **spec.options(ENCODER, position),

@@ -7,7 +7,6 @@ import math
 import pathlib
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -74,7 +73,6 @@ class RunComponents:
 def build(config: Config, data: Dataset, directory: RunDirectory) -> RunComponents:
     """Builds the components of a run with initial weights. The caller holds the lock of the directory."""
     tf.get_logger().setLevel(logging.ERROR)
-    keras.config.set_floatx("float32")  # A float type set in keras.json would change the types in checkpoints.
     run_device = device(config, directory.checkpoints)
     if not directory.flags.exists():
         directory.write_flags(config)  # Written before any other file, because it identifies a run directory.

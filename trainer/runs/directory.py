@@ -1,6 +1,7 @@
 """The run directory: its paths, its lock, its stored flags and its history. Does not import TensorFlow."""
 
 import contextlib
+import difflib
 import os
 import pathlib
 import re
@@ -11,12 +12,15 @@ from typing import IO, Any
 
 from trainer import config as configs
 from trainer.config import Config
-from trainer.errors import LockedError, StorageError, UsageError, error_text, option, render
+from trainer.data.formats.depth import FULL, MAX_VALUE, Depth
+from trainer.errors import CheckpointError, LockedError, StorageError, UsageError, error_text, option, render, sanitize
 from trainer.runs.naming import checkpoint_name
 from trainer.system import files, locks
+from trainer.system.options import DURATION, MATHEMATICS
 
 ROOT = pathlib.Path("runs")
 LOCK_FILE = ".lock"
+MAX_RUNS_SHOWN = 5
 
 
 class RunFiles:
@@ -34,6 +38,7 @@ class RunFiles:
         self.log = path / "run.log"
         self.result = path / "result.json"
         self.baselines = path / "floors.json"
+        self.depth = path / "depth.json"  # exists if the run's --depth may stretch 16-bit images
         self.restoring = path / ".restoring"  # exists while the run is being restored from its mirror
         # Folders.
         self.checkpoints = path / "checkpoints"
@@ -44,7 +49,8 @@ class RunFiles:
     @property
     def before_checkpoints(self) -> tuple[pathlib.Path, ...]:
         """The files that a checkpoint refers to. A mirror copies them before the checkpoints."""
-        return self.flags, self.run_id, self.history, self.baselines, self.train, self.eval, self.baseline_curves
+        files_of_start = self.flags, self.run_id, self.depth, self.history, self.baselines
+        return *files_of_start, self.train, self.eval, self.baseline_curves
 
     @property
     def after_checkpoints(self) -> tuple[pathlib.Path, ...]:
@@ -174,21 +180,47 @@ class RunDirectory(RunFiles):
         With `--restart`, all flags may change, and an unreadable `flags.txt` is ignored.
 
         Raises:
-          UsageError: a mathematical flag differs, or `flags.txt` cannot be read.
+          UsageError: a mathematical flag differs, `flags.txt` cannot be read, or there is no run and no flag for one.
         """
         if not self.flags.exists():
+            self._check_describes_run(given, given_names)
             return given
         try:
-            stored = configs.from_flagfile(self.flags.read_text(encoding="utf-8-sig"))
+            text = self.flags.read_text(encoding="utf-8-sig")
+            stored = configs.from_flagfile(text)
         except (UsageError, UnicodeDecodeError, OSError) as error:
             if given.run.restart:
+                self._check_describes_run(given, given_names)
                 return given
             raise UsageError(
                 f"{self.flags} cannot be read",
                 found=error_text(error),
-                remedy=f"correct this file, or give {option('restart', True)} to start again at step 0",
+                remedy=f"correct this file, or give {option('restart', True)} and all flags of the run to start again",
             ) from error
-        return configs.merge(stored, given, given_names, guard=not given.run.restart)
+        stored_names = {line.partition("=")[0].removeprefix("--") for line in text.splitlines()}
+        free = configs.free_options(stored_names, stored.data.loader)
+        return configs.merge(stored, given, given_names, guard=not given.run.restart, free=free, run=str(self.path))
+
+    def _check_describes_run(self, given: Config, given_names: frozenset[str]) -> None:
+        """Refuses to start a run with the default flags in a --run_dir that holds no run: it may be a typing error."""
+        if given.run.run_dir is not None and not given_names & {*configs.option_names(MATHEMATICS, DURATION)}:
+            raise self.no_run(
+                f"there is no run in {self.path}",
+                remedy=f"correct {option('run_dir')}, or give flags to start a new run there, such as"
+                f" {option('dataset', given.data.dataset)}",
+            )
+
+    def no_run(self, what: str, remedy: str) -> UsageError:
+        """Returns the error for a directory without a run. It names the runs in this directory, or those beside it."""
+        for folder in (self.path, self.path.parent):
+            if names := _names_of_runs(folder):
+                closest = difflib.get_close_matches(self.path.name, names, MAX_RUNS_SHOWN, cutoff=0)
+                more = f", and {len(names) - len(closest):,} more" if len(names) > len(closest) else ""
+                found = f"runs in {sanitize(folder)}: {', '.join(map(sanitize, closest))}{more}"
+                return UsageError(what, found=found, remedy=remedy)
+        is_in_run = RunFiles(self.path.parent).flags.exists()
+        found = f"{sanitize(self.path.parent)} is a run" if is_in_run else ""
+        return UsageError(what, found=found, remedy=remedy)
 
     def furthest_step(self) -> int:
         """Returns the highest step in the history and the result, which may be higher than that of all checkpoints."""
@@ -201,6 +233,30 @@ class RunDirectory(RunFiles):
         text = configs.to_flagfile(config)
         if not self.flags.exists() or self.flags.read_text(encoding="utf-8") != text:
             files.write(self.flags, text)
+
+    def write_depth(self, config: Config, depth: Depth) -> None:
+        """Writes the depth of the data set, from which the inputs of the trained network are converted, too."""
+        if configs.may_stretch(config):
+            low, high = depth
+            files.write_json(self.depth, {"low": low, "high": high})
+
+    def read_depth(self, config: Config) -> Depth:
+        """Returns the depth of the data set that the run was trained on.
+
+        Raises:
+          CheckpointError: the file is missing or damaged.
+        """
+        if not configs.may_stretch(config):
+            return FULL
+        content = files.read_json(self.depth) or {}
+        low, high = content.get("low"), content.get("high")
+        if isinstance(low, int) and isinstance(high, int) and 0 <= low < high <= MAX_VALUE:
+            return low, high
+        raise CheckpointError(
+            f"{self.depth} is missing or damaged",
+            found=f"the run has {option('depth', config.data.depth)}, and this file has the range of its 16-bit images",
+            remedy="copy it from the original run, or resume the run with its data, which writes it again",
+        )
 
     def append_history(self, step: int, event: str) -> None:
         """Appends a line to the history: a start, a stop or a problem."""
@@ -218,6 +274,14 @@ class RunDirectory(RunFiles):
     def write_result(self, result: dict[str, Any]) -> None:
         """Writes `result.json`, which marks the run as finished."""
         files.write_json(self.result, result)
+
+
+def _names_of_runs(folder: pathlib.Path) -> list[str]:
+    """Returns the names of the runs in a folder; none if it cannot be read."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if RunFiles(path).flags.is_file())
+    except OSError:
+        return []
 
 
 def _owner(lock: IO[bytes]) -> str:

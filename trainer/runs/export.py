@@ -7,12 +7,17 @@ import shutil
 import tensorflow as tf
 
 from trainer.compute import randomness
+from trainer.data.formats.depth import FULL, Depth
 from trainer.models.autoencoder import Autoencoder
 from trainer.system import files
 from trainer.training.objective import sample_codes
 
+EXTRA = "assets.extra"  # TensorFlow's name of the folder for files that it does not read itself
 
-def export(model: Autoencoder, folder: pathlib.Path, step: int, *, input_name: str) -> pathlib.Path:
+
+def export(
+    model: Autoencoder, folder: pathlib.Path, step: int, *, input_name: str, depth: Depth = FULL
+) -> pathlib.Path:
     """Writes the SavedModel `folder`/<step> atomically, and returns its path.
 
     The signatures take any number N of examples, in float32. `serving_default`: input -> `reconstructions`. `encode`:
@@ -26,12 +31,17 @@ def export(model: Autoencoder, folder: pathlib.Path, step: int, *, input_name: s
       folder: the folder of exports; created if it does not exist.
       step: number of training steps of the weights.
       input_name: name of the input: `images` [N, H, W, C] in [0, 1], or `rows` [N, D] in their own units.
+      depth: the 16-bit values that the network reads as 0 and 1; if it is not `FULL`, it is in the file
+        `assets.extra/depth.json`.
     """
     folder.mkdir(exist_ok=True)
     temporary = folder / f".{step}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     module, signatures = _servable(model, input_name)
     tf.saved_model.save(module, str(temporary), signatures=signatures)
+    if depth != FULL:
+        files.make_folder(temporary / EXTRA)
+        files.write_json(temporary / EXTRA / "depth.json", {"low": depth[0], "high": depth[1]})
     for path in (*temporary.rglob("*"), temporary):
         files.fsync(path)
     target = folder / str(step)

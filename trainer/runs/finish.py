@@ -47,5 +47,6 @@ def _export(session: Session, step: int, best: Entry | None) -> int | None:
         model = builder.network(config, data, "float32")
         for variable, trained in zip(model.variables, components.model.variables, strict=True):
             variable.assign(trained.value)
-    export.export(model, components.directory.exports, step, input_name="images" if data.is_image else "rows")
+    input_name = "images" if data.is_image else "rows"
+    export.export(model, components.directory.exports, step, input_name=input_name, depth=data.depth)
     return step

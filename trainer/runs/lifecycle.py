@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from trainer import config as configs
 from trainer.checkpoints import catalog
 from trainer.checkpoints import manifest as manifests
+from trainer.compute import frameworks
 from trainer.config import Config
 from trainer.config.fits import check_fits
 from trainer.data import datasets
@@ -50,11 +51,13 @@ def train(
     mirror = Mirror(config.run.mirror_dir, directory.path) if config.run.mirror_dir is not None else None
     with directory.locked():
         config = _resolve_config(directory, mirror, config, given)
-        data = load(config)
+        data = load(config, given)
         on_data(config, data)
         check_fits(config, data)
         _prepare_start(directory, mirror, config)
         if finished.is_finished(directory, config, data):
+            if "data_dir" in given:
+                directory.write_flags(config)  # The data may have been moved.
             return _serve_finished(directory, mirror, config)
         return _train(directory, mirror, config, data, arguments)
 
@@ -99,7 +102,8 @@ def _train(
 ) -> Outcome:
     logs.log_to(directory.log)
     with logs.redirect_native_stderr(directory.log):
-        from trainer.runs import run  # Imports TensorFlow, after all checks of flags and data.
+        frameworks.load()  # Imports TensorFlow, after all checks of flags and data.
+        from trainer.runs import run
 
         return run.train(config, data, directory, mirror=mirror, arguments=arguments)
 

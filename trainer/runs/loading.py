@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from trainer.checkpoints import catalog, retention
+from trainer.compute import frameworks
 from trainer.config import Config
 from trainer.data.dataset import Dataset
-from trainer.errors import CheckpointError, DataError, UsageError, option
+from trainer.data.formats.depth import Depth
+from trainer.errors import CheckpointError, option
 from trainer.models import networks
-from trainer.runs.data import load
+from trainer.runs.data import changed_data_error, load
 from trainer.runs.directory import RunDirectory
 from trainer.system import logs
 from trainer.system.logs import log
@@ -46,10 +48,11 @@ class LoadedRun:
     def __init__(self, config: Config, given: frozenset[str]) -> None:
         self.directory = RunDirectory(config)
         if not self.directory.flags.exists():
-            raise UsageError(
+            raise self.directory.no_run(
                 f"there is no run in {self.directory.path}",
                 remedy=f"set {option('run_dir')} to the folder of a run, or give the flags that started the run",
             )
+        self._given = given
         self.config = self.directory.resolve_config(config, given)
         networks.check(self.config.model)
         self._temporary = tempfile.TemporaryDirectory(prefix="hourglass-")
@@ -87,23 +90,25 @@ class LoadedRun:
         """Yields the model with the weights of the checkpoint. Messages of TensorFlow go to the log of the run."""
         run_log = self.directory.log  # It may be another user's file.
         with logs.redirect_native_stderr(run_log if os.access(run_log, os.W_OK) else pathlib.Path(os.devnull)):
-            from trainer.runs import trained  # Imports TensorFlow, after all checks of flags.
+            frameworks.load()  # Imports TensorFlow, after all checks of flags.
+            from trainer.runs import trained
 
             log.info(f"network     {self.directory.path}, step {self.entry.step:,}")
             yield trained.TrainedModel.load(self.config, self.entry)
+
+    def depth(self) -> Depth:
+        """Returns the depth of 16-bit images; see `RunDirectory.read_depth`."""
+        return self.directory.read_depth(self.config)
 
     def data(self) -> Dataset:
         """Loads the data set that the run was trained on.
 
         Raises:
-          DataError: the data set has changed.
+          DataError: the data set does not exist, or has changed.
+          UsageError: an older version read the data set in another way; see `changed_data_error`.
         """
-        data = load(self.config)
-        trained_on = self.entry.manifest.data if self.entry.manifest else data.fingerprint
-        if data.fingerprint != trained_on:
-            raise DataError(
-                f"{data.name} in {data.source} is not what this run was trained on",
-                found=f"fingerprint {data.fingerprint[:16]}, expected {trained_on[:16]}",
-                remedy="restore the original data",
-            )
+        data, manifest = load(self.config, self._given), self.entry.manifest
+        if manifest and data.fingerprint != manifest.data:
+            source = f"{data.name} in {data.source}"
+            raise changed_data_error(source, data.fingerprint, manifest, "restore the original data")
         return data

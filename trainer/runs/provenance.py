@@ -16,7 +16,8 @@ from trainer.checkpoints.manifest import Manifest
 from trainer.compute.devices import Device
 from trainer.config import Config
 from trainer.data.dataset import Dataset
-from trainer.errors import DataError, UsageError, option
+from trainer.errors import UsageError, option
+from trainer.runs.data import changed_data_error
 from trainer.runs.directory import RunDirectory
 from trainer.system import files
 
@@ -74,9 +75,11 @@ class Provenance:
 
         Raises:
           UsageError: the run ID or the mathematical flags differ.
-          DataError: the data set differs.
+          DataError, UsageError: the data set differs; see `changed_data_error`.
         """
-        changed = _differences(configs.with_defaults(manifest.flags), self.flags)
+        stored = configs.with_defaults(manifest.flags)
+        free = configs.free_options(manifest.flags, stored["dataset"].partition(":")[0])
+        changed = _differences(stored, {name: value for name, value in self.flags.items() if name not in free})
         if manifest.run_id != self.run_id or changed:
             raise UsageError(
                 f"checkpoint {manifest.step:,} was written by another run",
@@ -84,11 +87,8 @@ class Provenance:
                 remedy=f"move it out of the checkpoints folder, or give {option('restart', True)} to start at step 0",
             )
         if manifest.data != self.data:
-            raise DataError(
-                f"{self.data_source} is not what this run was trained on",
-                found=f"fingerprint {self.data[:16]}, expected {manifest.data[:16]}",
-                remedy=f"restore the original data, or give another {option('run_dir')} to train on the new data",
-            )
+            remedy = f"restore the original data, or give another {option('run_dir')} to train on the new data"
+            raise changed_data_error(self.data_source, self.data, manifest, remedy)
 
     def differences(self, manifest: Manifest) -> list[str]:
         """Returns all changes of numerics since the first start, up to this start."""

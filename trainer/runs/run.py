@@ -10,7 +10,7 @@ import tensorflow as tf
 from trainer.checkpoints.manager import CheckpointManager
 from trainer.config import Config
 from trainer.data.dataset import Dataset
-from trainer.errors import DeviceError, HourglassError, StorageError, error_text, option
+from trainer.errors import HourglassError, StorageError, error_text, is_out_of_memory, out_of_memory
 from trainer.runs import builder
 from trainer.runs import session as sessions
 from trainer.runs.builder import RunComponents
@@ -45,15 +45,17 @@ def train(
     """
     try:
         return train_components(builder.build(config, data, directory), mirror=mirror, arguments=arguments)
-    except (tf.errors.OpError, OSError) as error:
+    except (tf.errors.OpError, OSError, MemoryError) as error:
         translated = _translate_error(error, directory)
         if translated is None:
             raise
         raise translated from error
 
 
-def _translate_error(error: tf.errors.OpError | OSError, directory: RunDirectory) -> HourglassError | None:
+def _translate_error(error: Exception, directory: RunDirectory) -> HourglassError | None:
     """Returns a `StorageError` for disk errors, a `DeviceError` if memory is exhausted, and None for other errors."""
+    if is_out_of_memory(error) and not isinstance(error, tf.errors.OpError):
+        return out_of_memory(error)
     reason = error_text(error)[:200]
     # TensorFlow raises ResourceExhaustedError for memory and for disks.
     is_full = "No space left" in str(error) or "quota" in str(error).lower()
@@ -63,14 +65,7 @@ def _translate_error(error: tf.errors.OpError | OSError, directory: RunDirectory
             found=reason,
             remedy="free disk space or repair the disk, then repeat the command to resume from the last checkpoint",
         )
-    if isinstance(error, tf.errors.ResourceExhaustedError):
-        smaller = f"a smaller {option('batch_size')} or {option('hidden')}"
-        return DeviceError(
-            "out of memory",
-            found=reason,
-            remedy=f"free memory and repeat the command, or give {option('restart', True)} and {smaller}",
-        )
-    return None
+    return out_of_memory(error) if isinstance(error, tf.errors.ResourceExhaustedError) else None
 
 
 def train_components(

@@ -43,6 +43,7 @@ def open_session(
     with contextlib.ExitStack() as stack:
         stack.callback(block.wait)
         components.directory.write_flags(components.config)  # Only now: the checkpoint is compatible with the flags.
+        components.directory.write_depth(components.config, components.data.depth)
         header = _header(components, restored, recovery.initial_checkpoint)
         log.info(f"Hourglass {trainer.__version__}")
         for name, text in header.items():

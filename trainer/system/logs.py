@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Iterator
 
-from trainer.errors import render
+from trainer.errors import render, sanitize
+from trainer.system.last_words import last_words
 
 log = logging.getLogger("hourglass")
 
@@ -75,14 +76,26 @@ def log_error(text: str, trace: str, *, debug: bool) -> None:
         print(trace + text if debug else text, file=sys.stderr, flush=True)
 
 
+def _last_words(path: os.PathLike[str], *, is_terminal: bool) -> str:
+    reason = "could not be kept" if os.fspath(path) == os.devnull else f"are in {sanitize(os.fspath(path))}"
+    text = f"error: native code has ended this process; its messages {reason}\n"
+    return f"\033[?25h\n{text}" if is_terminal else text  # Shows the cursor, which the progress bar hides.
+
+
 @contextlib.contextmanager
 def redirect_native_stderr(path: os.PathLike[str]) -> Iterator[None]:
-    """Redirects the stderr of native code, such as TensorFlow's C++, to a file. Python's stderr is unchanged."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
+    """Redirects the stderr of native code, such as TensorFlow's C++, to a file. Python's stderr is unchanged.
+
+    If native code ends the process, the terminal names the file.
+    """
     sys.stderr.flush()
     terminal = os.dup(2)
     python_stderr = sys.stderr
-    with open(path, "ab") as file, open(terminal, "w", buffering=1, encoding="utf-8", errors="replace") as stderr:
+    with (
+        open(path, "ab") as file,
+        open(terminal, "w", buffering=1, encoding="utf-8", errors="replace") as stderr,
+        last_words(terminal, _last_words(path, is_terminal=os.isatty(terminal))),
+    ):
         os.dup2(file.fileno(), 2)
         sys.stderr = stderr
         try:

@@ -48,6 +48,8 @@ class Option:
       separator: the separator between the elements of a tuple, as text.
       alias: an alternative spelling of the name.
       synonyms: alternative spellings of choices: spelling to choice.
+      before: the value of runs that were started before the option existed, whose `flags.txt` lacks it; None: the
+        default. Only for options whose value is never None.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Option:
     separator: str = ","
     alias: str | None = None
     synonyms: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    before: Any = None
 
     @property
     def is_stored(self) -> bool:

@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from trainer.data import filters, splits
-from trainer.data.custom import cache, locate
+from trainer.data import labels as label_texts
+from trainer.data.custom import array_checks, cache, columns, locate
 from trainer.data.dataset import NO_LABEL, Dataset, Split
+from trainer.data.formats import depth as depths
 from trainer.data.formats import npy
+from trainer.data.formats.depth import FULL, Depth
 from trainer.data.formats.npy import BadArray, StoredArray
+from trainer.data.limits import Limits
 from trainer.data.sources import Sources
 from trainer.errors import DataError, sanitize
 from trainer.system import files
@@ -21,7 +25,6 @@ TRAIN_KEYS, EVALUATION_KEYS = ("x_train", npy.ONLY_KEY), ("x_test", "x_eval", "x
 LABEL_KEYS = {"x_train": "y_train", "data": "labels", "x_test": "y_test", "x_eval": "y_eval", "x_val": "y_val"}
 MAX_LABEL_BYTES = 4_096
 MAX_CODE_POINT = 0x10FFFF  # of Unicode
-EXPECTED = "uint8 or float images [N, H, W], [N, H, W, 1] or [N, H, W, 3], or rows of numbers [N, D]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +47,9 @@ class _LabeledArray:
 def load_array(sources: Sources) -> Dataset:
     """Loads the examples in the .npy or .npz file `--data_dir`.
 
-    [N, D] arrays are rows in their own units. [N, H, W] and [N, H, W, C] arrays are images, uint8 or floats in [0, 1].
-    The keys of an .npz file are those of Keras: `x_train` or `data`; for evaluation `x_test`, `x_eval` or `x_val`; and
-    the labels `y_train`, `labels`, `y_test`, `y_eval` or `y_val`. A single array may have any key.
+    [N, D] arrays are rows in their own units. [N, H, W] and [N, H, W, C] arrays are images: uint8, uint16 or floats in
+    [0, 1]. The keys of an .npz file are those of Keras: `x_train` or `data`; for evaluation `x_test`, `x_eval` or
+    `x_val`; and the labels `y_train`, `labels`, `y_test`, `y_eval` or `y_val`. A single array may have any key.
 
     Raises:
       UsageError: --data_dir is missing, or a class does not exist.
@@ -57,9 +60,9 @@ def load_array(sources: Sources) -> Dataset:
         all_keys = npy.array_keys(path, sources.limits)
         keys = _example_keys(path, all_keys)
         stored = {key: npy.open_array(path, key, sources.limits) for key in keys}
-        _check_arrays(path, stored)
+        array_checks.check(path, stored, sources.limits)
         label_keys = {key: LABEL_KEYS[key] for key in keys if LABEL_KEYS.get(key) in all_keys}
-        labels, label_names = _read_labels(path, stored, label_keys)
+        labels, label_names, label_notes = _read_labels(path, stored, label_keys)
         fraction = sources.options.eval_fraction
         masks = [_evaluation_mask(stored[key].shape[0], index, len(keys), fraction) for index, key in enumerate(keys)]
         arrays = [_LabeledArray(key, stored[key], mask, y) for key, mask, y in zip(keys, masks, labels, strict=True)]
@@ -67,6 +70,7 @@ def load_array(sources: Sources) -> Dataset:
         data = (_load_cached if is_large else _load_in_memory)(path, arrays, label_names, sources)
         unused = [key for key in all_keys if key not in (*keys, *label_keys.values())]
         notes = [f"skipped arrays that are not used: {', '.join(map(sanitize, unused[:10]))}"] if unused else []
+        notes += [*label_notes, *_column_notes(data, arrays[0].stored, sources)]
         return dataclasses.replace(data, notes=(*data.notes, *notes))
     except BadArray as error:
         raise DataError(
@@ -90,45 +94,17 @@ def _example_keys(path: pathlib.Path, keys: Sequence[str]) -> list[str]:
     return [train, *(key for key in EVALUATION_KEYS if key in keys and key != train)][:2]
 
 
-def _check_arrays(path: pathlib.Path, arrays: Mapping[str, StoredArray]) -> None:
-    """Raises `DataError` if an array cannot be examples, or if two arrays have different shapes or types."""
-    for key, stored in arrays.items():
-        _check_array(path, key, stored)
-    if len({(stored.shape[1:], _converted_dtype(stored)) for stored in arrays.values()}) > 1:
-        raise DataError(
-            f"{sanitize(path)}: its arrays have different example shapes or types",
-            found=", ".join(f"{key} {stored.dtype} {list(stored.shape)}" for key, stored in arrays.items()),
-            remedy="save arrays with equal shapes, apart from the first axis, and equal types",
-        )
-
-
-def _check_array(path: pathlib.Path, key: str, stored: StoredArray) -> None:
-    shape, kind = stored.shape, stored.dtype.kind
-    is_image = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
-    is_allowed = (stored.dtype == np.uint8 or kind == "f") if is_image else (len(shape) == 2 and kind in "uif")
-    if not is_allowed or 0 in shape:
-        raise DataError(
-            f"{sanitize(path)}: {sanitize(key)} is {stored.dtype} of shape {list(shape)}",
-            found=f"expected {EXPECTED}",
-            remedy="convert it, for example with .astype('uint8') or .reshape, and save it again",
-        )
-
-
-def _converted_dtype(stored: StoredArray) -> np.dtype:
-    """Returns the type of `Split.examples`: uint8 for uint8 images, otherwise float32."""
-    return np.dtype(np.uint8 if len(stored.shape) > 2 and stored.dtype == np.uint8 else np.float32)
-
-
 def _converted_nbytes(stored: StoredArray) -> int:
-    return int(np.prod(stored.shape)) * _converted_dtype(stored).itemsize
+    return int(np.prod(stored.shape)) * array_checks.converted_dtype(stored).itemsize
 
 
 def _read_labels(
     path: pathlib.Path, arrays: Mapping[str, StoredArray], label_keys: Mapping[str, str]
-) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Returns the labels of each array of examples, [N] int64, and the label names: the distinct labels as text.
+) -> tuple[list[np.ndarray], tuple[str, ...], list[str]]:
+    """Returns the labels of each array of examples, [N] int64; the label names: the distinct labels as text; and notes.
 
-    `label_keys` maps the keys of examples to the keys of their labels; arrays without labels are absent.
+    `label_keys` maps the keys of examples to the keys of their labels; arrays without labels are absent. Labels are
+    integers, finite floats, booleans or texts; labels of equal value are one label.
     """
     texts = []
     for key, examples in arrays.items():
@@ -137,20 +113,47 @@ def _read_labels(
             texts.append(np.full(count, NO_LABEL))
             continue
         stored = npy.open_array(path, label_keys[key])
-        is_allowed = stored.shape in ((count,), (count, 1)) and stored.dtype.kind in "uiUSb"
+        is_allowed = stored.shape in ((count,), (count, 1)) and stored.dtype.kind in "uifUSb"
         if not is_allowed or stored.dtype.itemsize > MAX_LABEL_BYTES:
+            raise _labels_error(path, label_keys[key], stored, count)
+        values = np.ascontiguousarray(stored.read()).reshape(-1)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise DataError(
-                f"{sanitize(path)}: {label_keys[key]} is {stored.dtype} of shape {list(stored.shape)}",
-                found=f"expected {count:,} integers or short texts, one for each example",
-                remedy="correct or remove the labels",
+                f"{sanitize(path)}: {label_keys[key]} has labels that are not finite",
+                found=f"{int((~np.isfinite(values)).sum()):,} of {count:,} labels are infinite or NaN",
+                remedy="correct or remove these examples and their labels",
             )
-        texts.append(_as_text(np.ascontiguousarray(stored.read()).reshape(-1), label_keys[key]))
+        texts.append(_as_text(values, label_keys[key]))
     distinct, indices = np.unique(np.concatenate(texts), return_inverse=True)
-    sanitized = [sanitize(text) for text in distinct]  # Different texts may become equal.
-    names = sorted(set(sanitized), key=_sort_key)
+    displayed = [label_texts.display(sanitize(text)) for text in distinct]  # Different texts may become equal.
+    names = sorted(set(displayed), key=label_texts.sort_key)
     label_of = {name: label for label, name in enumerate(names)}
-    labels = np.array([label_of[name] for name in sanitized], np.int64)[indices]
-    return np.split(labels, np.cumsum([len(part) for part in texts])[:-1]), tuple(names)
+    labels = np.array([label_of[name] for name in displayed], np.int64)[indices]
+    note = label_texts.spelling_note(dict(zip(distinct, (label_of[name] for name in displayed), strict=True)), names)
+    parts = np.split(labels, np.cumsum([len(part) for part in texts])[:-1])
+    return parts, tuple(names), [note] if note else []
+
+
+def _column_notes(data: Dataset, stored: StoredArray, sources: Sources) -> list[str]:
+    if data.is_image:
+        return []
+    names = [f"column {column + 1}" for column in range(data.shape[0])]
+    is_standardized = sources.options.standardise
+    exact = next(stored.chunks(sources.limits.chunk_bytes))[: max(1, columns.MAX_EXACT // len(names))]
+    return [
+        *columns.notes(data.train.examples, names, has_heading=False, is_standardized=is_standardized),
+        *columns.fine_notes(exact.astype(np.float64), names),
+    ]
+
+
+def _labels_error(path: pathlib.Path, key: str, stored: StoredArray, count: int) -> DataError:
+    """Returns the error for labels of another type or shape."""
+    is_one_hot = len(stored.shape) == 2 and stored.shape[0] == count and stored.dtype.kind in "uifb"
+    return DataError(
+        f"{sanitize(path)}: {key} is {stored.dtype} of shape {list(stored.shape)}",
+        found=f"expected {count:,} numbers or short texts, one for each example",
+        remedy="save .argmax(axis=1) of one-hot labels" if is_one_hot else "correct or remove the labels",
+    )
 
 
 def _as_text(values: np.ndarray, key: str) -> np.ndarray:
@@ -163,20 +166,68 @@ def _as_text(values: np.ndarray, key: str) -> np.ndarray:
     return texts
 
 
-def _sort_key(name: str) -> tuple[int, int, str]:
-    """Sorts integers by value, before other texts."""
-    return (0, int(name), "") if name.removeprefix("-").isdecimal() and len(name) < 19 else (1, 0, name)
-
-
 def _evaluation_mask(count: int, index: int, num_arrays: int, fraction: float) -> np.ndarray:
     """Returns the evaluation mask of the array with this index, [count] bool. The second of two arrays is all True."""
     return splits.by_index(count, fraction) if num_arrays == 1 else np.full(count, index == 1)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Converter:
+    """Converts stored rows to `Split.examples`.
+
+    Attributes:
+      path: the file.
+      arrays: all arrays of examples in the file.
+      depth: see `Dataset`.
+      limits: size limits.
+    """
+
+    path: pathlib.Path
+    arrays: Sequence[_LabeledArray]
+    depth: Depth
+    limits: Limits
+
+    def convert(self, key: str, values: np.ndarray, first_row: int = 0) -> np.ndarray:
+        """Checks and converts rows, [N, ...], of an array; `first_row` is the index of the first."""
+        stored = {array.key: array.stored for array in self.arrays}
+        is_image = values.ndim > 2
+        shaped = values[..., np.newaxis] if values.ndim == 3 else values
+        if array_checks.has_16_bits(stored[key]):
+            return np.ascontiguousarray(depths.to_8_bits(shaped, self.depth))
+        if is_image and values.dtype == np.uint8:
+            return np.ascontiguousarray(shaped)
+        with np.errstate(over="ignore", invalid="ignore"):
+            converted = np.ascontiguousarray(shaped, np.float32)
+            invalid = ~((converted >= 0) & (converted <= 1)) if is_image else ~np.isfinite(converted)
+        if invalid.any():
+            raise array_checks.value_error(self.path, stored, key, shaped, invalid, first_row, self.limits)
+        return converted
+
+
+def _choose_depth(
+    arrays: Sequence[_LabeledArray], label_names: Sequence[str], sources: Sources
+) -> tuple[Depth, list[str]]:
+    """Returns the depth of 16-bit images, from the training examples of the selected classes, and notes on it."""
+    if not array_checks.has_16_bits(arrays[0].stored):
+        return FULL, []
+    kept_labels = filters.class_labels("array", label_names, sources.options.classes)
+    ranges, total = [], sum(array.stored.shape[0] for array in arrays)
+    for array in arrays if sources.options.depth != "full" else ():
+        is_trained_on = ~array.evaluation_mask & np.isin(array.labels, kept_labels)
+        first_row = 0
+        for values in array.stored.chunks(sources.limits.chunk_bytes):
+            rows = values[is_trained_on[first_row : first_row + len(values)]]
+            ranges += [(int(rows.min()), int(rows.max()))] if len(rows) else []
+            first_row += len(values)
+    return depths.choose(sources.options.depth, depths.merged(ranges), count=total, total=total)
+
+
 def _load_in_memory(
     path: pathlib.Path, arrays: Sequence[_LabeledArray], label_names: tuple[str, ...], sources: Sources
 ) -> Dataset:
-    examples = [_converted(path, array.key, array.stored.read()) for array in arrays]
+    depth, notes = _choose_depth(arrays, label_names, sources)
+    converter = _Converter(path, arrays, depth, sources.limits)
+    examples = [converter.convert(array.key, array.stored.read()) for array in arrays]
 
     def split(is_evaluation: bool) -> Split:
         masks = [array.evaluation_mask == is_evaluation for array in arrays]
@@ -195,6 +246,8 @@ def _load_in_memory(
         label_names=label_names,
         scale=_scale(train.examples.dtype),
         source=str(path),
+        notes=tuple(notes),
+        depth=depth,
     )
 
 
@@ -220,8 +273,10 @@ def _load_cached(
     filters.check_not_empty("array", options.classes, counts[0], counts[1] if is_divided else counts[0])
 
     def build(folder: pathlib.Path) -> cache.BuiltDataset:
-        _copy(path, arrays, masks, [folder / split for split in cache.SPLITS], sources)
-        dtype, shape = _converted_dtype(arrays[0].stored), arrays[0].stored.shape[1:]
+        depth, notes = _choose_depth(arrays, label_names, sources)
+        converter = _Converter(path, arrays, depth, sources.limits)
+        _copy(converter, masks, [folder / split for split in cache.SPLITS], sources)
+        dtype, shape = array_checks.converted_dtype(arrays[0].stored), arrays[0].stored.shape[1:]
         return cache.BuiltDataset(
             shape=(*shape, 1) if len(shape) == 2 else shape,
             dtype=str(dtype),
@@ -231,6 +286,8 @@ def _load_cached(
             ],
             label_names=label_names,
             scale=_scale(dtype),
+            notes=notes,
+            depth=depth,
         )
 
     key = {
@@ -238,55 +295,35 @@ def _load_cached(
         "path": str(path),
         "stamp": [status.st_size, status.st_mtime_ns],
         "eval_fraction": options.eval_fraction,
-        "classes": kept_labels,
+        # Names, because the order of labels has changed; without a selection, caches of older versions stay valid.
+        **({"depth": options.depth} if array_checks.has_16_bits(arrays[0].stored) else {}),
+        "classes": [label_names[label] for label in kept_labels] if options.classes else kept_labels,
     }
     return cache.get_or_build(sources.cache_dir, key, build, name="array", source=str(path), log=sources.log).data
 
 
 def _copy(
-    path: pathlib.Path,
-    arrays: Sequence[_LabeledArray],
+    converter: _Converter,
     masks: Sequence[Sequence[np.ndarray]],
     targets: Sequence[pathlib.Path],
     sources: Sources,
 ) -> None:
     """Writes converted examples to files, in one pass over the arrays; each target has a mask of its rows by array."""
+    arrays = converter.arrays
     with contextlib.ExitStack() as stack:
         target_files = []
         for target, target_masks in zip(targets, masks, strict=True):
-            shape, dtype = arrays[0].stored.shape[1:], _converted_dtype(arrays[0].stored)
+            shape, dtype = arrays[0].stored.shape[1:], array_checks.converted_dtype(arrays[0].stored)
             files.reserve(target, sum(int(mask.sum()) for mask in target_masks) * int(np.prod(shape)) * dtype.itemsize)
             target_files.append(stack.enter_context(open(target, "r+b")))
         total = sum(array.stored.nbytes for array in arrays)
-        progress = stack.enter_context(Meter(path.name, total, sources.log, "copying"))
+        progress = stack.enter_context(Meter(converter.path.name, total, sources.log, "copying"))
         for index, array in enumerate(arrays):
             first_row = 0
             for values in array.stored.chunks(sources.limits.chunk_bytes):
-                examples = _converted(path, array.key, values, first_row)
+                examples = converter.convert(array.key, values, first_row)
                 for file, target_masks in zip(target_files, masks, strict=True):
                     mask = target_masks[index][first_row : first_row + len(values)]
                     file.write(np.ascontiguousarray(examples[mask]).data)
                 first_row += len(values)
                 progress.advance(values.nbytes)
-
-
-def _converted(path: pathlib.Path, key: str, values: np.ndarray, first_row: int = 0) -> np.ndarray:
-    """Checks stored rows, [N, ...], and converts them to `Split.examples`; `first_row` is the index of the first."""
-    is_image = values.ndim > 2
-    shaped = values[..., np.newaxis] if values.ndim == 3 else values
-    if is_image and values.dtype == np.uint8:
-        return np.ascontiguousarray(shaped)
-    with np.errstate(over="ignore", invalid="ignore"):
-        converted = np.ascontiguousarray(shaped, np.float32)
-        invalid = ~((converted >= 0) & (converted <= 1)) if is_image else ~np.isfinite(converted)
-    if invalid.any():
-        row, *rest = map(int, np.unravel_index(int(invalid.argmax()), invalid.shape))
-        expected = "numbers from 0 to 1" if is_image else "finite 32-bit numbers"
-        remedy = "divide by the largest possible value, or save uint8" if is_image else "correct or remove these rows"
-        raise DataError(
-            f"{sanitize(path)}: {sanitize(key)}[{', '.join(map(str, (first_row + row, *rest)))}] is"
-            f" {shaped[(row, *rest)]}",
-            found=f"{int(invalid.sum()):,} values in these {len(values):,} examples are invalid; expected {expected}",
-            remedy=remedy,
-        )
-    return converted

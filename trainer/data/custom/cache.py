@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from trainer.data.custom import common
-from trainer.data.dataset import CachedStatistics, Dataset, Split, chunk_slices
+from trainer.data.dataset import CachedStatistics, Dataset, Split, chunk_slices, units
+from trainer.data.formats.depth import FULL, Depth
 from trainer.data.options import DataOptions
 from trainer.errors import DataError, option
 from trainer.system import files, locks
@@ -36,10 +37,10 @@ class BuiltDataset:
       shape: shape of one example.
       dtype: "uint8" or "float32".
       labels: labels of each split, [N] int64.
-      label_names, scale, notes: see `Dataset`.
+      label_names, scale, notes, depth: see `Dataset`.
       bad: the first examples that could not be used: (name, reason).
       num_bad: number of examples that could not be used.
-      is_temporary: True if some of these may be readable later; the data set is then built again at the next start.
+      is_temporary: True if some bad files may be readable later; the data set is then built again at the next start.
     """
 
     shape: tuple[int, ...]
@@ -48,6 +49,7 @@ class BuiltDataset:
     label_names: Sequence[str]
     scale: float
     notes: Sequence[str] = ()
+    depth: Depth = FULL
     bad: Sequence[tuple[str, str]] = ()
     num_bad: int = 0
     is_temporary: bool = False
@@ -61,6 +63,8 @@ def built_images(
     sizes: collections.Counter[str],
     bad: Sequence[tuple[str, str]],
     is_temporary: bool = False,
+    depth: Depth = FULL,
+    notes: Sequence[str] = (),
 ) -> BuiltDataset:
     """Returns the metadata of converted images; `sizes` counts the original sizes, such as "640x480"."""
     return BuiltDataset(
@@ -69,7 +73,8 @@ def built_images(
         labels=labels,
         label_names=label_names,
         scale=255.0,
-        notes=[common.size_note(options, sizes)],
+        notes=[common.size_note(options, sizes), *notes],
+        depth=depth,
         bad=bad[: common.MAX_BAD_STORED],
         num_bad=len(bad),
         is_temporary=is_temporary,
@@ -165,7 +170,7 @@ def _describe(folder: pathlib.Path, built: BuiltDataset) -> dict[str, Any]:
     """Returns metadata and statistics, from one pass over the examples; writes the sum of the training examples."""
     counts = [len(labels) for labels in built.labels]
     # The same digest as `Dataset.fingerprint`.
-    digest = hashlib.sha256(f"{built.scale}".encode())
+    digest = hashlib.sha256(units(built.scale, built.depth))
     low, high, total = np.inf, -np.inf, np.zeros(built.shape)
     # Without evaluation examples, the training examples are used for evaluation.
     splits = [(SPLITS[0], counts[0]), (SPLITS[1], counts[1]) if counts[1] else (SPLITS[0], counts[0])]
@@ -186,6 +191,7 @@ def _describe(folder: pathlib.Path, built: BuiltDataset) -> dict[str, Any]:
         "counts": counts,
         "label_names": list(built.label_names),
         "scale": built.scale,
+        "depth": list(built.depth),
         "notes": list(built.notes),
         "bad": list(built.bad),
         "num_bad": built.num_bad,
@@ -235,6 +241,7 @@ def _open(folder: pathlib.Path, metadata: Mapping[str, Any], *, name: str, sourc
         scale=metadata["scale"],
         source=source,
         notes=tuple(metadata["notes"]),
+        depth=tuple(metadata.get("depth", FULL)),  # Caches of older versions have no depth.
         statistics=CachedStatistics(
             metadata["fingerprint"], metadata["low"], metadata["high"], np.load(folder / TOTAL, allow_pickle=False)
         ),

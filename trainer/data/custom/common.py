@@ -3,6 +3,7 @@
 import collections
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from trainer.data.formats.image_files import Target
 from trainer.data.options import DataOptions
@@ -15,6 +16,12 @@ MAX_BAD_SHOWN, MAX_BAD_STORED = 3, 1_000  # files or rows that cannot be used
 def image_target(options: DataOptions) -> Target:
     """Returns the target that images are converted to."""
     return Target(*options.image_size, 1 if options.color == "grey" else 3, options.fit)
+
+
+def target_key(options: DataOptions) -> dict[str, Any]:
+    """Returns what converted images depend on, for the key of the cache. Runs without --depth had only `target`."""
+    target = image_target(options)
+    return {"target": [*target.shape, target.fit], **({} if options.depth == "full" else {"depth": options.depth})}
 
 
 def size_note(options: DataOptions, sizes: collections.Counter[str]) -> str:

@@ -15,7 +15,8 @@ from typing import IO
 
 import numpy as np
 
-from trainer.data.formats import image_files
+from trainer.data.formats import depth, image_files
+from trainer.data.formats.depth import Depth
 from trainer.data.formats.image_files import BadImage, Target
 from trainer.data.limits import Limits
 from trainer.errors import error_text
@@ -43,11 +44,15 @@ class Report:
     Attributes:
       bad: rows that were not written, because the image cannot be used: (index, reason).
       sizes: number of decoded images of each size, such as "640x480".
+      num_16_bit: number of 16-bit images.
+      value_range: minimum and maximum of the 16-bit images; None if there are none.
       is_temporary: see `BadImage`; True if it is true for one of the bad images.
     """
 
     bad: Sequence[tuple[int, str]]
     sizes: collections.Counter[str]
+    num_16_bit: int = 0
+    value_range: Depth | None = None
     is_temporary: bool = False
 
 
@@ -122,34 +127,41 @@ def _run_alone(job: Job) -> Iterator[tuple[Job, Report]]:
 
 def run(job: Job) -> Report:
     """Runs a job. The rows of images that cannot be used are not written."""
-    bad, sizes, is_temporary = [], collections.Counter[str](), False
+    bad, sizes, ranges, is_temporary = [], collections.Counter[str](), list[Depth](), False
     row_bytes = int(np.prod(job.target.shape))
     with open(job.path, "r+b") as file:
         for row, name in enumerate(job.names, start=job.first_row):
             try:
-                pixels, size = decode(job.root, name, job.target)
+                pixels, size, value_range = decode(job.root, name, job.target)
             except BadImage as error:
                 bad.append((row, f"{error.problem} ({error.detail})"))
                 is_temporary |= error.is_temporary
                 continue
             sizes[size] += 1
+            if value_range is not None:
+                ranges.append(value_range)
             os.pwrite(file.fileno(), pixels.tobytes(), row * row_bytes)
-    return Report(bad, sizes, is_temporary)
+    return Report(bad, sizes, len(ranges), depth.merged(ranges), is_temporary)
 
 
-def decode(root: str, name: str, target: Target) -> tuple[np.ndarray, str]:
-    """Decodes an image; returns its pixels, [H, W, C] uint8, and its original size, such as "640x480".
+def decode(root: str, name: str, target: Target) -> tuple[np.ndarray, str, Depth | None]:
+    """Decodes an image.
+
+    Returns:
+      The pixels, [H, W, C] uint8; the original size, such as "640x480"; and the minimum and the maximum of a 16-bit
+      image, None for other images.
 
     Raises:
       BadImage: the file is not an image that can be used, or not a regular file in the folder `root`.
     """
     sizes: list[tuple[int, int]] = []
+    ranges: list[Depth] = []
     try:
         with _open_regular(os.path.join(root, name), root) as file:
-            pixels, _ = image_files.decode(file, target, FORMATS, sizes.append)
+            pixels, _ = image_files.decode(file, target, FORMATS, sizes.append, ranges.append)
     except OSError as error:
         raise BadImage("cannot be read", error_text(error), is_temporary=True) from error
-    return pixels, "x".join(map(str, sizes[0]))
+    return pixels, "x".join(map(str, sizes[0])), ranges[0] if ranges else None
 
 
 @contextlib.contextmanager

@@ -4,7 +4,26 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from trainer.errors import DataError, UsageError, option
+from trainer.errors import DataError, UsageError, option, sanitize
+
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z", ".rar")
+SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+TEXTS = (".data", ".dat", ".asc", ".tab", ".prn", ".log", "")  # endings of tables as text
+ARRAYS, TABLES = (".npy", ".npz"), (".csv", ".tsv", ".txt")
+COLUMNAR = (
+    ".parquet",
+    ".feather",
+    ".arrow",
+    ".pkl",
+    ".pickle",
+    ".h5",
+    ".hdf5",
+    ".mat",
+    ".json",
+    ".arff",
+    ".sav",
+    ".dta",
+)
 
 
 def folder(data_dir: str | None, name: str) -> pathlib.Path:
@@ -20,7 +39,10 @@ def folder(data_dir: str | None, name: str) -> pathlib.Path:
     """
     path = _existing(data_dir, name, "a folder of images")
     if not path.is_dir():
-        raise DataError(f"{option('data_dir', data_dir)} is a file", remedy=f"give its folder: {path.parent}")
+        raise DataError(
+            f"{option('data_dir', data_dir)} is a file",
+            remedy=_remedy(path, name) or f"give its folder: {sanitize(path.parent)}",
+        )
     return path
 
 
@@ -33,9 +55,34 @@ def file(data_dir: str | None, name: str, suffixes: Sequence[str]) -> pathlib.Pa
         raise DataError(
             f"{option('data_dir', data_dir)} {problem}",
             found=f"{option('dataset', name)} reads {expected}",
-            remedy="give the path of the file",
+            remedy=(_remedy(path, name) if path.is_file() else None) or "give the path of the file",
         )
     return path
+
+
+def _remedy(path: pathlib.Path, name: str) -> str | None:
+    """Returns what to do with a file of another format, or None; `name` is the name of the data set."""
+    suffix = path.suffix.lower()
+    if suffix in PACKED:
+        kind = "folder" if name == "images" else "file"
+        return f"unpack it, and give the path of the unpacked {kind}"
+    if suffix in ARRAYS and name != "array":
+        return f"use {option('dataset', 'array')}"
+    if suffix in TABLES and name != "table":
+        return f"use {option('dataset', 'table')}"
+    if name != "table":
+        return (
+            f"save its numbers with numpy.save as {sanitize(path.stem)}.npy, and give that file"
+            if name == "array"
+            else None
+        )
+    if suffix in SHEETS:
+        return f"save the sheet as {sanitize(path.stem)}.csv, and give that file"
+    if suffix in TEXTS:
+        return f"if it is a table of text, rename it to {sanitize(path.stem)}.csv, and give that path"
+    if suffix in COLUMNAR:
+        return f"save its table as {sanitize(path.stem)}.csv, for example with pandas, and give that file"
+    return None
 
 
 def _existing(data_dir: str | None, name: str, expected: str) -> pathlib.Path:
@@ -48,6 +95,8 @@ def _existing(data_dir: str | None, name: str, expected: str) -> pathlib.Path:
     path = pathlib.Path(os.path.expanduser(data_dir)).absolute()
     if not os.path.exists(path):
         raise DataError(
-            f"{option('data_dir', data_dir)} does not exist", found=f"expected {expected}", remedy="correct the path"
+            f"{option('data_dir', data_dir)} does not exist",
+            found=f"expected {expected}",
+            remedy=f"give the right path: {option('data_dir', 'path/to/it')}",
         )
     return path

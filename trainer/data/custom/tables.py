@@ -2,29 +2,40 @@
 
 import array
 import codecs
+import collections
 import csv
 import itertools
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
 import numpy as np
 
-from trainer.data import splits
-from trainer.data.custom import common, locate
+from trainer.data import labels, splits
+from trainer.data.custom import columns, common, headings, locate
+from trainer.data.custom.headings import MISSING, Heading
 from trainer.data.dataset import NO_LABEL, Dataset, Split
+from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
-from trainer.errors import DataError, UsageError, error_text, option, sanitize
+from trainer.errors import DataError, UsageError, error_text, option, render, sanitize
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
 MAX_COLUMNS = 100_000
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-MISSING = frozenset(["?", "-", ".", "NA", "N/A", "NaN", "nan", "null", "None"])  # cells without a number
 QUOTED = r'"[^"]*"'
 COMMAS = r"[+-]?\d+(,\d+)+(\.\d+)?"
+CURRENCY = r"[$\u20ac\u00a3\u00a5]"
+PLAIN = r"(\d[\d,]*\.?\d*|\.\d+)"
+# A number with a currency, a percent sign or a short unit; or several numbers in a cell.
+NOT_PLAIN = rf"[+-]?{CURRENCY}?\s*[+-]?{PLAIN}(\s*(%|{CURRENCY}|[^\W\d_]{{1,4}})|(\s+[+-]?{PLAIN})+)?"
+DECIMAL_COMMAS = r"\s*([+-]?\d+,\d+\s+)+[+-]?\d+,\d+\s*"  # numbers such as 1,5 that are separated by white space
+ENDS = frozenset("0123456789.")  # last characters of finite numbers
+MAX_PLAIN = 40  # characters
 MAX_NAMES_SHOWN = 20
+MAX_CELLS_SHOWN = 5
 SAMPLED_LINES = 50  # used to detect the delimiter, the heading, and the numeric columns
 
 
@@ -32,8 +43,9 @@ def load_table(sources: Sources) -> Dataset:
     """Loads the numeric columns of the .csv file `--data_dir`.
 
     The delimiter is a comma, a semicolon, a tab or a vertical bar. Cells may be quoted as in RFC 4180. The encoding is
-    UTF-8, with or without a byte order mark. The first line may be a heading. Columns without a number in the first
-    lines are skipped. In the others, every row must have a finite number. `--label_column` is the column of labels.
+    UTF-8, with or without a byte order mark. The first line may be a heading: see `headings` and --heading. Columns
+    without a number in the first lines are skipped. In the others, every row must have a finite number.
+    `--label_column` is the column of labels.
 
     Raises:
       UsageError: --data_dir is missing, or the label column does not exist.
@@ -57,19 +69,25 @@ def load_table(sources: Sources) -> Dataset:
 
 
 class _RowReader:
-    """Iterates over the rows of a file. `line_number` is the number of the last line of the current row."""
+    """Iterates over the rows of a file. `line_number` is the number of the last line of the current row.
+
+    Attributes:
+      sample: the first lines that are not empty.
+      delimiter: the detected delimiter.
+    """
 
     def __init__(self, path: pathlib.Path, max_characters: int) -> None:
         self._path, self._max_characters = path, max_characters
         with open(path, "rb") as file:
             beginning = file.read(1 << 16)
         text = beginning.decode("utf-8-sig" if beginning.startswith(codecs.BOM_UTF8) else "utf-8", errors="replace")
-        self._delimiter = _delimiter(text.splitlines()[:SAMPLED_LINES])
+        self.sample = [line for line in text.splitlines()[:SAMPLED_LINES] if line.strip()]
+        self.delimiter = _delimiter(self.sample)
         self.line_number = self._length = 0
 
     def __iter__(self) -> Iterator[list[str]]:
         with open(self._path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(self._bounded(file), delimiter=self._delimiter, strict=True)
+            reader = csv.reader(self._bounded(file), delimiter=self.delimiter, strict=True)
             while True:
                 self._length = 0
                 self.line_number = reader.line_num + 1
@@ -90,26 +108,26 @@ class _RowReader:
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """Returns the delimiter that divides most lines into as many cells as the first line; a comma if none divides it.
+    """Returns the delimiter that divides most lines into as many cells as the first line.
 
-    If several delimiters are equally good, the comma is not chosen: it may be in numbers.
+    If no delimiter divides the first line, this is the one that divides most lines alike, or else a comma. If several
+    delimiters are equally good, the comma is not chosen: it may be in numbers.
     """
+    lines = [re.sub(QUOTED, "", line) for line in lines]
 
     def score(delimiter: str) -> tuple[int, bool, int]:
-        counts = [re.sub(QUOTED, "", line).count(delimiter) for line in lines if line.strip()]
+        counts = [line.count(delimiter) for line in lines]
         if not counts or not counts[0]:
             return (0, False, 0)
         return (sum(count == counts[0] for count in counts), delimiter != ",", counts[0])
 
-    return max(DELIMITERS, key=score)
+    def score_below(delimiter: str) -> int:
+        counts = collections.Counter(line.count(delimiter) for line in lines)
+        count, num_lines = counts.most_common(1)[0]
+        return num_lines if count and 2 * num_lines > len(lines) else 0
 
-
-def _number(cell: str) -> float | None:
-    """Returns the number in a cell, or None."""
-    try:
-        return float(cell) if "_" not in cell else None
-    except ValueError:
-        return None
+    best = max(DELIMITERS, key=score)
+    return best if score(best)[0] or not lines else max(DELIMITERS, key=score_below)
 
 
 def _read(path: pathlib.Path, reader: _RowReader, sources: Sources) -> Dataset:
@@ -118,64 +136,101 @@ def _read(path: pathlib.Path, reader: _RowReader, sources: Sources) -> Dataset:
     if not sample:
         raise DataError(f"{sanitize(path)} has no rows", remedy="give a table with numbers in it")
     width = len(sample[0][1])
+    _check_white_space(path, reader.sample, reader.delimiter, width)
     if width > MAX_COLUMNS:
         raise DataError(
             f"{sanitize(path)} has {width:,} columns",
             found=f"at most {MAX_COLUMNS:,} are read",
             remedy=f"save an .npy file, and use {option('dataset', 'array')}",
         )
-    heading = _heading([row for _, row in sample], sources.options.label_column)
-    names = heading or [f"column {column + 1}" for column in range(width)]
-    body = sample[1:] if heading else sample
-    label_column = _label_column(path, sources.options.label_column, names)
+    options = sources.options
+    heading = headings.recognize([row for _, row in sample], options.heading, options.label_column)
+    names = heading.names or [f"column {column + 1}" for column in range(width)]
+    body = sample[1:] if heading.names else sample
+    if options.label_column is not None and _label_column(options.label_column, names) is None:
+        _check_preamble(path, sample)
+        raise UsageError(
+            f"{option('label_column', options.label_column)}: {sanitize(path)} has no such column",
+            found=f"columns: {_names_text(names)}",
+            remedy="give a name from the heading, or the number of a column, from 1",
+        )
+    label_column = _label_column(options.label_column, names)
     numeric = [
         column
         for column in range(width)
-        if column != label_column and any(column < len(row) and _number(row[column]) is not None for _, row in body)
+        if column != label_column
+        and any(column < len(row) and headings.parse(row[column]) is not None for _, row in body)
     ]
-    for column in set(range(width)) - {*numeric, label_column}:
-        _check_decimals(path, names[column], (row[column] for _, row in body if column < len(row)))
+    skipped = sorted(set(range(width)) - {*numeric, label_column})
+    not_plain = {}  # skipped columns, and the first cell of each
+    for column in skipped:
+        cells = [row[column].strip() for _, row in body if column < len(row)]
+        _check_decimals(path, names[column], cells)
+        cells = [cell for cell in cells if cell and cell not in MISSING]
+        if cells and all(len(cell) <= MAX_PLAIN and re.fullmatch(NOT_PLAIN, cell) for cell in cells):
+            not_plain[column] = cells[0]
     if not numeric:
-        raise DataError(
-            f"{sanitize(path)} has no column of numbers",
-            found=f"columns: {_names_text(names)}",
-            remedy="give a table with numbers in it",
-        )
-    collector = _RowCollector(names, numeric, label_column)
+        _check_preamble(path, sample)
+        raise _no_numbers_error(path, names, list(not_plain.values()))
+    collector = _RowCollector(names, numeric, skipped, label_column)
     for line_number, row in body:
         collector.add(line_number, row)
     for row in rows:
         collector.add(reader.line_number, row)
-    return _data(path, collector, heading, sources)
-
-
-def _heading(sample: Sequence[Sequence[str]], label_column: str | None) -> list[str] | None:
-    """Returns the column names if the first line is a heading, otherwise None.
-
-    The first line is a heading if it contains the name of the label column; if all its cells above numeric columns are
-    words or empty, and not all are empty; or if it numbers the numeric columns from 0 or 1, of which there must be more
-    than two. If only some of these cells are words, they are wrong cells of a row.
-    """
-    first, others = [cell.strip() for cell in sample[0]], sample[1:]
-    numeric = [
-        column
-        for column in range(len(first))
-        if any(column < len(row) and _number(row[column]) is not None for row in others)
+    _check_first_line(path, sample, heading, collector, options)
+    notes = [
+        *common.report_unusable(options, "rows", collector.bad, collector.num_bad, collector.total, path),
+        _heading_note(heading, sample[0][1], is_bad=_is_first_bad(sample, heading, collector)),
+        *_label_column_notes(options.label_column, names, label_column),
+        *collector.skipped_notes(not_plain),
     ]
-    above = [first[column] for column in numeric]
-    are_words = [_number(cell) is None and cell not in MISSING for cell in above]
-    if numeric:
-        is_numbered = len(above) > 2 and above in ([str(n + start) for n in range(len(above))] for start in (0, 1))
-        is_label_named = label_column in first and _number(label_column or "") is None
-        is_heading = (all(are_words) and any(above)) or is_numbered or is_label_named
-    else:
-        is_heading = all(cell and _number(cell) is None for cell in first)
-    return [cell or f"column {column + 1}" for column, cell in enumerate(first)] if is_heading else None
+    return _data(path, collector, heading, notes, sources)
 
 
-def _check_decimals(path: pathlib.Path, name: str, cells: Iterator[str]) -> None:
+def _check_white_space(path: pathlib.Path, lines: Sequence[str], delimiter: str, width: int) -> None:
+    """Raises `DataError` if the cells are separated by white space.
+
+    Args:
+      path: the file.
+      lines: the first lines.
+      delimiter: the detected delimiter.
+      width: number of cells in the first line.
+    """
+    num_divided = 0
+    if width == 1 or delimiter == "\t":
+        for cells in map(str.split, lines):
+            num_numbers = sum(headings.parse(cell) is not None for cell in cells)
+            num_divided += len(cells) > width and num_numbers >= (1 if width == 1 else len(cells))
+    num_commas = sum(re.fullmatch(DECIMAL_COMMAS, line) is not None for line in lines)
+    if 2 * max(num_divided, num_commas) <= len(lines):
+        return
+    target = path.with_name(f"{path.stem}_commas.csv")
+    commands = ["s/^[[:space:]]+|[[:space:]]+$//g", "s/[[:space:]]+/,/g"]
+    if num_commas:
+        commands.insert(0, "s/,/./g")
+    command = shlex.join(["sed", "-E", "; ".join(commands), str(path)]) + f" > {shlex.quote(str(target))}"
+    raise DataError(
+        f"{sanitize(path)}: its cells are separated by white space",
+        found="expected commas, semicolons, tabs or vertical bars"
+        + ("; and decimal points instead of commas" if num_commas else ""),
+        remedy=("write decimal points, and then " if num_commas else "")
+        + f"replace the white space by commas: {sanitize(command)}",
+    )
+
+
+def _no_numbers_error(path: pathlib.Path, names: Sequence[str], not_plain: Sequence[str]) -> DataError:
+    """Returns the error for a table without a column of numbers; `not_plain`: cells with signs or units, if any."""
+    found, remedy = f"columns: {_names_text(names)}", "give a table with numbers in it"
+    if not_plain:
+        cells = ", ".join(f"'{sanitize(cell)[:40]}'" for cell in not_plain[:MAX_CELLS_SHOWN])
+        found += f"; cells such as {cells} are not numbers"
+        remedy = "write numbers such as 1234.5, without signs, units and commas"
+    return DataError(f"{sanitize(path)} has no column of numbers", found=found, remedy=remedy)
+
+
+def _check_decimals(path: pathlib.Path, name: str, cells: Sequence[str]) -> None:
     """Raises `DataError` if a column would be skipped only because its numbers have commas."""
-    cell = next((cell for cell in cells if re.fullmatch(COMMAS, cell.strip())), None)
+    cell = next((cell for cell in cells if re.fullmatch(COMMAS, cell)), None)
     if cell is not None:
         raise DataError(
             f"{sanitize(path)}: the column '{sanitize(name)}' has numbers with commas, such as '{cell}'",
@@ -184,19 +239,21 @@ def _check_decimals(path: pathlib.Path, name: str, cells: Iterator[str]) -> None
         )
 
 
-def _label_column(path: pathlib.Path, name: str | None, names: Sequence[str]) -> int | None:
-    """Returns the index of the label column, which is given by name or by number from 1; None if none is given."""
+def _label_column(name: str | None, names: Sequence[str]) -> int | None:
+    """Returns the index of the label column, which is given by number from 1 or by name; None if there is none."""
     if name is None:
         return None
-    if name in names:
-        return names.index(name)
     if name.isdecimal() and len(name) < 9 and 1 <= int(name) <= len(names):
         return int(name) - 1
-    raise UsageError(
-        f"{option('label_column', name)}: {sanitize(path)} has no such column",
-        found=f"columns: {_names_text(names)}",
-        remedy="give a name from the heading, or the number of a column, from 1",
-    )
+    return names.index(name) if name in names else None
+
+
+def _label_column_notes(given: str | None, names: Sequence[str], column: int | None) -> list[str]:
+    """Returns a note if the number of the label column is also the name of another column."""
+    if column is None or given not in names or names[column] == given:
+        return []
+    text = render(option("label_column", given))
+    return [f"{text} is the number of the column '{sanitize(names[column])}', not the column named {sanitize(given)}"]
 
 
 def _names_text(names: Sequence[str]) -> str:
@@ -207,18 +264,41 @@ def _names_text(names: Sequence[str]) -> str:
 class _RowCollector:
     """Collects the good rows of a table, and the reasons why the bad rows cannot be used."""
 
-    def __init__(self, names: Sequence[str], numeric: Sequence[int], label_column: int | None) -> None:
-        self._names, self._label_column, self.numeric = names, label_column, numeric
+    def __init__(
+        self, names: Sequence[str], numeric: Sequence[int], skipped: Sequence[int], label_column: int | None
+    ) -> None:
+        self.names, self.numeric = names, numeric
+        self._label_column, self._skipped = label_column, skipped
         # Lists of Python numbers would take seven times as much memory.
         self._values, self._labels, self._row_numbers = array.array("f"), array.array("q"), array.array("q")
-        self._label_of: dict[str, int] = {}  # in the order of their first rows
+        self._exact = array.array("d")  # the first rows
+        self._label_of: dict[str, int] = {}  # by name, in the order of their first rows
+        self._label_of_cell: dict[str, int] = {}
+        # Skipped columns: the number of cells that are not missing, and of those that are numbers.
+        self._num_cells, self._num_numbers = collections.Counter[int](), collections.Counter[int]()
         self.bad: list[tuple[str, str]] = []
         self.num_bad = 0
 
-    @property
-    def skipped_columns(self) -> list[str]:
-        """Names of the columns that are not numeric."""
-        return [name for column, name in enumerate(self._names) if column not in {*self.numeric, self._label_column}]
+    def skipped_notes(self, not_plain: Mapping[int, str]) -> list[str]:
+        """Returns notes on the skipped columns; `not_plain` maps columns of numbers with units to their first cells."""
+        late = [column for column in self._skipped if 2 * self._num_numbers[column] > self._num_cells[column]]
+        explained = {*late, *not_plain}
+        rest = [self.names[column] for column in self._skipped if column not in explained]
+        notes = [f"skipped columns without numbers: {_names_text(rest)}"] if rest else []
+        if late:
+            shown = [f"'{sanitize(self.names[c])}' ({self._num_numbers[c]:,} numbers)" for c in late[:MAX_CELLS_SHOWN]]
+            notes.append(
+                f"skipped columns whose first {SAMPLED_LINES} lines have no number, but most other cells: "
+                f"{', '.join(shown)}; fill the empty cells, or remove their rows, to train on them"
+            )
+        units = sorted(explained.difference(late))
+        if units:
+            shown = [f"'{sanitize(self.names[c])}' ({sanitize(not_plain[c])[:40]})" for c in units[:MAX_CELLS_SHOWN]]
+            notes.append(
+                f"skipped columns of numbers with signs or units: {', '.join(shown)}; to train on them,"
+                " write plain numbers"
+            )
+        return notes
 
     @property
     def total(self) -> int:
@@ -229,67 +309,154 @@ class _RowCollector:
         """Returns the good rows, [N, D] float32."""
         return np.frombuffer(self._values, np.float32).reshape(-1, len(self.numeric))
 
+    def exact_examples(self) -> np.ndarray:
+        """Returns the first good rows, [n, D] float64."""
+        return np.frombuffer(self._exact, np.float64).reshape(-1, len(self.numeric))
+
     def evaluation_mask(self, fraction: float) -> np.ndarray:
         """Returns the evaluation mask of the good rows, [N] bool; it does not change when a bad row is corrected."""
         return splits.by_row_number(np.frombuffer(self._row_numbers, np.int64), fraction)
 
     def labels(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """Returns the labels of the good rows, [N] int64, and the label names, ascending."""
-        names = sorted(self._label_of)
+        names = sorted(self._label_of, key=labels.sort_key)
         order = np.empty(len(names), np.int64)
         order[[self._label_of[name] for name in names]] = np.arange(len(names))
         return order[np.frombuffer(self._labels, np.int64)], tuple(names)
 
+    def label_notes(self) -> list[str]:
+        """Returns a note if different cells are one label."""
+        note = labels.spelling_note(self._label_of_cell, list(self._label_of))
+        return [note] if note else []
+
     def add(self, line_number: int, row: Sequence[str]) -> None:
         """Adds a row, good or bad."""
-        if len(row) != len(self._names):
-            self._add_bad(line_number, f"has {len(row):,} cells; the first line has {len(self._names):,}")
+        if len(row) != len(self.names):
+            self._add_bad(line_number, f"has {len(row):,} cells; the first line has {len(self.names):,}")
             return
+        for column in self._skipped:
+            cell = row[column].strip()
+            if cell and cell not in MISSING:
+                self._num_cells[column] += 1
+                self._num_numbers[column] += cell[-1] in ENDS and labels.number(cell) is not None
         numbers = []
         for column in self.numeric:
-            value = _number(row[column])
+            value = headings.parse(row[column])
             if value is None or not abs(value) <= MAX_FLOAT32:
                 shown = sanitize(row[column])[:40]
-                cell, name = f"'{shown}'" if shown else "nothing", sanitize(self._names[column])
-                self._add_bad(line_number, f"has {cell} in the column '{name}', not a finite number")
+                cell, name = f"'{shown}'" if shown else "nothing", sanitize(self.names[column])
+                has_commas = re.fullmatch(COMMAS, row[column].strip()) is not None
+                reason = "not a number: write it without commas" if has_commas else "not a finite number"
+                self._add_bad(line_number, f"has {cell} in the column '{name}', {reason}")
                 return
             numbers.append(value)
         self._row_numbers.append(self.total)
         self._values.extend(numbers)
-        label = NO_LABEL if self._label_column is None else sanitize(row[self._label_column])
-        self._labels.append(self._label_of.setdefault(label, len(self._label_of)))
+        if len(self._exact) < columns.MAX_EXACT:
+            self._exact.extend(numbers)
+        self._labels.append(self._label(NO_LABEL if self._label_column is None else row[self._label_column]))
+
+    def _label(self, cell: str) -> int:
+        if cell not in self._label_of_cell:
+            name = labels.display(sanitize(cell))
+            self._label_of_cell[cell] = self._label_of.setdefault(name, len(self._label_of))
+        return self._label_of_cell[cell]
 
     def _add_bad(self, line_number: int, reason: str) -> None:
         self.num_bad += 1
         if len(self.bad) < common.MAX_BAD_STORED:
-            self.bad.append((f"line {line_number:,}", reason))
+            self.bad.append((_line_name(line_number), reason))
 
 
-def _data(path: pathlib.Path, rows: _RowCollector, heading: Sequence[str] | None, sources: Sources) -> Dataset:
-    options = sources.options
-    notes = list(common.report_unusable(options, "rows", rows.bad, rows.num_bad, rows.total, path))
-    no_heading = "there is no heading: the first line is a row"
-    notes.append(f"the first line is the heading: {_names_text(heading)}" if heading else no_heading)
-    if rows.skipped_columns:
-        notes.append(f"skipped columns without numbers: {_names_text(rows.skipped_columns)}")
-    examples = rows.examples()
-    if not len(examples):
+def _check_first_line(
+    path: pathlib.Path,
+    sample: Sequence[tuple[int, Sequence[str]]],
+    heading: Heading,
+    rows: _RowCollector,
+    options: DataOptions,
+) -> None:
+    """Raises `DataError` if the first line is not part of the table, or if it is a bad row and may be the heading."""
+    num_good = rows.total - rows.num_bad
+    if num_good <= (0 if heading.names else 1) and rows.num_bad > 1:
+        _check_preamble(path, sample)
+    if not num_good:
         bad = "".join(f"; {name} {reason}" for name, reason in rows.bad[:1])
         raise DataError(
             f"{sanitize(path)} has no row that can be used",
             found=f"{rows.total:,} rows{bad}",
-            remedy="give a table with numbers in it",
+            remedy="correct these cells, or remove their columns" if bad else "give a table with numbers in it",
         )
+    is_choice = options.heading == "auto" and options.on_bad_file == "error"
+    if is_choice and _is_first_bad(sample, heading, rows):
+        others = "" if rows.num_bad == 1 else f"; in total, {rows.num_bad:,} of {rows.total:,} rows cannot be used"
+        raise DataError(
+            f"{rows.bad[0][0]} in {sanitize(path)} cannot be used: it was taken for a row, not for the heading",
+            found=f"it {rows.bad[0][1]}{others}",
+            remedy=f"give {option('heading', 'yes')} if it is the heading; otherwise correct it",
+        )
+
+
+def _is_first_bad(sample: Sequence[tuple[int, Sequence[str]]], heading: Heading, rows: _RowCollector) -> bool:
+    """Returns True if the first line was understood as a row that cannot be used."""
+    return not heading.names and bool(rows.bad) and rows.bad[0][0] == _line_name(sample[0][0])
+
+
+def _line_name(line_number: int) -> str:
+    return f"line {line_number:,}"
+
+
+def _check_preamble(path: pathlib.Path, sample: Sequence[tuple[int, Sequence[str]]]) -> None:
+    """Raises `DataError` if the first lines have another number of cells than most lines."""
+    widths = collections.Counter(len(row) for _, row in sample)
+    width, count = widths.most_common(1)[0]
+    start = next(line_number for line_number, row in sample if len(row) == width)
+    first_line, first = sample[0]
+    if len(first) == width:
+        return
+    shown = sanitize(" ".join(filter(None, first)))[:40]
+    raise DataError(
+        f"{sanitize(path)} does not begin with the table",
+        found=f"line {first_line:,} has {len(first):,} cells: '{shown}'; {count:,} of the first"
+        f" {len(sample):,} lines have {width:,}",
+        remedy=f"delete the lines before line {start:,}, or correct their cells",
+    )
+
+
+def _heading_note(heading: Heading, first: Sequence[str], *, is_bad: bool) -> str:
+    """Returns the note that says how the first line was understood; `is_bad`: it is a row that cannot be used."""
+    if heading.names:
+        doubt = "" if heading.is_certain else f"; if it is a row, give {render(option('heading', 'no'))}"
+        return f"the first line is the heading: {_names_text(heading.names)}{doubt}"
+    cells = [sanitize(cell)[:40] for cell in first[:MAX_CELLS_SHOWN]] + (
+        ["..."] if len(first) > MAX_CELLS_SHOWN else []
+    )
+    doubt = (
+        "" if heading.is_certain and not is_bad else f"; if it is the heading, give {render(option('heading', 'yes'))}"
+    )
+    return f"there is no heading: the first line is a row: {', '.join(cells)}{doubt}"
+
+
+def _data(path: pathlib.Path, rows: _RowCollector, heading: Heading, notes: Sequence[str], sources: Sources) -> Dataset:
+    options = sources.options
+    examples = rows.examples()
     constant = np.asarray(rows.numeric)[np.ptp(examples, axis=0) == 0].tolist()
-    if constant:
-        notes.append(f"constant columns: {len(constant):,}; the first is column {constant[0] + 1}")
-    labels, label_names = rows.labels()
+    numeric_names = [rows.names[column] for column in rows.numeric]
+    notes = [
+        *notes,
+        *([f"constant columns: {len(constant):,}; the first is column {constant[0] + 1}"] if constant else []),
+        *rows.label_notes(),
+        *columns.notes(
+            examples, numeric_names, has_heading=heading.names is not None, is_standardized=options.standardise
+        ),
+        *columns.fine_notes(rows.exact_examples(), numeric_names),
+    ]
+    labels_of_rows, label_names = rows.labels()
     mask = rows.evaluation_mask(options.eval_fraction)
-    train = Split(examples[~mask], labels[~mask])
+    train = Split(examples[~mask], labels_of_rows[~mask])
     return Dataset(
         name="table",
         train=train,
-        evaluation=Split(examples[mask], labels[mask]) if mask.any() else train,
+        evaluation=Split(examples[mask], labels_of_rows[mask]) if mask.any() else train,
         label_names=label_names,
         scale=1.0,
         source=str(path),

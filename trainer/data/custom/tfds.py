@@ -9,7 +9,7 @@ import io
 import multiprocessing
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,9 @@ from trainer.data import splits as splitting
 from trainer.data.custom import cache, common
 from trainer.data.custom.decode_pool import exit_with_parent
 from trainer.data.dataset import NO_LABEL, Dataset
+from trainer.data.formats import depth as depths
 from trainer.data.formats import image_files
+from trainer.data.formats.depth import FULL, Depth
 from trainer.data.formats.image_files import BadImage, Target
 from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
@@ -38,11 +40,13 @@ class _DecodedSplit:
       labels: label of each image.
       numbers: index of each image among all examples of the split.
       bad: images that cannot be used: (index, reason).
+      ranges: minimum and maximum of each 16-bit image; None for other images.
     """
 
     labels: Sequence[int]
     numbers: Sequence[int]
     bad: Sequence[tuple[str, str]]
+    ranges: Sequence[Depth | None]
 
 
 def load_images(sources: Sources) -> Dataset:
@@ -67,8 +71,8 @@ def load_images(sources: Sources) -> Dataset:
         sources.cache_dir,
         {
             "kind": f"tfds:{name}",
-            "data_dir": sources.options.data_dir,
-            "target": dataclasses.astuple(common.image_target(options)),
+            "data_dir": sources.options.own_path,
+            **common.target_key(options),
             "decoder": f"Pillow {PIL.__version__}",
             "eval_fraction": options.eval_fraction,
             "classes": options.classes,
@@ -99,9 +103,10 @@ def _build(folder: pathlib.Path, *, name: str, sources: Sources) -> cache.BuiltD
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context, initializer=exit_with_parent) as pool:
         try:
-            label_names, decoded, sizes = pool.submit(
-                _decode, name, sources.options.data_dir, str(folder), options
-            ).result()
+            label_names, decoded, sizes = pool.submit(_decode, name, str(folder), options).result()
+            depth, notes = _choose_depth(options, decoded)
+            if depth != FULL:
+                label_names, decoded, sizes = pool.submit(_decode, name, str(folder), options, depth).result()
         except HourglassError:
             raise
         except Exception as error:  # The builders of the library raise many kinds of exceptions.
@@ -113,11 +118,29 @@ def _build(folder: pathlib.Path, *, name: str, sources: Sources) -> cache.BuiltD
     bad = [(f"{split} {number}", reason) for split, images in decoded.items() for number, reason in images.bad]
     labels = [np.array(images.labels, np.int64) for images in decoded.values()]
     if len(labels) == 1:
-        numbers = np.array(decoded["train"].numbers, np.int64)
-        mask = splitting.by_row_number(numbers, options.eval_fraction)
+        mask = _evaluation_mask(options, decoded)
         _divide(folder, mask, target)
         labels = [labels[0][~mask], labels[0][mask]]
-    return cache.built_images(options, labels=labels, label_names=label_names, sizes=sizes, bad=bad)
+    return cache.built_images(
+        options, labels=labels, label_names=label_names, sizes=sizes, bad=bad, depth=depth, notes=notes
+    )
+
+
+def _evaluation_mask(options: DataOptions, decoded: Mapping[str, _DecodedSplit]) -> np.ndarray:
+    """Returns the evaluation mask of the images in the file `train`, [N] bool."""
+    numbers = np.array(decoded["train"].numbers, np.int64)
+    if len(decoded) > 1:
+        return np.zeros(len(numbers), bool)
+    return splitting.by_row_number(numbers, options.eval_fraction)
+
+
+def _choose_depth(options: DataOptions, decoded: Mapping[str, _DecodedSplit]) -> tuple[Depth, list[str]]:
+    """Returns the depth and notes on it; see `depths.choose`."""
+    all_ranges = [value_range for images in decoded.values() for value_range in images.ranges]
+    mask = _evaluation_mask(options, decoded)
+    train_ranges = [pair for pair, flag in zip(decoded["train"].ranges, mask, strict=True) if pair and not flag]
+    count = sum(value_range is not None for value_range in all_ranges)
+    return depths.choose(options.depth, depths.merged(train_ranges), count=count, total=len(all_ranges))
 
 
 def _divide(folder: pathlib.Path, evaluation_mask: np.ndarray, target: Target) -> None:
@@ -132,7 +155,7 @@ def _divide(folder: pathlib.Path, evaluation_mask: np.ndarray, target: Target) -
 
 
 def _decode(
-    name: str, data_dir: str | None, folder: str, options: DataOptions
+    name: str, folder: str, options: DataOptions, depth: Depth = FULL
 ) -> tuple[Sequence[str], dict[str, _DecodedSplit], collections.Counter[str]]:
     """Downloads a data set, and decodes its images into the files `train` and, for an evaluation split, `eval`.
 
@@ -141,7 +164,7 @@ def _decode(
     """
     import tensorflow_datasets
 
-    builder = tensorflow_datasets.builder(name, data_dir=data_dir)
+    builder = tensorflow_datasets.builder(name, data_dir=options.data_dir)
     builder.download_and_prepare()
     features: Any = builder.info.features
     if "image" not in features or "train" not in builder.info.splits:
@@ -154,6 +177,7 @@ def _decode(
     label_names = [sanitize(label) for label in names] or [NO_LABEL]
     kept = set(filters.class_labels(f"tfds:{name}", label_names, options.classes))
     sizes, decoded = collections.Counter[str](), {}
+    target = dataclasses.replace(common.image_target(options), depth=depth)
     for file_name, split in builder_splits.items():
         # Undecoded, because `image_files` decodes all images in the same way; and always in the same order.
         dataset = builder.as_dataset(
@@ -162,16 +186,17 @@ def _decode(
             decoders={"image": tensorflow_datasets.decode.SkipDecoding()},
             read_config=tensorflow_datasets.ReadConfig(interleave_cycle_length=1),
         )
-        labels, numbers, bad = [], [], []
+        labels, numbers, bad, ranges = [], [], [], []
         with open(pathlib.Path(folder) / file_name, "wb") as file:
             for number, example in enumerate(tensorflow_datasets.as_numpy(dataset)):
                 label = int(example["label"]) if names else 0
                 if options.classes and label not in kept:
                     continue
                 size: list[tuple[int, int]] = []
+                value_range: list[Depth] = []
                 try:
                     pixels, _ = image_files.decode(
-                        io.BytesIO(example["image"]), common.image_target(options), on_size=size.append
+                        io.BytesIO(example["image"]), target, on_size=size.append, on_range=value_range.append
                     )
                 except BadImage as error:
                     bad.append((str(number), f"{error.problem} ({error.detail})"))
@@ -180,5 +205,6 @@ def _decode(
                 file.write(pixels.data)
                 labels.append(label)
                 numbers.append(number)
-        decoded[file_name] = _DecodedSplit(labels, numbers, bad)
+                ranges.append(value_range[0] if value_range else None)
+        decoded[file_name] = _DecodedSplit(labels, numbers, bad, ranges)
     return label_names, decoded, sizes

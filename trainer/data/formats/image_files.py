@@ -4,16 +4,20 @@ import dataclasses
 import pathlib
 import warnings
 from collections.abc import Callable, Sequence
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from trainer.data.formats import depth as depths
+from trainer.data.formats.depth import FULL, MAX_VALUE, Depth
 from trainer.errors import error_text
 
 # Larger images are rejected. The side of a JPEG cannot be longer either; very thin images take very long to decode.
 MAX_PIXELS, MAX_SIDE = 64_000_000, 65_535
-STRIP_PIXELS = 1 << 20  # 16-bit and float images are converted in strips of this size.
+STRIP_PIXELS = 1 << 20  # Float images are converted in strips of this size.
+# Pillow's names of the layouts of 16-bit PNG files that it reduces to 8 bits: the layouts of the low bytes.
+LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 UPRIGHT = 1  # EXIF orientation
 LAYERED = "PSD"  # The frames after the first are layers, not an animation: the first is the whole image.
 # Pillow does not decode these formats itself: EPS, for example, is a program that Ghostscript would run.
@@ -43,12 +47,14 @@ class Target:
       channels: 1 for gray, the mean of red, green and blue; or 3 for RGB.
       fit: conversion of images with another aspect ratio: `crop` to the largest centered part with the ratio of the
         target, `pad` with black borders, or `resize`, which changes the ratio.
+      depth: (low, high): the values of 16-bit images that become 0 and 255.
     """
 
     height: int
     width: int
     channels: int
     fit: str = "crop"
+    depth: Depth = FULL
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -61,19 +67,22 @@ def decode(
     target: Target,
     formats: Sequence[str] | None = None,
     on_size: Callable[[tuple[int, int]], object] | None = None,
+    on_range: Callable[[Depth], object] | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """Decodes an image and converts it to the target.
 
     The first frame of an animation is used. The image is rotated as EXIF says. Transparent parts are composited on
-    white. Palette colors are looked up. 16-bit gray is rounded to 8 bits. CMYK is converted to RGB by Pillow, without
-    color profiles. Images of other sizes are resampled with a Lanczos filter.
+    white. Palette colors are looked up. 16-bit gray is rounded to 8 bits, 16-bit color keeps its upper 8 bits; if
+    `target.depth` is not `FULL`, both are stretched. CMYK is converted to RGB by Pillow, without color profiles. Images
+    of other sizes are resampled with a Lanczos filter.
 
     Args:
       file: path, or open file.
-      target: size and channels of the result.
+      target: size, channels and depth of the result.
       formats: Pillow's names of the accepted formats. The content decides the format, not the file name. None: all
         formats that Pillow decodes itself.
       on_size: called with the (width, height) in the file.
+      on_range: called with the minimum and the maximum of a 16-bit image, without its transparent pixels.
 
     Returns:
       [H, W, C] uint8, and a list of the conversions, such as "converted to gray".
@@ -90,7 +99,8 @@ def decode(
                     on_size(image.size)
                 is_animated = getattr(image, "is_animated", False) and image.format != LAYERED
                 _reduce_jpeg(image, target)
-                fitted, resized = _fit(_to_l_rgb_or_rgba(_to_8_bits(_upright(image))), target)
+                reduced, clipped = _to_8_bits(image, file, target.depth, on_range)
+                fitted, resized = _fit(_to_l_rgb_or_rgba(reduced), target)
                 opaque, is_transparent = _on_white(fitted)
                 pixels, grayed = _channels(np.asarray(opaque), target.channels)
         except BadImage:
@@ -105,7 +115,7 @@ def decode(
             detail = error_text(error) or type(error).__name__
             raise BadImage("cannot be decoded", detail, is_temporary=is_temporary) from error
     conversions = ["reduced to its first frame"] * is_animated + ["composited on white"] * is_transparent
-    return pixels, conversions + resized + grayed
+    return pixels, conversions + clipped + resized + grayed
 
 
 def all_formats() -> list[str]:
@@ -138,24 +148,94 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Rounds 16-bit gray and float images to 8 bits, because Pillow would clip them; returns others unchanged."""
-    if image.mode != "F" and not image.mode.startswith("I"):
-        return image
-    values, top = np.asarray(image), 1 if image.mode == "F" else 0xFFFF
+def _to_8_bits(
+    image: Image.Image, file: pathlib.Path | IO[bytes], depth: Depth, on_range: Callable[[Depth], object] | None
+) -> tuple[Image.Image, list[str]]:
+    """Loads an image, rotates it, and converts it to 8 bits per channel; returns the image and the conversions.
+
+    Pillow would clip 16-bit gray and float images, and it reads only the upper 8 bits of 16-bit color.
+    """
+    layout = _layout(image)
+    upright = _upright(image)
+    if upright.mode == "F":
+        return _float_to_8_bits(upright), []
+    if upright.mode.startswith("I"):
+        values, alpha = _gray_values(upright)
+    elif layout in LOW_BYTES and image.format == "PNG":
+        values, alpha = _color_values(upright, file, layout)
+    elif ";16" in layout and depth != FULL:
+        raise BadImage("has 16 bits per channel", "16-bit color can only be stretched if it is in PNG files")
+    else:
+        return upright, []
+    visible = values if alpha is None else values[alpha > 0]
+    low, high = (int(visible.min()), int(visible.max())) if visible.size else depth
+    if on_range is not None and visible.size:
+        on_range((low, high))
+    is_color = not upright.mode.startswith("I")
+    reduced = upright if is_color and depth == FULL else _reduced(values, alpha, depth)
+    return reduced, depths.conversions(low, high, depth)
+
+
+def _layout(image: Image.Image) -> str:
+    """Returns Pillow's name of the layout of the pixels in the file, such as "RGB;16B"; empty if it has none."""
+    arguments = image.tile[0][3] if isinstance(image, ImageFile.ImageFile) and image.tile else None
+    layout = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return layout if isinstance(layout, str) else ""
+
+
+def _gray_values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns the values of 16-bit gray, [H, W] integers, and alpha, [H, W] uint8; None without transparent pixels."""
+    values, transparent = np.asarray(image), image.info.get("transparency")
+    if not (values.min() >= 0 and values.max() <= MAX_VALUE):
+        raise ValueError(f"its values range from {values.min()} to {values.max()}; expected 0 to {MAX_VALUE}")
+    is_set = isinstance(transparent, int)
+    return values, np.where(values == transparent, np.uint8(0), np.uint8(255)) if is_set else None
+
+
+def _color_values(
+    image: Image.Image, file: pathlib.Path | IO[bytes], layout: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads 16-bit color exactly: its file again, with the lower 8 bits instead of the upper 8 bits in `image`.
+
+    Returns:
+      [H, W, 3] uint16 for color, or [H, W] for gray with alpha; and alpha, [H, W] uint8, or None.
+    """
+    if not isinstance(file, pathlib.Path):
+        file.seek(0)
+    with Image.open(file, formats=("PNG",)) as other:
+        tile: Any = (*other.tile[0][:3], LOW_BYTES[layout])
+        other.tile = [tile]
+        low = np.asarray(_upright(other))
+    if layout == "LA;16B":  # Two channels of two bytes are read as four channels.
+        return low[..., 0].astype(np.uint16) << 8 | low[..., 1], low[..., 2]
+    values = np.asarray(image).astype(np.uint16) << 8 | low
+    if layout == "RGBA;16B":
+        return values[..., :3], np.asarray(image)[..., 3]
+    transparent = image.info.get("transparency")
+    if not isinstance(transparent, tuple):
+        return values, None
+    return values, np.where((values == transparent).all(axis=-1), np.uint8(0), np.uint8(255))
+
+
+def _reduced(values: np.ndarray, alpha: np.ndarray | None, depth: Depth) -> Image.Image:
+    """Returns 16-bit values, [H, W] or [H, W, 3], as an image of 8 bits per channel, with alpha if it is given."""
+    image = Image.fromarray(depths.to_8_bits(values, depth))
+    if alpha is not None:
+        image.putalpha(Image.fromarray(alpha))
+    return image
+
+
+def _float_to_8_bits(image: Image.Image) -> Image.Image:
+    """Rounds a gray image of floats from 0 to 1 to 8 bits."""
+    values = np.asarray(image)
     low, high = values.min(), values.max()
-    if not (low >= 0 and high <= top):
-        raise ValueError(f"its values range from {low} to {high}; expected 0 to {top}")
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"its values range from {low} to {high}; expected 0 to 1")
     pixels = np.empty(values.shape, np.uint8)
     rows = max(1, STRIP_PIXELS // values.shape[1])
     for start in range(0, len(values), rows):
-        strip = values[start : start + rows]
-        pixels[start : start + rows] = np.rint(strip * 255.0) if top == 1 else (strip.astype(np.uint32) + 128) // 257
-    gray = Image.fromarray(pixels)
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        gray.putalpha(Image.fromarray(np.where(values == transparent, np.uint8(0), np.uint8(255))))
-    return gray
+        pixels[start : start + rows] = np.rint(values[start : start + rows] * 255.0)
+    return Image.fromarray(pixels)
 
 
 def _to_l_rgb_or_rgba(image: Image.Image) -> Image.Image:

@@ -1,19 +1,27 @@
 """Reads array files, and numbers on the command line."""
 
+import dataclasses
+import math
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.data.formats import npy
+from trainer.data.formats import depth as depths
+from trainer.data.formats import npy, remedies
+from trainer.data.formats.depth import Depth
 from trainer.data.formats.npy import BadArray
+from trainer.data.formats.remedies import Statistics
 from trainer.data.inputs import messages
 from trainer.data.inputs.messages import ARRAY_SUFFIX, shorten
 from trainer.data.inputs.types import Inputs
 from trainer.errors import DataError, HourglassError, UsageError, option, sanitize
 
+FINITE = "x[np.isfinite(x.astype('float32')).reshape(len(x), -1).all(axis=1)]"
+SCALE = "scale the values to the range from 0 to 1 as those of the training images"
 
-def from_array(path: pathlib.Path, shape: tuple[int, ...]) -> Inputs:
+
+def from_array(path: pathlib.Path, shape: tuple[int, ...], depth: Depth) -> Inputs:
     """Reads an .npy file of one or more examples; see `reader.read`."""
     try:
         array = npy.open_array(path, npy.ONLY_KEY).read()
@@ -25,21 +33,67 @@ def from_array(path: pathlib.Path, shape: tuple[int, ...]) -> Inputs:
         ) from error
     examples = _batch(array, shape)
     if examples is None or not examples.size:
+        code = _fitting_code(array, shape) if array.size else None
+        other = "give images of the right shape, or PNG files, which are resized"
         raise DataError(
             f"{sanitize(path)} has an array of shape {messages.shape_text(array.shape)}",
             found=f"expected {messages.accepted_shapes(shape)}, at least one example",
-            remedy="reshape it, or give PNG files, which are resized" if len(shape) == 3 else "reshape it",
+            remedy=_save(code) if code else other if len(shape) == 3 else "give rows of the right length",
         )
     if len(shape) == 3 and examples.dtype == np.uint8:
         return _inputs(examples)
-    kinds, expected = ("f", "uint8, or floats in [0, 1]") if len(shape) == 3 else ("uif", "real numbers")
+    if len(shape) == 3 and examples.dtype.kind == "u" and examples.dtype.itemsize == 2:
+        return _from_16_bits(examples, depth, path.name)
+    kinds, expected = ("f", "uint8, uint16, or floats in [0, 1]") if len(shape) == 3 else ("uif", "real numbers")
     if examples.dtype.kind not in kinds:
         raise DataError(
             f"{sanitize(path)} has an array of type {examples.dtype}",
             found=f"expected {expected}",
-            remedy="convert the array, and save it again",
+            remedy=_type_remedy(examples),
         )
     return _inputs(_float32(examples, shape, sanitize(path), DataError))
+
+
+def _save(code: str) -> str:
+    return f"with x being this array, save `{code}`"
+
+
+def _fitting_code(array: np.ndarray, shape: tuple[int, ...]) -> str | None:
+    """Returns an expression that brings an array `x` to the shape of examples; None if there is no usual one."""
+    if len(shape) == 1:
+        return f"x.reshape(-1, {shape[0]})" if array.shape[1:] and math.prod(array.shape[1:]) == shape[0] else None
+    height, width, channels = shape
+    if array.shape[-3:] in ((channels, height, width), (4, height, width)):
+        last = (*array.shape[:-3], height, width, array.shape[-3])
+        axes = (*range(array.ndim - 3), array.ndim - 2, array.ndim - 1, array.ndim - 3)
+        code = f"x.transpose({', '.join(map(str, axes))})"
+        return code if _batch(np.broadcast_to(array.dtype.type(0), last), shape) is not None else None
+    if array.shape[-1:] == (math.prod(shape),) or array.shape[-3:] == shape:
+        return f"x.reshape(-1, {height}, {width}, {channels})"
+    if channels == 3 and array.shape[-3:] == (height, width, 4):
+        return "x[..., :3]"
+    if channels == 3 and array.shape in ((height, width), (len(array), height, width)):
+        return "np.repeat(x[..., np.newaxis], 3, axis=-1)"
+    if channels == 1 and array.shape[-3:] == (height, width, 3):
+        mean = "x.mean(axis=-1, keepdims=True)"
+        return f"{mean}.astype(x.dtype)" if array.dtype.kind == "f" else f"np.rint({mean}).astype(x.dtype)"
+    return None
+
+
+def _type_remedy(examples: np.ndarray) -> str:
+    """Returns the remedy for examples of a type that is not used."""
+    remedy = remedies.for_type(examples.dtype, examples.shape)
+    if remedy is None and examples.dtype.kind in "ui":
+        code = remedies.integer_code(int(examples.min()), int(examples.max()))
+        return _save(code) if code else SCALE
+    return remedy.text if remedy else "save an array of numbers"
+
+
+def _from_16_bits(examples: np.ndarray, depth: Depth, name: str) -> Inputs:
+    """Converts [N, H, W, C] uint16 images like the training images."""
+    inputs = _inputs(depths.to_8_bits(examples, depth))
+    conversions = depths.conversions(int(examples.min()), int(examples.max()), depth)
+    return dataclasses.replace(inputs, notes=tuple(f"{sanitize(name)} was {kind}" for kind in conversions))
 
 
 def _batch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -82,11 +136,12 @@ def _float32(values: np.ndarray, shape: tuple[int, ...], source: str, kind: type
     """Converts [N, ...] real numbers to float32. Raises `kind` unless images are in [0, 1], and rows are finite."""
     if len(shape) == 3:
         invalid, expected = ~((values >= 0) & (values <= 1)), "numbers from 0 to 1"
-        remedy = f"divide by the largest possible value, or give an {ARRAY_SUFFIX} file of uint8, 0 to 255"
+        remedy = _scale_remedy(values)
     else:
         with np.errstate(over="ignore"):
             rows = values.astype(np.float32)
-        invalid, expected, remedy = ~np.isfinite(rows), "finite 32-bit numbers", "correct or remove these rows"
+        invalid, expected = ~np.isfinite(rows), "finite 32-bit numbers"
+        remedy = _remove_remedy(Statistics.of([values]))
     if invalid.any():
         first = np.unravel_index(invalid.argmax(), invalid.shape)
         raise kind(
@@ -95,6 +150,22 @@ def _float32(values: np.ndarray, shape: tuple[int, ...], source: str, kind: type
             remedy=remedy,
         )
     return values.astype(np.float32) if len(shape) == 3 else rows
+
+
+def _scale_remedy(images: np.ndarray) -> str:
+    """Returns the remedy for float images, [N, H, W, C], that are not in [0, 1]."""
+    statistics = Statistics.of([images])
+    if statistics.num_bad:
+        return _remove_remedy(statistics)
+    code = remedies.float_code(statistics.low, statistics.high)
+    return f"{SCALE}; usual for this range: `{code}`, x being the values" if code else SCALE
+
+
+def _remove_remedy(statistics: Statistics) -> str:
+    """Returns the remedy for examples with values that are not finite."""
+    if statistics.num_bad_examples == statistics.num_examples:
+        return "correct these values"
+    return f"correct these values, or {_save(FINITE)}, without the examples that have them"
 
 
 def _position(index: Sequence[np.intp]) -> str:

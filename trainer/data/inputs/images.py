@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from trainer.data.formats import image_files
+from trainer.data.formats.depth import Depth
 from trainer.data.formats.image_files import BadImage, Target
 from trainer.data.inputs.messages import ARRAY_SUFFIX, first_and_count, join
 from trainer.data.inputs.types import Inputs
@@ -17,7 +18,7 @@ MAX_IMAGES = 10_000  # in a folder
 MAX_NOTES = 10
 
 
-def from_folder(folder: pathlib.Path, shape: tuple[int, ...], fit: str) -> Inputs:
+def from_folder(folder: pathlib.Path, shape: tuple[int, ...], fit: str, depth: Depth) -> Inputs:
     """Reads all images in a folder, sorted by name; subfolders are not read. See `reader.read`."""
     formats = image_files.all_formats()
     suffixes = {suffix for suffix, name in Image.registered_extensions().items() if name in formats}
@@ -43,21 +44,22 @@ def from_folder(folder: pathlib.Path, shape: tuple[int, ...], fit: str) -> Input
             found=f"at most {MAX_IMAGES:,} are read at once",
             remedy=f"divide the folder, or give an {ARRAY_SUFFIX} file",
         )
-    inputs = from_images(images, shape, fit)
+    inputs = from_images(images, shape, fit, depth)
     if not others:
         return inputs
     note = f"skipped files without the extension of an image: {first_and_count(others)}"
     return dataclasses.replace(inputs, notes=(*inputs.notes, note))
 
 
-def from_images(paths: Sequence[pathlib.Path], shape: tuple[int, ...], fit: str) -> Inputs:
+def from_images(paths: Sequence[pathlib.Path], shape: tuple[int, ...], fit: str, depth: Depth) -> Inputs:
     """Reads image files; see `reader.read`."""
     examples = np.empty((len(paths), *shape), np.uint8)
     converted: dict[str, list[str]] = {}  # conversions: names of the converted files
     height, width, channels = shape
+    target = Target(height, width, channels, fit, depth)
     for index, path in enumerate(paths):
         try:
-            examples[index], conversions = image_files.decode(path, Target(height, width, channels, fit))
+            examples[index], conversions = image_files.decode(path, target)
         except BadImage as error:
             raise DataError(
                 f"the image {sanitize(path)} {error.problem}",

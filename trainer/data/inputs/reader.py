@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+from trainer.data.formats.depth import FULL, Depth
 from trainer.data.inputs import messages
 from trainer.data.inputs.arrays import from_array, from_numbers
 from trainer.data.inputs.images import from_folder, from_images
@@ -13,7 +14,7 @@ from trainer.errors import UsageError, option
 __all__ = ["Inputs", "read"]
 
 
-def read(text: str, shape: tuple[int, ...], fit: str = "crop") -> Inputs:
+def read(text: str, shape: tuple[int, ...], fit: str = "crop", depth: Depth = FULL) -> Inputs:
     """Reads the value of `--input`: the file or folder of that name if it exists, otherwise numbers.
 
     Images are converted to the size and the channels of `shape`; see `formats.image_files.decode`. Arrays and numbers
@@ -25,6 +26,7 @@ def read(text: str, shape: tuple[int, ...], fit: str = "crop") -> Inputs:
         pixels in [0, 1], row by row with channels last.
       shape: shape of one example of the run: (H, W, C) for images, C being 1 or 3, or (D,) for rows.
       fit: conversion of images with another aspect ratio; see `image_files.Target`.
+      depth: the values of 16-bit images that become 0 and 255, as in the run's training images.
 
     Raises:
       UsageError: `text` is neither a path nor valid numbers for one or more examples; images are given for a run on
@@ -36,7 +38,7 @@ def read(text: str, shape: tuple[int, ...], fit: str = "crop") -> Inputs:
     if not text or not os.path.exists(path):  # Path.exists raises an exception for names that are too long.
         return from_numbers(text, shape)
     if path.suffix.lower() == ARRAY_SUFFIX and path.is_file():
-        return from_array(path, shape)
+        return from_array(path, shape, depth)
     if len(shape) == 1:
         raise UsageError(
             f"{option('input', shorten(text))} is not an {ARRAY_SUFFIX} file,"
@@ -45,10 +47,10 @@ def read(text: str, shape: tuple[int, ...], fit: str = "crop") -> Inputs:
             remedy=f"give an {ARRAY_SUFFIX} file of shape {accepted_shapes(shape)}, or {accepted_numbers(shape)}",
         )
     if path.is_dir():
-        return from_folder(path, shape, fit)
+        return from_folder(path, shape, fit, depth)
     if not path.is_file():
         raise UsageError(
             f"{option('input', shorten(text))} is neither a file nor a folder",
             remedy=f"give {messages.accepted_inputs(shape)}",
         )
-    return from_images([path], shape, fit)
+    return from_images([path], shape, fit, depth)

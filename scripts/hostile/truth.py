@@ -1,0 +1,273 @@
+"""Data sets of known content, written as people write them, and compared with what Hourglass loads.
+
+A trial passes if the loaded data equal the truth, if they are refused, or if a note names the guess that was made.
+"""
+
+import csv
+import io
+import itertools
+import os
+import pathlib
+import random
+import shutil
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from hostile.workers import Outcome, Trial
+from trainer import config
+from trainer.data.dataset import Dataset
+from trainer.errors import HourglassError, as_flag, option_style
+from trainer.runs.data import load
+
+EQUAL, REFUSED, NOTED = "equal", "refused", "noted"
+USUAL_NOTES = (
+    "the first line is the heading",
+    "there is no heading",
+    "skipped columns",
+    "constant columns",
+    "images of",
+)
+TRAIN_NAMES = ("train", "Train", "training", "training_set", "train-data", "train_images", "TRAIN")
+TEST_NAMES = ("test", "Test", "testing", "test_set", "val", "val_images", "validation", "valid", "eval", "test-data")
+
+
+def make() -> Trial:
+    """Returns the trial, which runs in a folder of this process."""
+    root = pathlib.Path(tempfile.mkdtemp(prefix="hourglass-data-"))
+    os.environ.update(HOME=str(root / "home"), KERAS_HOME=str(root / "keras"))
+    kinds = (_table, _table, _array, _folder, _depth)
+
+    def trial(seed: int) -> Outcome:
+        draw = random.Random(seed)
+        for path in root.iterdir():
+            shutil.rmtree(path)
+        (root / "data").mkdir()
+        kind = draw.choice(kinds)
+        name = kind.__name__.removeprefix("_")
+        with option_style(as_flag):
+            verdict, problem = kind(root / "data", draw)
+        return Outcome(f"{name}: {verdict}", problem)
+
+    return trial
+
+
+def _loaded(folder: pathlib.Path, *flags: str) -> Dataset | str:
+    """Loads a data set as a run does; returns the message if it is refused."""
+    try:
+        return load(config.parse([*flags, f"--cache_dir={folder.parent / 'cache'}"])[0])
+    except HourglassError as error:
+        return str(error)
+
+
+def _verdict(data: Dataset | str, problem: str) -> tuple[str, str]:
+    """Judges loaded data; `problem` says how they differ from the truth, and is empty if they are equal."""
+    if isinstance(data, str):
+        return REFUSED, "" if "remedy:" in data else f"refused without a remedy: {data}"
+    unusual = [note for note in data.notes if not note.startswith(USUAL_NOTES)]
+    if not problem:
+        return EQUAL if not unusual else f"{EQUAL}, with a note", ""
+    is_named = any("--heading" in note or "--depth" in note for note in data.notes)
+    return NOTED, "" if is_named else f"{problem}; notes: {'; '.join(data.notes)}"
+
+
+# Tables.
+
+
+def _spelled(value: float, draw: random.Random, form: str) -> str:
+    return {"int": f"{value:g}", "float": f"{value:.1f}", "exponent": f"{value:.7e}", "padded": f" {value:g}"}[form]
+
+
+def _columns(count: int, width: int, draw: random.Random) -> list[list[str]]:
+    """Returns the texts of random columns."""
+    columns = []
+    for _ in range(width):
+        kind = draw.choice(("normal", "normal", "normal", "integers", "time", "binary", "pixels"))
+        rng = np.random.default_rng(draw.randrange(2**32))
+        values = {
+            "normal": rng.normal(draw.choice((0, 5, 1000)), draw.choice((1, 30)), count),
+            "integers": rng.integers(-5, 40, count),
+            "time": np.cumsum(rng.random(count) + 0.1),
+            "binary": rng.integers(0, 2, count),
+            "pixels": rng.integers(0, 256, count),
+        }[kind]
+        form = draw.choice(("%.4f", "%.6g", "%.7e")) if kind in ("normal", "time") else "%d"
+        columns.append([form % value for value in values])
+    return columns
+
+
+def _names(width: int, draw: random.Random) -> list[str] | None:
+    """Returns the heading above the columns, or None."""
+    start, step = draw.choice((0, 1, 900, 1990)), draw.choice((1, 2, 5))
+    return draw.choice(
+        (
+            None,
+            None,
+            [f"name {column}" for column in range(width)],
+            [f"V{column + 1}" for column in range(width)],
+            [str(start + step * column) for column in range(width)],
+            [f"{start + step * column:.2f}" for column in range(width)],
+        )
+    )
+
+
+def _table(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
+    count, width = draw.randint(8, 40), draw.randint(3, 7)
+    columns = _columns(count, width, draw)
+    heading = _names(width, draw)
+    has_labels = draw.random() < 0.6
+    flags = ["--dataset=table", "--eval_fraction=0"]
+    truth_labels: list[str] | None = None
+    if has_labels:
+        pool = draw.choice(([1, 2, 3], [0, 1], [-1, 1], [0.5, 1.5, 2], ["cat", "dog"], [1.0, 10.0, 9.0]))
+        chosen = [pool[n % len(pool)] for n in range(count)]
+        draw.shuffle(chosen)
+        form = draw.choice(("int", "float", "exponent"))
+        texts = [value if isinstance(value, str) else _spelled(value, draw, form) for value in chosen]
+        truth_labels = [value if isinstance(value, str) else f"{value:g}" for value in chosen]
+        place = draw.choice((0, width))
+        columns.insert(place, texts)
+        if heading:
+            heading.insert(place, draw.choice(("label", "class", "target")))
+        by_name = heading is not None and draw.random() < 0.5
+        flags.append(f"--label_column={heading[place] if by_name and heading else place + 1}")
+        if draw.random() < 0.6:
+            wanted = draw.choice(pool)
+            spelled = (
+                wanted if isinstance(wanted, str) else _spelled(wanted, draw, draw.choice(("int", "float", "exponent")))
+            )
+            flags.append(f"--classes={spelled}")
+            kept = [value == wanted for value in chosen]
+        else:
+            kept = [True] * count
+    else:
+        place, kept = -1, [True] * count
+    delimiter = draw.choice(",;\t|")
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=draw.choice(("\n", "\r\n")))
+    if heading:
+        writer.writerow(heading)
+    writer.writerows(zip(*columns, strict=True))
+    (folder / "t.csv").write_text(draw.choice(("", "\ufeff")) + text.getvalue(), encoding="utf-8", newline="")
+    data = _loaded(folder, *flags, f"--data_dir={folder / 't.csv'}")
+    numbers = [c for index, c in enumerate(columns) if index != place]
+    truth = np.array([[float(cell) for cell in row] for row in zip(*numbers, strict=True)], np.float32)[np.array(kept)]
+    if isinstance(data, str):
+        return _verdict(data, "")
+    if data.train.examples.shape != truth.shape or not np.array_equal(data.train.examples, truth):
+        first = [cells[0] for cells in columns]
+        return _verdict(data, f"{data.train.examples.shape} is not {truth.shape}; {flags}; {heading}; {first}")
+    if truth_labels is not None:
+        got = [data.label_names[label] for label in data.train.labels]
+        wanted_labels = list(itertools.compress(truth_labels, kept))
+        if got != wanted_labels:
+            return _verdict(data, f"labels {got[:5]} are not {wanted_labels[:5]}; {flags}")
+    return _verdict(data, "")
+
+
+# Arrays.
+
+
+def _array(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
+    rng = np.random.default_rng(draw.randrange(2**32))
+    count, height, width = draw.randint(8, 30), draw.randint(5, 12), draw.randint(5, 12)
+    pixels = rng.integers(0, 256, (count, height, width, draw.choice((1, 3))), np.uint8)
+    pixels[0, 0, 0, 0], pixels[0, 0, 1, 0] = 0, 255
+    unit = pixels.astype(np.float32) / np.float32(255)
+    kind = draw.choice(("uint8", "unit", "first", "plus-minus", "to 255", "nan", "windows", "int16", "one"))
+    stored: np.ndarray = {
+        "uint8": pixels[..., 0] if draw.random() < 0.3 else pixels,
+        "unit": unit,
+        "first": pixels.transpose(0, 3, 1, 2),
+        "plus-minus": unit * 2 - 1,
+        "to 255": pixels.astype(np.float32),
+        "nan": np.where(rng.random(unit.shape) < 0.01, np.nan, unit).astype(np.float32),
+        "windows": rng.normal(size=(count, height * 5, 2)),
+        "int16": pixels.astype(np.int16) * 8 - 500,
+        "one": pixels[0],
+    }[kind]
+    np.save(folder / "x.npy", stored)
+    data = _loaded(folder, "--dataset=array", "--eval_fraction=0", f"--data_dir={folder / 'x.npy'}")
+    if isinstance(data, str) or kind not in ("uint8", "unit"):
+        return _verdict(data, f"{kind} was read as {getattr(data, 'shape', '')}")
+    truth = pixels[..., : 1 if stored.ndim == 3 else None] if kind == "uint8" else unit
+    return _verdict(data, "" if np.array_equal(data.train.examples, truth) else f"{kind} differs")
+
+
+# Folders of images.
+
+
+Color = tuple[int, int, int]
+
+
+def _write_images(
+    folder: pathlib.Path, splits: Sequence[tuple[str, str]], classes: Sequence[str]
+) -> dict[Color, tuple[str, str]]:
+    """Writes images of one color each; returns the split (empty: any) and the class of each color."""
+    truth = {}
+    images = itertools.product(splits, enumerate(classes), range(4))
+    for number, ((split, path), (index, name), _) in enumerate(images):
+        color = (number * 7 % 256, 40 * index + 20, 200 if split == "test" else 60)
+        (folder / path / name).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (6, 6), color).save(folder / path / name / f"{number}.png")
+        truth[color] = (split, name)
+    return truth
+
+
+def _folder(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
+    classes = draw.choice((("cat", "dog"), ("0", "1", "2"), ("1.0", "2.0"), ("a b", "c"), ("10", "9")))
+    prefix = folder.joinpath(*draw.choice(((), ("dataset",), ("archive", "dataset"))))
+    splits = [("", "")]
+    if draw.random() < 0.6:
+        train, test = draw.choice(TRAIN_NAMES), draw.choice(TEST_NAMES)
+        doubled = draw.random() < 0.2
+        splits = [("train", f"{train}/{train}" if doubled else train), ("test", f"{test}/{test}" if doubled else test)]
+    truth = _write_images(prefix, splits, classes)
+    flags = ["--dataset=images", "--image_size=6", f"--data_dir={folder}"]
+    if draw.random() < 0.4:
+        selected = draw.choice(classes)
+        flags.append(f"--classes={selected}")
+        truth = {color: (split, name) for color, (split, name) in truth.items() if name == selected}
+    data = _loaded(folder, *flags)
+    if isinstance(data, str):
+        return _verdict(data, "")
+    loaded = {
+        tuple(image[0, 0].tolist()): (split if len(splits) > 1 else "", data.label_names[label])
+        for split, part in (("train", data.train), ("test", data.evaluation))
+        for image, label in zip(part.examples, part.labels, strict=True)
+    }
+    return _verdict(
+        data, "" if loaded == truth else f"{sorted(loaded.items())} is not {sorted(truth.items())}; {splits}"
+    )
+
+
+# Depth.
+
+
+def _depth(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
+    rng = np.random.default_rng(draw.randrange(2**32))
+    low, high = sorted((draw.choice((0, 0, 200, 1000)), draw.choice((300, 1200, 4095, 20000, 65535))))
+    values = rng.integers(low, high + 1, (6, 8, 8), dtype=np.uint16)
+    values[0, 0, 0], values[0, 0, 1] = low, high
+    as_files = draw.random() < 0.5
+    if as_files:
+        for number, image in enumerate(values):
+            Image.fromarray(image).save(folder / f"{number}.png")
+        flags = ["--dataset=images", "--image_size=8", "--color=gray", f"--data_dir={folder}"]
+    else:
+        np.save(folder / "x.npy", values)
+        flags = ["--dataset=array", f"--data_dir={folder / 'x.npy'}"]
+    depth = draw.choice((None, "auto", "full", "stretch"))
+    data = _loaded(folder, *flags, "--eval_fraction=0", *([f"--depth={depth}"] if depth else []))
+    if isinstance(data, str):
+        return _verdict(data, "")
+    is_full = depth == "full" or (depth != "stretch" and high >= 65535 / 4)
+    truth = values / 257.0 if is_full else (values.astype(float) - low) / (high - low) * 255.0
+    got = data.train.examples[..., 0].astype(float) * (255.0 / float(data.scale))
+    off = np.abs(np.sort(got.ravel()) - np.sort(truth.ravel())).max()
+    stretched = any("16-bit" in note or "stretch" in note for note in data.notes)
+    if not is_full and depth != "stretch" and not stretched:
+        return _verdict(data, "stretched without a note")
+    return _verdict(data, "" if off <= 0.51 else f"off by {off:.2f} of 255; {low} to {high}, {depth}")
