@@ -54,7 +54,8 @@ def test_the_page_of_flags_is_up_to_date():
 
 def commands(name: str) -> list[list[str]]:
     """Returns the arguments of every training command of a page that needs no network and ends by itself."""
-    every = [shlex.split(rest, comments=True) for rest in COMMAND.findall((ROOT / name).read_text().replace("\\\n", " "))]
+    text = (ROOT / name).read_text().replace("\\\n", " ")
+    every = [shlex.split(rest, comments=True) for rest in COMMAND.findall(text)]
     return [arguments for arguments in every if not NEEDS.keys() & set(arguments) and "[flags]" not in arguments]
 
 

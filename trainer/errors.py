@@ -129,7 +129,7 @@ class DeviceError(HourglassError):
     exit_code = 7
 
 
-def is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Returns True if an exception was raised because memory is exhausted."""
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
@@ -141,11 +141,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, ImportError | RuntimeError) and any(text in str(error) for text in texts)
 
 
-def out_of_memory(error: BaseException) -> DeviceError:
+def out_of_memory(error: Exception) -> DeviceError:
     """Returns the error that reports an exception for which `is_out_of_memory` is True."""
     return DeviceError(
         "out of memory",
-        found=str(error)[:200],
+        found=error_text(error)[:200],
         remedy="free memory and repeat the command,"
         f" or give {option('restart', True)} and a smaller {option('batch_size')} or {option('hidden')}",
     )

@@ -20,7 +20,7 @@ os.environ.update(CPU)  # Bit-identical results are promised on CPUs.
 import claims
 from claims import Claim
 
-from storms import damage, interrupts, locks, matrix, powerloss, syscalls
+from storms import damage, environments, interrupts, locks, matrix, powerloss, syscalls
 
 
 def _saves(folder: pathlib.Path, options: argparse.Namespace) -> list[Claim]:
@@ -42,6 +42,10 @@ def _damage(folder: pathlib.Path, options: argparse.Namespace) -> list[Claim]:
     return damage.run_trials(folder, **({"flips": 100, "runs": 1, "exhaustive": False} if options.short else {}))
 
 
+def _environments(folder: pathlib.Path, options: argparse.Namespace) -> list[Claim]:
+    return [environments.run_trials(folder, environments.cases()[:: 17 if options.short else 1])]
+
+
 SUITES = {
     "kills": lambda folder, options: [interrupts.kills(6 if options.short else 200, folder)],
     "signals": lambda folder, options: [interrupts.signals(4 if options.short else 100, folder)],
@@ -50,6 +54,7 @@ SUITES = {
     "saves": _saves,
     "power": _power,
     "damage": _damage,
+    "environments": _environments,
 }
 
 if __name__ == "__main__":

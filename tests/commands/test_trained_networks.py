@@ -89,7 +89,7 @@ def test_evaluate_has_the_same_metrics_as_the_result_of_training(use, runs):
     output = use("digits", "evaluate")
     evaluation = json.loads((runs / "digits" / "evaluate" / "40" / "evaluation.json").read_text())
     result = json.loads((runs / "digits" / "result.json").read_text())
-    common = set(evaluation) & set(result) - {"step"}
+    common = set(evaluation) & set(result) - {"step", "unit"}
     expected = {"eval/reconstruction/mse", "eval/elbo/elbo", "eval/denoising/rmse_1x", "train/reconstruction/rmse"}
     assert {*expected, "floor/pca/eval"} <= common
     for name in common:
@@ -186,6 +186,14 @@ def test_a_damaged_checkpoint_is_reported_and_the_previous_one_is_used(runs, tmp
     assert (code, "step 20" in output, "ckpt-40" in output + error) == (0, True, True)
     code, _, error = launch(*common, "--at_step=40")
     assert (code, "another --at_step" in error) == (4, True)
+
+
+def test_exhausted_memory_exits_with_7(use, monkeypatch):
+    def fail(network, codes):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    monkeypatch.setattr(trained.TrainedModel, "decode", fail)
+    assert "out of memory\nOOM when allocating\n" in use("iris", "generate", "--code=1", code=7)
 
 
 def test_restart_is_only_allowed_for_training(use):

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 from input_files import COLOR, GRAY, ORIENTATION, PIXELS, RANDOM, png_of_16_bits, read_error, save
-from PIL import Image
+from PIL import ExifTags, Image
 
 from trainer.data.builtin import cifar
 from trainer.data.inputs import reader
@@ -187,6 +187,14 @@ def test_image_with_the_same_aspect_ratio_is_not_cropped(tmp_path):
     inputs = reader.read(save(tmp_path / "a.png", np.full((2, 3, 3), 7, np.uint8)), COLOR)
     assert set(inputs.examples.ravel()) == {7}
     assert inputs.notes == ("a.png was resized from 3x2 to 6x4",)
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(1, "96x64"), (6, "64x96")])
+def test_the_size_of_a_jpeg_is_that_of_its_file_as_it_is_viewed(orientation, size, tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (96, 64)).save(tmp_path / "a.jpg", exif=exif)
+    assert f"resized from {size} to" in reader.read(tmp_path / "a.jpg", COLOR).notes[0]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1)])

@@ -171,6 +171,24 @@ def test_a_device_out_of_memory_exits_with_7(launch, monkeypatch):
     assert "OOM when allocating" in message
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9.00 TiB"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        ImportError("libtensorflow_cc.so.2: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_exhausted_memory_exits_with_7(launch, monkeypatch, error):
+    from trainer.runs import builder
+
+    monkeypatch.setattr(builder, "build", raising(error))
+    code, _, message = launch("--dataset=iris", "--hidden=2", "--run_dir=run")
+    assert code == 7
+    assert message.startswith(f"error: out of memory\n{getattr(error, 'strerror', None) or error}\nremedy: free memory")
+
+
 def test_a_bug_exits_with_70_and_its_traceback_is_in_the_log(launch, monkeypatch):
     from trainer.runs import run
 

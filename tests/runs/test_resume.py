@@ -116,6 +116,10 @@ def test_a_finished_run_can_be_continued_with_more_steps(finished, tmp_path, lau
         "resumed     at step 40; bit-identity with an uninterrupted run is not claimed (total_steps: 40 -> 44)"
         in output
     )
+    # 0.002 x (1 + cos(pi x)) / 2, x being 39 / 40 before, and 40 / 44 now.
+    remark = "the learning rate rises from 3.1e-06 to 4.1e-05: the cosine schedule, which ended at step 40, now ends at"
+    assert output.count(f"note        {remark} step 44") == 1
+    assert f"step 40\t{remark}" in (run / "history.txt").read_text()
     assert list(points(run)["train"]["loss"]) == list(range(4, 45, 4))
     assert launch(f"--run_dir={run}", "--steps=20")[0] == 1
 

@@ -91,6 +91,45 @@ def numpy_reconstruction(run: pathlib.Path, images: np.ndarray) -> tuple[np.ndar
     return codes, (codes @ v).reshape(images.shape) + reader.get_tensor(f"model/decoder/bias{end}")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "found"),
+    [("XLA_FLAGS", "--xla_nonsense=1", "--xla_nonsense=1"), ("TF_XLA_FLAGS", "--tf_nonsense", "--tf_nonsense")],
+)
+def test_an_unknown_flag_of_xla_is_refused_by_name(tmp_path, monkeypatch, variable, value, found):
+    monkeypatch.setenv(variable, value)
+    command = [sys.executable, str(ROOT / "launch.py"), "--dataset=iris", "--hidden=1", "--steps=3", "--run_dir=run"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    remedy = f"remedy: correct {variable}, or unset it"
+    assert process.stderr == f"error: {variable} has flags that XLA does not know\n{found}\n{remedy}\n"
+
+
+def test_a_crash_of_native_code_names_the_log(python, tmp_path):
+    code = (
+        "import os, sys, launch\n"
+        "from trainer.compute import frameworks\n"
+        "frameworks.load = os.abort\n"
+        "launch.main(sys.argv[1:])"
+    )
+    process = python(code, "--dataset=iris", "--hidden=1", "--run_dir=run")
+    assert process.returncode == -signal.SIGABRT
+    log = tmp_path / "run" / "run.log"
+    assert process.stderr == f"error: native code has ended this process; its messages are in {log}\n"
+    assert log.exists()
+
+
+def test_hourglass_runs_in_a_process_that_has_used_tensorflow_or_says_why_not(python):
+    code = (
+        "import sys, tensorflow as tf, launch\n"
+        "tf.constant(1.0) + 1\n"
+        "arguments = sys.argv[1:]\n"
+        "print(launch.main(arguments), launch.main([*arguments, '--restart', '--threads=99']))"
+    )
+    process = python(code, "--dataset=iris", "--hidden=1", "--steps=3", "--jit=off", "--run_dir=run")
+    assert process.stdout.splitlines()[-1] == "0 1"
+    assert "error: --threads=99 is not possible in this process\n" in process.stderr
+
+
 def test_an_interrupted_process_saves_and_exits_with_130_and_can_be_resumed(tmp_path, launch):
     run = tmp_path / "run"
     command = [sys.executable, str(ROOT / "launch.py"), f"--run_dir={run}"]

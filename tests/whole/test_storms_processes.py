@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from claims import Claim
 from processes import ForkServer
-from storms import interrupts, locks, powerloss, syscalls, training, verify
+from storms import environments, interrupts, locks, powerloss, syscalls, training, verify
 
 
 def failed(claims: list[Claim]) -> list[str]:
@@ -54,6 +54,18 @@ def test_no_step_is_lost_to_sigterm(tmp_path, short_runs, monkeypatch):
 def test_of_two_simultaneous_starts_one_trains_and_the_other_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "SECONDS_TO_REFUSE", 60.0)  # Times are checked by the full form.
     claim = locks.run_trials(1, tmp_path)
+    assert claim.holds, claim.detail
+
+
+def test_the_settings_of_keras_change_no_bit(tmp_path):
+    chosen = [
+        ("channels_first", "no variable", "resume"),
+        ("another backend", "others", "train"),
+        ("invalid values", "backend jax", "encode"),
+    ]
+    assert set(chosen) < set(environments.cases())
+    assert len(environments.cases()) == 100
+    claim = environments.run_trials(tmp_path, chosen)
     assert claim.holds, claim.detail
 
 

@@ -4,6 +4,7 @@ from trainer.commands.output import Output
 from trainer.config import Config
 from trainer.errors import DONE
 from trainer.evaluation import baselines
+from trainer.runs import report
 from trainer.runs.loading import LoadedRun
 from trainer.system import files
 from trainer.system.logs import log
@@ -17,7 +18,9 @@ def evaluate(config: Config, given: frozenset[str]) -> int:
     with run.network() as trained:
         values = trained.evaluate(data)
     values |= baselines.stored_errors(run.directory.baselines)
+    unit = report.error_unit(is_image=data.is_image, is_standardized=run.config.data.standardise)
     for name, value in values.items():
         log.info(f"{name:32} {value:.6g}")
-    output.write("evaluation.json", files.to_json({"step": run.entry.step, **values}))
+    log.info(f"errors      {unit}")
+    output.write("evaluation.json", files.to_json({"step": run.entry.step, **values, "unit": unit}))
     return DONE

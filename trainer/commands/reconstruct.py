@@ -6,6 +6,7 @@ from trainer.commands.output import COMPARISON, MAX_GRID_IMAGES, MAX_LOGGED, Out
 from trainer.config import Config
 from trainer.data.inputs import reader
 from trainer.errors import DONE, UsageError, option
+from trainer.runs import report
 from trainer.runs.loading import LoadedRun
 from trainer.system.logs import log
 
@@ -27,15 +28,26 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
         originals = read.scaled
         codes = trained.encode(originals)["codes"]
         reconstructions = trained.decode(codes)
+        unit = trained.unit
     check_finite(reconstructions, option("input"))
-    errors = np.sqrt(np.square(originals - reconstructions, dtype=np.float64).reshape(len(originals), -1).mean(axis=1))
-    for name, code, row, error in list(zip(read.names, codes, reconstructions, errors, strict=True))[:MAX_LOGGED]:
-        shown = f" -> {format_numbers(row)}" if row.ndim == 1 else ""
-        log.info(f"{name}: code {format_numbers(code)}{shown}; rmse {error:.4g}")
-    output.write_arrays(
-        "reconstructions.npz",
-        {"names": np.array(read.names), "codes": codes, "reconstructions": reconstructions, "rmse": errors},
-    )
+    differences = originals - reconstructions
+    data_errors = _rmse(differences)
+    errors = data_errors if unit is None else _rmse(differences / unit)
+    unit_text = report.error_unit(is_image=originals.ndim == 4, is_standardized=unit is not None)
+    log.info(f"errors      {unit_text}" + (", and in the units of the data" if unit is not None else ""))
+    for index in range(min(len(originals), MAX_LOGGED)):
+        shown = f" -> {format_numbers(reconstructions[index])}" if originals.ndim == 2 else ""
+        also = f" ({data_errors[index]:.4g})" if unit is not None else ""
+        log.info(f"{read.names[index]}: code {format_numbers(codes[index])}{shown}; rmse {errors[index]:.4g}{also}")
+    arrays = {
+        "names": np.array(read.names),
+        "codes": codes,
+        "reconstructions": reconstructions,
+        "rmse": errors,
+        "rmse_data_unit": data_errors,
+        "unit": np.array(unit_text),
+    }
+    output.write_arrays("reconstructions.npz", arrays)
     if originals.ndim == 4:
         from trainer.summaries import images
 
@@ -43,3 +55,8 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
         first = slice(MAX_GRID_IMAGES)
         output.write_image(COMPARISON, images.reconstruction_grid(originals[first], reconstructions[first]))
     return DONE
+
+
+def _rmse(differences: np.ndarray) -> np.ndarray:
+    """Returns the root mean square of each of [N, ...] differences, [N] float64."""
+    return np.sqrt(np.square(differences, dtype=np.float64).reshape(len(differences), -1).mean(axis=1))

@@ -25,8 +25,8 @@ XLA_IS_FASTER = {
 }
 # Largest batch for `models.small_batch_matmul` on a CPU. Speedup: 1.3 at 10 examples, 1.1 at 32, none at 64 or 256.
 MAX_SMALL_BATCH = 32
-# XLA flags for each TensorFlow version. Others get none, because XLA aborts on an unknown flag. This flag avoids copies of
-# weights that a step reads and then updates: a tenth of the time at batch size 10, layers 1024-100.
+# XLA flags for each TensorFlow version. Others get none, because XLA aborts on an unknown flag. This flag avoids copies
+# of weights that a step reads and then updates: a tenth of the time at batch size 10, layers 1024-100.
 CPU_XLA_FLAGS = {"2.21": "--xla_cpu_copy_insertion_use_region_analysis=true"}
 # Largest data set that is kept in GPU memory; a small part of the memory of current GPUs.
 MAX_RESIDENT_BYTES = 1 << 30
@@ -112,7 +112,7 @@ def prepare(options: ComputeOptions, *, model: str) -> Device:
 
 
 def _set_threads(count: int) -> None:
-    """Sets the number of threads. TensorFlow cannot change it after its first operation; 0 is its default, all cores."""
+    """Sets the number of threads, which TensorFlow cannot change after its first operation; 0 means all cores."""
     try:
         tf.config.threading.set_intra_op_parallelism_threads(count)
         tf.config.threading.set_inter_op_parallelism_threads(count)

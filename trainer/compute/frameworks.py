@@ -75,7 +75,7 @@ def _check_xla_flags() -> None:
         [sys.executable, "-P", "-c", _USE_XLA], env=environment, capture_output=True, text=True, errors="replace"
     )
     messages = process.stderr
-    name = next((name for name in names if re.search(rf"\b{name}\b", messages)), names[0])
+    name = next((name for name in names if os.environ[name] in messages), names[0])
     remedy = f"correct {name}, or unset it"
     if match := re.search(r"Unknown flags? in (\w+): (.*)", messages):
         raise UsageError(f"{match[1]} has flags that XLA does not know", found=match[2], remedy=remedy)

@@ -63,6 +63,11 @@ class Evaluator:
         return self.objective.is_plain(self._model)
 
     @property
+    def is_float16(self) -> bool:
+        """True if the network computes in float16, whose largest number is 65,504."""
+        return self._model.encoder.code.compute_dtype == "float16"
+
+    @property
     def is_variational(self) -> bool:
         """True if the network is variational."""
         return self._model.is_variational

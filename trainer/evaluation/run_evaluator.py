@@ -108,11 +108,27 @@ class RunEvaluator:
         return self._last_probe[1]
 
     def _check(self, step: int, mse: float, codes: np.ndarray) -> None:
-        remedy = f"use {option('restart', True)} with a lower {option('learning_rate')}"
-        if not math.isfinite(mse):
-            raise DivergedError(f"after step {step:,} the evaluation error is {mse}", remedy=remedy)
-        if not np.isfinite(codes).all():
-            raise DivergedError(f"after step {step:,} codes are not finite", remedy=remedy)
+        if math.isfinite(mse) and np.isfinite(codes).all():
+            return
+        what = "codes are not finite" if math.isfinite(mse) else f"the evaluation error is {mse}"
+        remedies = self._remedies_at_start() if step == 0 else []
+        if not remedies:
+            remedy = f"use {option('restart', True)} with a lower {option('learning_rate')}"
+            raise DivergedError(f"after step {step:,} {what}", remedy=remedy)
+        (low, high), precision = self._data.value_range, "float16" if self._evaluator.is_float16 else "float32"
+        raise DivergedError(
+            f"before the first step {what}",
+            found=f"values from {low:g} to {high:g} overflow in {precision}",
+            remedy=", or ".join(remedies),
+        )
+
+    def _remedies_at_start(self) -> list[str]:
+        """Returns the remedies for an overflow before training. The learning rate has no effect on it."""
+        can_standardize = not self._data.is_image and isinstance(self._data.scale, float)
+        standardize = f"give {option('restart', True)} and {option('standardise', True)}"
+        bfloat16 = option("precision", "mixed_bfloat16")
+        precision = f"give {bfloat16} or {option('precision', 'float32')}, whose range is larger"
+        return [standardize] * can_standardize + [precision] * self._evaluator.is_float16
 
     def _best(self, step: int, rmse: float) -> dict[str, float]:
         """Returns the lowest error so far, and its step."""

@@ -50,6 +50,22 @@ def error_percentiles(errors: np.ndarray) -> dict[str, float]:
     return {f"error/p{percent}": float(value) for percent, value in zip((10, 50, 90), values, strict=True)}
 
 
+def active_units(codes: np.ndarray, *, is_variational: bool) -> int:
+    """Returns the number of units of [N, K] codes that differ between the examples, as `code_metrics` counts them.
+
+    The units of a variational network are counted as in `elbo_metrics`; `codes` are the means then.
+    """
+    deviations = _deviations(codes - codes.mean(axis=0, dtype=np.float64))
+    if is_variational:
+        return int((deviations**2 > ACTIVE_VARIANCE).sum())
+    return int((deviations > ACTIVE_SHARE * deviations.max()).sum())
+
+
+def _deviations(centered: np.ndarray) -> np.ndarray:
+    """Returns the standard deviations [K] of centered codes [N, K]."""
+    return np.sqrt(np.einsum("nk,nk->k", centered, centered) / len(centered))
+
+
 @_one_thread
 def code_metrics(codes: np.ndarray) -> dict[str, float]:
     """Returns the number of active units, the effective rank, and the mean absolute correlation, by tag.
@@ -61,7 +77,7 @@ def code_metrics(codes: np.ndarray) -> dict[str, float]:
         256 units that vary most. All of them would take minutes.
     """
     centered = codes - codes.mean(axis=0, dtype=np.float64)
-    deviations = np.sqrt(np.einsum("nk,nk->k", centered, centered) / len(centered))
+    deviations = _deviations(centered)
     active = np.flatnonzero(deviations > ACTIVE_SHARE * deviations.max())
     values = {"active_units": float(len(active)), "effective_rank": _effective_rank(centered)}
     if codes.shape[1] > 1:

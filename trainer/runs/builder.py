@@ -181,6 +181,12 @@ def step(
     )
 
 
+def learning_rate(config: Config, plan: Plan, step: int, end: int) -> float:
+    """Returns the learning rate of the step after `step` steps, if the schedule of the whole network ends at `end`."""
+    first = plan.stage_ends[-1] if plan.stage_ends else 0
+    return float(_schedule(config, first, end - first)(tf.constant(step, tf.int64)))
+
+
 def _schedule(config: Config, first: int, length: int) -> steps.Schedule:
     """Builds the learning-rate schedule of a stage of `length` steps that begins after step `first`."""
     options = config.training

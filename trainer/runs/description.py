@@ -17,6 +17,7 @@ from trainer import config as configs
 from trainer.compute import devices
 from trainer.config import Config
 from trainer.data.dataset import Dataset
+from trainer.errors import sanitize
 from trainer.models.autoencoder import Autoencoder
 from trainer.runs.provenance import Provenance
 from trainer.system.options import DURATION, MATHEMATICS, NUMERICS, PRESENTATION
@@ -110,7 +111,7 @@ def _data(data: Dataset, summary: str) -> str:
         f"{values.nbytes / 1e6:,.1f} MB of training examples as {values.dtype}",
         "classes: " + ", ".join(f"{name}: {n:,}" for name, n in zip(map(data.class_name, labels), counts, strict=True)),
     ]
-    text = "\n".join(f"* {fact}" for fact in facts)
+    text = "\n".join(f"* {fact}" for fact in [*facts, *(f"note: {sanitize(note)}" for note in data.notes)])
     if data.is_image:
         return text + "\n\nThe image `data/sample` shows examples."
     columns = [f"column {index + 1}" for index in range(data.shape[0])][:20]

@@ -1,8 +1,10 @@
 """Finishes a run: exports the model, writes the result, and logs a summary."""
 
+from typing import Any
+
 from trainer.checkpoints import catalog
 from trainer.checkpoints.catalog import Entry
-from trainer.runs import builder, export, report
+from trainer.runs import builder, export, remarks, report
 from trainer.runs.session import Session
 from trainer.serving.server import command
 from trainer.system.logs import log
@@ -13,8 +15,9 @@ def finish(session: Session, step: int) -> None:
     components, recorder, mirror = session.components, session.recorder, session.mirror
     directory = components.directory
     best = catalog.best(directory.checkpoints)
+    codes = recorder.run_evaluator.probe(step).codes  # Before the export, which may restore other weights.
     exported = _export(session, step, best)
-    result = {
+    result: dict[str, Any] = {
         "step": step,
         "seconds": session.seconds,
         "train/examples": [len(components.final_train_rows), len(components.data.train.examples)],
@@ -23,7 +26,13 @@ def finish(session: Session, step: int) -> None:
         "best": best.step if best else None,
         "export": components.config.run.export,
         "exported": exported,
+        "unit": report.error_unit(
+            is_image=components.data.is_image, is_standardized=components.config.data.standardise
+        ),
     }
+    result["notes"] = remarks.on_result(components.config, components.data, result, codes)
+    for note in result["notes"]:
+        session.append_history(step, note)
     session.append_history(step, "finished")
     recorder.run_info.end(succeeded=True)
     directory.write_result(result)

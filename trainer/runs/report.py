@@ -8,6 +8,9 @@ from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.catalog import BEST, Entry
 from trainer.runs.directory import RunFiles
 
+IMAGE_UNIT = "of pixels from 0 to 1"
+ROW_UNITS = ("in standard deviations of the columns", "in the units of the data")
+
 
 def summary(result: Mapping[str, Any], directory: RunFiles, command: str) -> list[str]:
     """Formats the summary of a finished run: time, errors, baselines, and paths.
@@ -18,14 +21,17 @@ def summary(result: Mapping[str, Any], directory: RunFiles, command: str) -> lis
       command: the command that shows the run in TensorBoard.
     """
     lines = [f"finished    {result['step']:,} steps in {result['seconds']:.1f} s of training"]
-    lines.append(f"{'rmse':12}{'trained':>10}{'PCA':>10}{'ratio':>10}{'mean':>10}")
+    table = [("rmse", "trained", "PCA", "ratio", "mean")]
     for split in ("train", "eval"):
         trained = result[f"{split}/reconstruction/rmse"]
         pca, mean = result.get(f"floor/pca/{split}"), result.get(f"floor/mean/{split}", float("nan"))
         # If the code is as wide as the data, the PCA error is only rounding, and the ratio is meaningless.
         ratio = f"{trained / pca:.4f}" if pca and pca > 1e-6 else "-"
         baseline = f"{pca:.5f}" if pca is not None else "-"
-        lines.append(f"{split:12}{trained:>10.5f}{baseline:>10}{ratio:>10}{mean:>10.5f}")
+        table.append((split, f"{trained:.5f}", baseline, ratio, f"{mean:.5f}"))
+    lines += _aligned(table)
+    if result.get("unit") in ROW_UNITS:
+        lines.append(f"errors      {result['unit']}")
     evaluated, count = result.get("train/examples", (0, 0))
     if evaluated < count:
         lines.append(f"train       evaluated on {evaluated:,} of the {count:,} examples, evenly spaced")
@@ -37,7 +43,24 @@ def summary(result: Mapping[str, Any], directory: RunFiles, command: str) -> lis
         )
     if result["exported"] is not None:
         lines.append(f"SavedModel  {directory.exported(result['exported'])}")
+    lines += [f"note        {note}" for note in result.get("notes", ())]
     return [*lines, f"view        {command}"]
+
+
+def error_unit(*, is_image: bool, is_standardized: bool) -> str:
+    """Returns the unit of the errors of a run in words."""
+    if is_image:
+        return IMAGE_UNIT
+    return ROW_UNITS[0] if is_standardized else ROW_UNITS[1]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Formats a table: names on the left, then columns of numbers that are at least two spaces apart."""
+    widths = [max(10, 2 + max(map(len, column))) for column in list(zip(*rows, strict=True))[1:]]
+    return [
+        f"{name:12}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        for name, *cells in rows
+    ]
 
 
 def checkpoints(entries: Sequence[Entry], folder: pathlib.Path, *, rehashed: bool) -> list[str]:

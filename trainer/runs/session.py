@@ -10,7 +10,7 @@ from trainer.checkpoints import catalog
 from trainer.checkpoints.manager import CheckpointManager
 from trainer.checkpoints.manifest import Manifest
 from trainer.errors import DivergedError
-from trainer.runs import builder, description
+from trainer.runs import builder, description, remarks
 from trainer.runs.builder import RunComponents
 from trainer.runs.mirror import Mirror
 from trainer.runs.recovery import Recovery
@@ -127,10 +127,23 @@ class Session:
             self.append_history(
                 self._restored.step, f"resumed; {self.components.provenance.reproducibility_statement(self._restored)}"
             )
+            for remark in self._remarks(self._restored):
+                log.info(f"{'note':12}{remark}")
+                self.append_history(self._restored.step, remark)
         else:
             self.append_history(0, f"started with the weights of {source}" if source else "started")
         if self.mirror:
             self.mirror.claim()
+
+    def _remarks(self, restored: Manifest) -> list[str]:
+        """Returns a remark if the run was extended, and its learning rate rises."""
+        config, plan = self.components.config, self.components.plan
+        old_end = restored.numerics.get("total_steps")
+        if not old_end or not (plan.stage_ends or (0,))[-1] < restored.step < plan.total_steps:
+            return []
+        before = builder.learning_rate(config, plan, restored.step - 1, old_end)
+        after = builder.learning_rate(config, plan, restored.step, plan.total_steps)
+        return remarks.on_learning_rate(config.training.schedule, before, after, old_end, plan.total_steps)
 
     def close(self) -> None:
         """Closes the event files."""

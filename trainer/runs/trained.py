@@ -55,6 +55,11 @@ class TrainedModel:
         """Shape of an example: (H, W, C) of an image, (D,) of a row."""
         return tuple(self.model.mean.shape)
 
+    @property
+    def unit(self) -> np.ndarray | None:
+        """The standard deviations of the columns, [D] float32, if the run is standardized."""
+        return None if self.model.unit is None else self.model.unit.numpy()
+
     def encode(self, examples: np.ndarray, scale: float = 1.0) -> dict[str, np.ndarray]:
         """Encodes examples.
 

@@ -28,6 +28,8 @@ _ROLL_BACK = option("on_divergence", "rollback")
 _RESTART = f"use {option('restart', True)} with a lower {option('learning_rate')}"
 _REMEDY = f"resume with {_ROLL_BACK}, which lowers the learning rate; or {_RESTART}"
 _REMEDY_WITHOUT_CHECKPOINT = f"{_RESTART}, or with {_ROLL_BACK}, which lowers it automatically"
+_BFLOAT16 = option("precision", "mixed_bfloat16")
+_FLOAT16_REMEDY = f"repeat the command with {_BFLOAT16}: float16 has no numbers above 65,504; or {_RESTART}"
 SECONDS_PER_CALL = 0.25  # of the compiled block; signals and the progress bar wait for the end of a call
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 SECONDS_BEFORE_RETRY = 20.0  # after a checkpoint could not be written
@@ -190,7 +192,7 @@ def train(
             throughput.start_stage()
 
         # 2. Check and log the reports.
-        _check(reports, step - count, saver.saved_step, actions.describe_batch)
+        _check(reports, step - count, saver.saved_step, actions.describe_batch, is_float16=plan.has_loss_scale)
         with clock.paused():
             _log(actions, plan, reports, step - count, pending, throughput)
         bar.update(step, throughput.steps_per_second, f"loss {reports[-1, LOSS]:.4g}  {evaluation}")
@@ -216,17 +218,25 @@ def _evaluate(actions: Actions, step: int, saved_step: int | None) -> str:
         raise _diverged(error.what, saved_step) from error
 
 
-def _check(reports: np.ndarray, before: int, saved_step: int | None, describe_batch: Callable[[int], str]) -> None:
+def _check(
+    reports: np.ndarray,
+    before: int,
+    saved_step: int | None,
+    describe_batch: Callable[[int], str],
+    *,
+    is_float16: bool,
+) -> None:
     """Raises `DivergedError` for a loss that is not finite, and for a loss scale below 1."""
     bad = np.flatnonzero(~np.isfinite(reports[:, LOSS]))
     if len(bad):
         step = before + int(bad[0]) + 1
-        raise _diverged(f"the loss of step {step:,} is {reports[bad[0], LOSS]} ({describe_batch(step)})", saved_step)
+        what = f"the loss of step {step:,} is {reports[bad[0], LOSS]} ({describe_batch(step)})"
+        raise _diverged(what, saved_step, _FLOAT16_REMEDY if is_float16 else "")
     tiny = np.flatnonzero(reports[:, LOSS_SCALE] < 1)
     if len(tiny):
         step = before + int(tiny[0]) + 1
         what = f"the loss scale fell below 1 at step {step:,}: the gradients overflow in float16"
-        raise _diverged(what, saved_step, f"resume with {option('precision', 'mixed_bfloat16')}")
+        raise _diverged(what, saved_step, f"resume with {_BFLOAT16}")
 
 
 def _diverged(what: str, saved_step: int | None, remedy: str = "") -> DivergedError:

@@ -13,6 +13,7 @@ MIN_ROWS = 10
 MAX_RATIO = 100  # of standard deviations; the squared errors of two such columns differ by 10,000
 MAX_SHOWN = 5
 MIN_STEPS = 16  # between neighboring float32 numbers, in a standard deviation; rounding then costs 2 % of it
+FINE = "float32 cannot tell the values of these columns apart"
 MAX_EXACT = 1 << 20  # numbers in float64 that `fine_notes` needs at most
 # Names of columns that hold an id or an index: id, user_id, PassengerId, customerID, Unnamed: 0, and no name.
 ID_NAME = r"(?i:(.*[\W_])?(id|ids|uuid|idx|index)|unnamed: \d+|column \d+)|.*[a-z](Id|ID)"
@@ -59,10 +60,7 @@ def fine_notes(rows: np.ndarray, names: Sequence[str]) -> list[str]:
         return []
     shown = [f"'{sanitize(names[c])}' ({rows[:, c].min():.10g} to {rows[:, c].max():.10g})" for c in fine[:MAX_SHOWN]]
     more = f" and {len(fine) - MAX_SHOWN:,} more" if len(fine) > MAX_SHOWN else ""
-    return [
-        f"float32 cannot tell the values of these columns apart: {', '.join(shown)}{more}; subtract a constant, such as"
-        " the smallest value, from each of them"
-    ]
+    return [f"{FINE}: {', '.join(shown)}{more}; subtract a constant, such as the smallest value, from each of them"]
 
 
 def _is_id(rows: np.ndarray, names: Sequence[str]) -> np.ndarray:

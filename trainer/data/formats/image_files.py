@@ -98,9 +98,10 @@ def decode(
                 if on_size is not None:
                     on_size(image.size)
                 is_animated = getattr(image, "is_animated", False) and image.format != LAYERED
+                size = image.size
                 _reduce_jpeg(image, target)
                 reduced, clipped = _to_8_bits(image, file, target.depth, on_range)
-                fitted, resized = _fit(_to_l_rgb_or_rgba(reduced), target)
+                fitted, resized = _fit(_to_l_rgb_or_rgba(reduced), target, size)
                 opaque, is_transparent = _on_white(fitted)
                 pixels, grayed = _channels(np.asarray(opaque), target.channels)
         except BadImage:
@@ -257,12 +258,14 @@ def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
     return Image.alpha_composite(white, image).convert("RGB"), is_transparent
 
 
-def _fit(image: Image.Image, target: Target) -> tuple[Image.Image, list[str]]:
-    """Converts an image to the target's size; returns the image and the conversions."""
+def _fit(image: Image.Image, target: Target, size: tuple[int, int]) -> tuple[Image.Image, list[str]]:
+    """Converts an image, whose file has this (width, height), to the target's size; returns it and the conversions."""
     height, width = target.height, target.width
     if image.size == (width, height):
         return image, []
-    resized = f"resized from {image.width}x{image.height} to {width}x{height}"
+    is_turned = (size[0] > size[1]) != (image.width > image.height)  # by its EXIF orientation
+    shown = "x".join(map(str, reversed(size) if is_turned else size))
+    resized = f"resized from {shown} to {width}x{height}"
     if target.fit == "resize":
         return image.resize((width, height), Image.Resampling.LANCZOS), [resized]
     if target.fit == "pad":
