@@ -24,6 +24,7 @@ def test_a_finished_run_has_the_documented_files(finished):
         ".lock",
     } - {
         ".restoring",
+        "depth.json",  # of custom images and arrays
         *config.USING,
     }
     assert manifests.steps_in(finished / "checkpoints") == list(range(1, 41))

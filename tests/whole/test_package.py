@@ -48,7 +48,9 @@ def test_the_console_command_is_launch_py(installed):
     assert run(installed, "--version").stdout.startswith("Hourglass ")
     assert all(name in run(installed, "--help").stdout for name in PRESETS)
     refused = run(installed, "--hiden=3")
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 2)
+    error, suggestion, remedy = refused.stderr.splitlines()
+    assert (refused.returncode, error, suggestion) == (1, "error: unknown flag --hiden", "did you mean --hidden?")
+    assert remedy.startswith("remedy: ")
     assert site.exists()
 
 

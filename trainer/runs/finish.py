@@ -31,9 +31,7 @@ def finish(session: Session, step: int) -> None:
         ),
     }
     result["notes"] = remarks.on_result(components.config, components.data, result, codes)
-    for note in result["notes"]:
-        session.append_history(step, note)
-    session.append_history(step, "finished")
+    session.append_history(step, *result["notes"], "finished")
     recorder.run_info.end(succeeded=True)
     directory.write_result(result)
     if mirror and not mirror.update():

@@ -124,12 +124,11 @@ class Session:
         self._write_description()
         source = self._recovery.initial_checkpoint
         if self._restored:
-            self.append_history(
-                self._restored.step, f"resumed; {self.components.provenance.reproducibility_statement(self._restored)}"
-            )
-            for remark in self._remarks(self._restored):
-                log.info(f"{'note':12}{remark}")
-                self.append_history(self._restored.step, remark)
+            event = f"resumed; {self.components.provenance.reproducibility_statement(self._restored)}"
+            notes = self._remarks(self._restored)
+            for note in notes:
+                log.info(f"{'note':12}{note}")
+            self.append_history(self._restored.step, event, *notes)
         else:
             self.append_history(0, f"started with the weights of {source}" if source else "started")
         if self.mirror:
@@ -267,10 +266,11 @@ class Session:
             lambda: builder.graph(components.config, components.data, components.state, components.plan)
         )
 
-    def append_history(self, step: int, event: str) -> None:
-        """Appends a line to the history of the run, and shows the history in TensorBoard."""
+    def append_history(self, step: int, *events: str) -> None:
+        """Appends lines to the history of the run, and shows it in TensorBoard, which keeps one text for each step."""
         with contextlib.suppress(OSError):
-            self.components.directory.append_history(step, event)
+            for event in events:
+                self.components.directory.append_history(step, event)
             self.recorder.run_info.history(step, self.components.directory.read_history())
 
     def update_mirror(self) -> None:
