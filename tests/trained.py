@@ -1,4 +1,4 @@
-"""What tests of whole runs need: their flags, and what is read back of them."""
+"""Helpers for tests of whole runs: flags, and readers of the files that a run writes."""
 
 import pathlib
 import shutil

@@ -4,6 +4,7 @@ A trial passes if the loaded data equal the truth, if they are refused, or if a 
 """
 
 import csv
+import dataclasses
 import io
 import itertools
 import os
@@ -76,8 +77,14 @@ def _verdict(data: Dataset | str, problem: str) -> tuple[str, str]:
 # Tables.
 
 
-def _spelled(value: float, draw: random.Random, form: str) -> str:
-    return {"int": f"{value:g}", "float": f"{value:.1f}", "exponent": f"{value:.7e}", "padded": f" {value:g}"}[form]
+FORMS = ("int", "float", "exponent")
+
+
+def _spelled(value: float | str, form: str) -> str:
+    """Returns the text of a label; words have one spelling."""
+    if isinstance(value, str):
+        return value
+    return {"int": f"{value:g}", "float": f"{value:.1f}", "exponent": f"{value:.7e}"}[form]
 
 
 def _columns(count: int, width: int, draw: random.Random) -> list[list[str]]:
@@ -113,58 +120,81 @@ def _names(width: int, draw: random.Random) -> list[str] | None:
     )
 
 
-def _table(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
+@dataclasses.dataclass
+class _Table:
+    """A table of known content.
+
+    Attributes:
+      columns: texts of the cells, by column.
+      heading: column names, or None.
+      flags: how the table is read.
+      label_column: index of the label column, or -1.
+      labels: the labels as they are shown, by row; empty without a label column.
+      kept: True for the rows of the selected class.
+    """
+
+    columns: list[list[str]]
+    heading: list[str] | None
+    flags: list[str]
+    label_column: int
+    labels: list[str]
+    kept: list[bool]
+
+    def examples(self) -> np.ndarray:
+        """Returns the numbers of the kept rows, [N, D] float32."""
+        numbers = [cells for column, cells in enumerate(self.columns) if column != self.label_column]
+        rows = np.array([[float(cell) for cell in row] for row in zip(*numbers, strict=True)], np.float32)
+        return rows[np.array(self.kept)]
+
+    def write(self, path: pathlib.Path, draw: random.Random) -> None:
+        """Writes the table with a random delimiter, line end and byte order mark."""
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=draw.choice(",;\t|"), lineterminator=draw.choice(("\n", "\r\n")))
+        writer.writerows([*([self.heading] if self.heading else []), *zip(*self.columns, strict=True)])
+        path.write_text(draw.choice(("", "\ufeff")) + text.getvalue(), encoding="utf-8", newline="")
+
+
+def _random_table(draw: random.Random) -> _Table:
     count, width = draw.randint(8, 40), draw.randint(3, 7)
-    columns = _columns(count, width, draw)
-    heading = _names(width, draw)
-    has_labels = draw.random() < 0.6
     flags = ["--dataset=table", "--eval_fraction=0"]
-    truth_labels: list[str] | None = None
-    if has_labels:
-        pool = draw.choice(([1, 2, 3], [0, 1], [-1, 1], [0.5, 1.5, 2], ["cat", "dog"], [1.0, 10.0, 9.0]))
-        chosen = [pool[n % len(pool)] for n in range(count)]
-        draw.shuffle(chosen)
-        form = draw.choice(("int", "float", "exponent"))
-        texts = [value if isinstance(value, str) else _spelled(value, draw, form) for value in chosen]
-        truth_labels = [value if isinstance(value, str) else f"{value:g}" for value in chosen]
-        place = draw.choice((0, width))
-        columns.insert(place, texts)
-        if heading:
-            heading.insert(place, draw.choice(("label", "class", "target")))
-        by_name = heading is not None and draw.random() < 0.5
-        flags.append(f"--label_column={heading[place] if by_name and heading else place + 1}")
-        if draw.random() < 0.6:
-            wanted = draw.choice(pool)
-            spelled = (
-                wanted if isinstance(wanted, str) else _spelled(wanted, draw, draw.choice(("int", "float", "exponent")))
-            )
-            flags.append(f"--classes={spelled}")
-            kept = [value == wanted for value in chosen]
-        else:
-            kept = [True] * count
-    else:
-        place, kept = -1, [True] * count
-    delimiter = draw.choice(",;\t|")
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, lineterminator=draw.choice(("\n", "\r\n")))
-    if heading:
-        writer.writerow(heading)
-    writer.writerows(zip(*columns, strict=True))
-    (folder / "t.csv").write_text(draw.choice(("", "\ufeff")) + text.getvalue(), encoding="utf-8", newline="")
-    data = _loaded(folder, *flags, f"--data_dir={folder / 't.csv'}")
-    numbers = [c for index, c in enumerate(columns) if index != place]
-    truth = np.array([[float(cell) for cell in row] for row in zip(*numbers, strict=True)], np.float32)[np.array(kept)]
+    table = _Table(_columns(count, width, draw), _names(width, draw), flags, -1, [], [True] * count)
+    if draw.random() < 0.6:
+        _add_labels(table, draw.choice((0, width)), draw)
+    return table
+
+
+def _add_labels(table: _Table, column: int, draw: random.Random) -> None:
+    """Adds a label column at the index `column`, and perhaps the selection of a class."""
+    pool = draw.choice(([1, 2, 3], [0, 1], [-1, 1], [0.5, 1.5, 2], ["cat", "dog"], [1.0, 10.0, 9.0]))
+    values = [pool[row % len(pool)] for row in range(len(table.kept))]
+    draw.shuffle(values)
+    form = draw.choice(FORMS)
+    table.columns.insert(column, [_spelled(value, form) for value in values])
+    table.label_column, table.labels = column, [_spelled(value, "int") for value in values]
+    if table.heading:
+        table.heading.insert(column, draw.choice(("label", "class", "target")))
+    by_name = table.heading is not None and draw.random() < 0.5
+    table.flags.append(f"--label_column={table.heading[column] if by_name and table.heading else column + 1}")
+    if draw.random() < 0.6:
+        selected = draw.choice(pool)
+        table.flags.append(f"--classes={_spelled(selected, draw.choice(FORMS))}")
+        table.kept = [value == selected for value in values]
+
+
+def _table(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
+    table = _random_table(draw)
+    table.write(folder / "t.csv", draw)
+    data = _loaded(folder, *table.flags, f"--data_dir={folder / 't.csv'}")
     if isinstance(data, str):
         return _verdict(data, "")
-    if data.train.examples.shape != truth.shape or not np.array_equal(data.train.examples, truth):
-        first = [cells[0] for cells in columns]
-        return _verdict(data, f"{data.train.examples.shape} is not {truth.shape}; {flags}; {heading}; {first}")
-    if truth_labels is not None:
-        got = [data.label_names[label] for label in data.train.labels]
-        wanted_labels = list(itertools.compress(truth_labels, kept))
-        if got != wanted_labels:
-            return _verdict(data, f"labels {got[:5]} are not {wanted_labels[:5]}; {flags}")
-    return _verdict(data, "")
+    examples = table.examples()
+    if not np.array_equal(data.train.examples, examples):
+        first = [cells[0] for cells in table.columns]
+        shapes = f"{data.train.examples.shape} is not {examples.shape}"
+        return _verdict(data, f"{shapes}; {table.flags}; {table.heading}; {first}")
+    labels = [data.label_names[label] for label in data.train.labels]
+    is_equal = not table.labels or labels == list(itertools.compress(table.labels, table.kept))
+    return _verdict(data, "" if is_equal else f"labels {labels[:5]} are not those of the table; {table.flags}")
 
 
 # Arrays.

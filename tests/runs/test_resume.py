@@ -11,7 +11,7 @@ from trainer.checkpoints import manifest as manifests
 
 
 # 7: at the end of a block. 22: inside a block, soon after the end of an epoch, between two logged steps.
-@pytest.mark.parametrize("step", [7, 22])
+@pytest.mark.parametrize("step", [pytest.param(7, marks=pytest.mark.whole), 22])
 def test_a_resumed_run_has_the_same_bits(step, finished, finished_series, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, step, run)

@@ -94,7 +94,7 @@ def test_calls_of_all_lengths_share_one_trace(jit):
     ("usual", "faster", "precision"),
     [
         ({}, {"small_batch": True}, "float32"),
-        ({}, {"small_batch": True}, "mixed_float16"),
+        pytest.param({}, {"small_batch": True}, "mixed_float16", marks=pytest.mark.whole),
         ({"jit": False}, {"jit": False, "use_fused_kernels": True}, "float32"),
         ({"jit": False}, {"jit": False, "use_fused_kernels": True}, "mixed_bfloat16"),
     ],

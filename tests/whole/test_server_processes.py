@@ -42,7 +42,7 @@ embeddings {{
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A folder like a run's, whose projector is told to show files that lie elsewhere, too."""
+    """A run directory whose projector configuration also names files outside the directory."""
     run = tmp_path_factory.mktemp("served") / "run"
     writer = board.Writer(run / "eval", 0)
     writer.scalars(1, {"loss": 0.5})
