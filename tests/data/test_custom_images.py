@@ -11,7 +11,7 @@ from custom_data import COLORS, PIXELS, colors_by_label, load, load_error, save
 from PIL import Image
 
 from trainer.data import datasets, splits
-from trainer.data.custom import cache, decode_pool, image_folder
+from trainer.data.custom import cache, decode_pool, folder_layout
 from trainer.data.dataset import Dataset, Split
 from trainer.data.formats import image_files
 from trainer.data.limits import Limits
@@ -193,11 +193,11 @@ FINGERPRINTS = {
 
 def test_long_names_of_folders_are_classified_at_once():
     for name in ("data" * 60 + "!", "1" * 250 + "x", "images" * 40 + "x", "x_" * 120, "train" * 50):
-        assert image_folder._role(name)[0] is None
+        assert folder_layout._role(name)[0] is None
 
 
 def test_a_cache_of_version_0_1_is_used_only_if_the_layout_had_the_same_meaning():
-    layouts = [image_folder._FolderLayout(layout.split()) for layout in FINGERPRINTS]
+    layouts = [folder_layout.FolderLayout(layout.split()) for layout in FINGERPRINTS]
     assert [layout.is_extended for layout in layouts] == [False, False, False, True]
 
 
