@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 
 from trainer.errors import render, sanitize
-from trainer.system.last_words import last_words
 
 log = logging.getLogger("hourglass")
 
@@ -88,6 +87,8 @@ def redirect_native_stderr(path: os.PathLike[str]) -> Iterator[None]:
 
     If native code ends the process, the terminal names the file.
     """
+    from trainer.system.last_words import last_words  # 4 ms, which a mistyped flag need not wait for.
+
     sys.stderr.flush()
     terminal = os.dup(2)
     python_stderr = sys.stderr
