@@ -7,7 +7,7 @@ from trainer.system.options import MAX_INTERVAL, PRESENTATION, Options, declare
 CHECKPOINTS = "Checkpoints"  # theme
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CheckpointOptions(Options):
     """Options for saving and keeping checkpoints."""
 

@@ -8,7 +8,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 COMPUTING = "Device and precision"  # theme
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ComputeOptions(Options):
     """Options for the device and its arithmetic."""
 

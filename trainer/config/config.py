@@ -16,12 +16,12 @@ from trainer.errors import UsageError, option
 from trainer.models.options import ModelOptions
 from trainer.serving.options import ServingOptions
 from trainer.summaries.options import SummaryOptions
-from trainer.system.options import DURATION, KINDS, MATHEMATICS, PLACE, Option, Options, options_of
+from trainer.system.options import DURATION, KINDS, MATHEMATICS, PLACE, Option, Options, Values, options_of
 from trainer.training.options import DEFAULT_STEPS, LIKELIHOODS, TrainingOptions
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Config(Values):
     """All options of a run, with one field for the options of each package.
 
     Raises:

@@ -18,7 +18,7 @@ def absolute(path: Any) -> str:
     return os.path.abspath(os.path.expanduser(path))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RunOptions(Options):
     """Options for the run directory, its first weights and its export."""
 
@@ -55,7 +55,7 @@ class RunOptions(Options):
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CommandOptions(Options):
     """Options for the mode: the task of this command."""
 

@@ -43,7 +43,7 @@ def size(value: Any) -> tuple[int, int]:
     return numbers[0], numbers[-1]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DataOptions(Options):
     """Options for the data set, its location and its conversion."""
 

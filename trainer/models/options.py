@@ -38,7 +38,7 @@ def _width(text: Any) -> int:
     return width
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ModelOptions(Options):
     """Options of the network. Weights fit only a network with the same values."""
 

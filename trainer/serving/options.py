@@ -7,7 +7,7 @@ from trainer.system.options import PLACE, Options, declare
 TENSORBOARD = "TensorBoard"  # theme
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ServingOptions(Options):
     """Options of the TensorBoard server: on or off, host and port."""
 

@@ -33,7 +33,7 @@ def interval(meaning: str) -> Any:
     return declare(None, PRESENTATION, CURVES, f"{meaning}. 0: only at the start and the end", low=0, high=MAX_INTERVAL)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SummaryOptions(Options):
     """Options for what is written to TensorBoard, and how often."""
 

@@ -16,7 +16,7 @@ MAX_STEPS = 10**12
 TRAINING, LENGTH, KINDS_OF_TRAINING = "Training", "Length", "Denoising, variational, sparse, stacked"  # themes
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class TrainingOptions(Options):
     """Options for the objective, the optimizer and the length of training."""
 
