@@ -19,7 +19,7 @@ from collections.abc import Callable
 import claims
 from claims import Claim, failures
 
-from hostile import malice, mutants, paths, truth, vectors, workers
+from hostile import malice, mutants, paths, reading, vectors, workers
 from hostile.workers import Tally, Trial
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -30,8 +30,9 @@ MEMORY = pathlib.Path("/dev/shm")  # Disks are slow and wear out.
 
 def _flags(count: int, first: int) -> list[Claim]:
     tally = _run("flags", vectors.make, count, first)
-    kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(tally.kinds.items()))
-    return [_claim("random flags, checked without TensorFlow: no traceback, a documented exit code", tally, kinds)]
+    return [
+        _claim("random flags, checked without TensorFlow: no traceback, a documented exit code", tally, _counts(tally))
+    ]
 
 
 def _files(count: int, first: int) -> list[Claim]:
@@ -47,9 +48,29 @@ def _files(count: int, first: int) -> list[Claim]:
 
 
 def _data(count: int, first: int) -> list[Claim]:
-    tally = _run("data", truth.make, count, first)
-    kinds = ", ".join(f"{kind} {number:,}" for kind, number in sorted(tally.kinds.items()))
-    return [_claim("data of known content: loaded as they are, refused, or the guess is noted", tally, kinds)]
+    tally = _run("data", reading.make, count, first)
+    equal, warned = (
+        sum(number for kind, number in tally.kinds.items() if kind.endswith(end))
+        for end in (reading.EQUAL, reading.WARNED)
+    )
+    return [
+        _claim("data of known content: loaded as they are, refused, or the guess is noted", tally, _counts(tally)),
+        Claim(
+            "rightly read data: no false warning on 99 %",
+            int(warned * 100 < equal),
+            1,
+            f"{warned:,} of {equal + warned:,} have one",
+        ),
+    ]
+
+
+def _trained(count: int, first: int) -> list[Claim]:
+    tally = _run("trained", reading.make_trained, count, first, seconds=60.0)
+    return [_claim("likewise, and errors of trained runs are those that NumPy computes", tally, _counts(tally))]
+
+
+def _counts(tally: Tally) -> str:
+    return ", ".join(f"{kind} {number:,}" for kind, number in sorted(tally.kinds.items()))
 
 
 def _claim(what: str, tally: Tally, detail: str) -> Claim:
@@ -57,7 +78,7 @@ def _claim(what: str, tally: Tally, detail: str) -> Claim:
     return Claim(what, tally.tried - tally.failed, tally.tried, f"{detail}{failed}", random=True)
 
 
-def _run(name: str, make: Callable[[], Trial], count: int, first: int) -> Tally:
+def _run(name: str, make: Callable[[], Trial], count: int, first: int, seconds: float = 10.0) -> Tally:
     printed = time.monotonic()
 
     def progress(tally: Tally) -> None:
@@ -66,7 +87,7 @@ def _run(name: str, make: Callable[[], Trial], count: int, first: int) -> Tally:
             printed = time.monotonic()
             print(f"{name}: {tally.tried:,} of {count:,}, {tally.failed:,} failed", flush=True)
 
-    return workers.run(make, count, first=first, progress=progress)
+    return workers.run(make, count, first=first, seconds=seconds, progress=progress)
 
 
 def _suite(
@@ -90,6 +111,7 @@ SUITES = {
     "malice": _suite(lambda count, first: malice.run_trials(count), 1_000, 25),
     "files": _suite(_files, 100_000, 2_000),
     "data": _suite(_data, 20_000, 300),
+    "trained": _suite(_trained, 800, 6),
     "flags": _suite(_flags, 1_000_000, 4_000),
 }
 

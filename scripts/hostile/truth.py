@@ -1,77 +1,37 @@
-"""Data sets of known content, written as people write them, and compared with what Hourglass loads.
-
-A trial passes if the loaded data equal the truth, if they are refused, or if a note names the guess that was made.
-"""
+"""Data sets of known content, written as people write them: tables, arrays, folders of images, 16-bit images."""
 
 import csv
 import dataclasses
 import io
 import itertools
-import os
 import pathlib
 import random
-import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
 
-from hostile.workers import Outcome, Trial
-from trainer import config
 from trainer.data.dataset import Dataset
-from trainer.errors import HourglassError, as_flag, option_style
-from trainer.runs.data import load
 
-EQUAL, REFUSED, NOTED = "equal", "refused", "noted"
-USUAL_NOTES = (
-    "the first line is the heading",
-    "there is no heading",
-    "skipped columns",
-    "constant columns",
-    "images of",
-)
 TRAIN_NAMES = ("train", "Train", "training", "training_set", "train-data", "train_images", "TRAIN")
 TEST_NAMES = ("test", "Test", "testing", "test_set", "val", "val_images", "validation", "valid", "eval", "test-data")
 
 
-def make() -> Trial:
-    """Returns the trial, which runs in a folder of this process."""
-    root = pathlib.Path(tempfile.mkdtemp(prefix="hourglass-data-"))
-    os.environ.update(HOME=str(root / "home"), KERAS_HOME=str(root / "keras"))
-    kinds = (_table, _table, _array, _folder, _depth)
+@dataclasses.dataclass
+class Known:
+    """A data set of known content.
 
-    def trial(seed: int) -> Outcome:
-        draw = random.Random(seed)
-        for path in root.iterdir():
-            shutil.rmtree(path)
-        (root / "data").mkdir()
-        kind = draw.choice(kinds)
-        name = kind.__name__.removeprefix("_")
-        with option_style(as_flag):
-            verdict, problem = kind(root / "data", draw)
-        return Outcome(f"{name}: {verdict}", problem)
+    Attributes:
+      flags: how it is read.
+      judge: returns how loaded data differ from the truth; empty if they are equal.
+      train: the training examples, in any order: [N, D] float64 rows, or [N, H, W, C] images, uint8 or float32.
+      warnings: beginnings of the warnings that are right for these data.
+    """
 
-    return trial
-
-
-def _loaded(folder: pathlib.Path, *flags: str) -> Dataset | str:
-    """Loads a data set as a run does; returns the message if it is refused."""
-    try:
-        return load(config.parse([*flags, f"--cache_dir={folder.parent / 'cache'}"])[0])
-    except HourglassError as error:
-        return str(error)
-
-
-def _verdict(data: Dataset | str, problem: str) -> tuple[str, str]:
-    """Judges loaded data; `problem` says how they differ from the truth, and is empty if they are equal."""
-    if isinstance(data, str):
-        return REFUSED, "" if "remedy:" in data else f"refused without a remedy: {data}"
-    unusual = [note for note in data.notes if not note.startswith(USUAL_NOTES)]
-    if not problem:
-        return EQUAL if not unusual else f"{EQUAL}, with a note", ""
-    is_named = any("--heading" in note or "--depth" in note for note in data.notes)
-    return NOTED, "" if is_named else f"{problem}; notes: {'; '.join(data.notes)}"
+    flags: list[str]
+    judge: Callable[[Dataset], str]
+    train: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
 
 
 # Tables.
@@ -91,7 +51,7 @@ def _columns(count: int, width: int, draw: random.Random) -> list[list[str]]:
     """Returns the texts of random columns."""
     columns = []
     for _ in range(width):
-        kind = draw.choice(("normal", "normal", "normal", "integers", "time", "binary", "pixels"))
+        kind = draw.choice(("normal", "normal", "normal", "integers", "time", "binary", "pixels", "clock"))
         rng = np.random.default_rng(draw.randrange(2**32))
         values = {
             "normal": rng.normal(draw.choice((0, 5, 1000)), draw.choice((1, 30)), count),
@@ -99,6 +59,7 @@ def _columns(count: int, width: int, draw: random.Random) -> list[list[str]]:
             "time": np.cumsum(rng.random(count) + 0.1),
             "binary": rng.integers(0, 2, count),
             "pixels": rng.integers(0, 256, count),
+            "clock": 1_600_000_000 + np.sort(rng.integers(0, 3600, count)),  # seconds since 1970
         }[kind]
         form = draw.choice(("%.4f", "%.6g", "%.7e")) if kind in ("normal", "time") else "%d"
         columns.append([form % value for value in values])
@@ -141,10 +102,21 @@ class _Table:
     kept: list[bool]
 
     def examples(self) -> np.ndarray:
-        """Returns the numbers of the kept rows, [N, D] float32."""
+        """Returns the numbers of the kept rows, [N, D] float64."""
         numbers = [cells for column, cells in enumerate(self.columns) if column != self.label_column]
-        rows = np.array([[float(cell) for cell in row] for row in zip(*numbers, strict=True)], np.float32)
+        rows = np.array([[float(cell) for cell in row] for row in zip(*numbers, strict=True)])
         return rows[np.array(self.kept)]
+
+    def warnings(self) -> tuple[str, ...]:
+        """Returns the beginnings of right warnings: the heading is a guess, a name is a number, scales differ."""
+        warnings = []
+        if self.heading and any(name[0].isdigit() for name in self.heading):
+            warnings += ["the first line is the heading", "--label_column="]
+        deviations = self.examples().std(axis=0)
+        varying = deviations[deviations > 0]
+        if len(varying) and 2 * (100 * varying < varying.max()).sum() >= len(varying):
+            warnings.append("columns differ by orders of magnitude")
+        return tuple(warnings)
 
     def write(self, path: pathlib.Path, draw: random.Random) -> None:
         """Writes the table with a random delimiter, line end and byte order mark."""
@@ -181,26 +153,30 @@ def _add_labels(table: _Table, column: int, draw: random.Random) -> None:
         table.kept = [value == selected for value in values]
 
 
-def _table(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
-    table = _random_table(draw)
-    table.write(folder / "t.csv", draw)
-    data = _loaded(folder, *table.flags, f"--data_dir={folder / 't.csv'}")
-    if isinstance(data, str):
-        return _verdict(data, "")
-    examples = table.examples()
-    if not np.array_equal(data.train.examples, examples):
-        first = [cells[0] for cells in table.columns]
-        shapes = f"{data.train.examples.shape} is not {examples.shape}"
-        return _verdict(data, f"{shapes}; {table.flags}; {table.heading}; {first}")
-    labels = [data.label_names[label] for label in data.train.labels]
-    is_equal = not table.labels or labels == list(itertools.compress(table.labels, table.kept))
-    return _verdict(data, "" if is_equal else f"labels {labels[:5]} are not those of the table; {table.flags}")
+def table(folder: pathlib.Path, draw: random.Random) -> Known:
+    """Writes a table."""
+    made = _random_table(draw)
+    made.write(folder / "t.csv", draw)
+    examples = made.examples()
+
+    def judge(data: Dataset) -> str:
+        rows = examples if data.offset is None else examples - data.offset
+        if not np.array_equal(data.train.examples, rows.astype(np.float32)):
+            first = [cells[0] for cells in made.columns]
+            shapes = f"{data.train.examples.shape} is not {examples.shape}"
+            return f"{shapes}; {made.flags}; {made.heading}; {first}"
+        labels = [data.label_names[label] for label in data.train.labels]
+        is_equal = not made.labels or labels == list(itertools.compress(made.labels, made.kept))
+        return "" if is_equal else f"labels {labels[:5]} are not those of the table; {made.flags}"
+
+    return Known([*made.flags, f"--data_dir={folder / 't.csv'}"], judge, examples, made.warnings())
 
 
 # Arrays.
 
 
-def _array(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
+def array(folder: pathlib.Path, draw: random.Random) -> Known:
+    """Writes an array, most of them in a form that is refused."""
     rng = np.random.default_rng(draw.randrange(2**32))
     count, height, width = draw.randint(8, 30), draw.randint(5, 12), draw.randint(5, 12)
     pixels = rng.integers(0, 256, (count, height, width, draw.choice((1, 3))), np.uint8)
@@ -219,11 +195,14 @@ def _array(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
         "one": pixels[0],
     }[kind]
     np.save(folder / "x.npy", stored)
-    data = _loaded(folder, "--dataset=array", "--eval_fraction=0", f"--data_dir={folder / 'x.npy'}")
-    if isinstance(data, str) or kind not in ("uint8", "unit"):
-        return _verdict(data, f"{kind} was read as {getattr(data, 'shape', '')}")
     truth = pixels[..., : 1 if stored.ndim == 3 else None] if kind == "uint8" else unit
-    return _verdict(data, "" if np.array_equal(data.train.examples, truth) else f"{kind} differs")
+
+    def judge(data: Dataset) -> str:
+        if kind not in ("uint8", "unit"):
+            return f"{kind} was read as {data.shape}"
+        return "" if np.array_equal(data.train.examples, truth) else f"{kind} differs"
+
+    return Known(["--dataset=array", "--eval_fraction=0", f"--data_dir={folder / 'x.npy'}"], judge, truth)
 
 
 # Folders of images.
@@ -246,37 +225,41 @@ def _write_images(
     return truth
 
 
-def _folder(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
+def folder(root: pathlib.Path, draw: random.Random) -> Known:
+    """Writes a folder of images."""
     classes = draw.choice((("cat", "dog"), ("0", "1", "2"), ("1.0", "2.0"), ("a b", "c"), ("10", "9")))
-    prefix = folder.joinpath(*draw.choice(((), ("dataset",), ("archive", "dataset"))))
+    prefix = root.joinpath(*draw.choice(((), ("dataset",), ("archive", "dataset"))))
     splits = [("", "")]
     if draw.random() < 0.6:
         train, test = draw.choice(TRAIN_NAMES), draw.choice(TEST_NAMES)
         doubled = draw.random() < 0.2
         splits = [("train", f"{train}/{train}" if doubled else train), ("test", f"{test}/{test}" if doubled else test)]
     truth = _write_images(prefix, splits, classes)
-    flags = ["--dataset=images", "--image_size=6", f"--data_dir={folder}"]
+    flags = ["--dataset=images", "--image_size=6", f"--data_dir={root}"]
     if draw.random() < 0.4:
         selected = draw.choice(classes)
         flags.append(f"--classes={selected}")
         truth = {color: (split, name) for color, (split, name) in truth.items() if name == selected}
-    data = _loaded(folder, *flags)
-    if isinstance(data, str):
-        return _verdict(data, "")
-    loaded = {
-        tuple(image[0, 0].tolist()): (split if len(splits) > 1 else "", data.label_names[label])
-        for split, part in (("train", data.train), ("test", data.evaluation))
-        for image, label in zip(part.examples, part.labels, strict=True)
-    }
-    return _verdict(
-        data, "" if loaded == truth else f"{sorted(loaded.items())} is not {sorted(truth.items())}; {splits}"
-    )
+    is_divided = len(splits) > 1
+
+    def judge(data: Dataset) -> str:
+        loaded = {
+            tuple(image[0, 0].tolist()): (split if is_divided else "", data.label_names[label])
+            for split, part in (("train", data.train), ("test", data.evaluation))
+            for image, label in zip(part.examples, part.labels, strict=True)
+        }
+        return "" if loaded == truth else f"{sorted(loaded.items())} is not {sorted(truth.items())}; {splits}"
+
+    colors = [color for color, (split, _) in truth.items() if split == "train"]
+    train = np.array([np.full((6, 6, 3), color) for color in colors], np.uint8)
+    return Known(flags, judge, train if is_divided else None)
 
 
 # Depth.
 
 
-def _depth(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
+def depth(folder: pathlib.Path, draw: random.Random) -> Known:
+    """Writes 16-bit images, as files or as an array."""
     rng = np.random.default_rng(draw.randrange(2**32))
     low, high = sorted((draw.choice((0, 0, 200, 1000)), draw.choice((300, 1200, 4095, 20000, 65535))))
     values = rng.integers(low, high + 1, (6, 8, 8), dtype=np.uint16)
@@ -289,15 +272,21 @@ def _depth(folder: pathlib.Path, draw: random.Random) -> tuple[str, str]:
     else:
         np.save(folder / "x.npy", values)
         flags = ["--dataset=array", f"--data_dir={folder / 'x.npy'}"]
-    depth = draw.choice((None, "auto", "full", "stretch"))
-    data = _loaded(folder, *flags, "--eval_fraction=0", *([f"--depth={depth}"] if depth else []))
-    if isinstance(data, str):
-        return _verdict(data, "")
-    is_full = depth == "full" or (depth != "stretch" and high >= 65535 / 4)
+    choice = draw.choice((None, "auto", "full", "stretch"))
+    is_full = choice == "full" or (choice != "stretch" and high >= 65535 / 4)
     truth = values / 257.0 if is_full else (values.astype(float) - low) / (high - low) * 255.0
-    got = data.train.examples[..., 0].astype(float) * (255.0 / float(data.scale))
-    off = np.abs(np.sort(got.ravel()) - np.sort(truth.ravel())).max()
-    stretched = any("16-bit" in note or "stretch" in note for note in data.notes)
-    if not is_full and depth != "stretch" and not stretched:
-        return _verdict(data, "stretched without a note")
-    return _verdict(data, "" if off <= 0.51 else f"off by {off:.2f} of 255; {low} to {high}, {depth}")
+
+    def judge(data: Dataset) -> str:
+        got = data.train.examples[..., 0].astype(float) * (255.0 / float(data.scale))
+        off = np.abs(np.sort(got.ravel()) - np.sort(truth.ravel())).max()
+        is_noted = any("16-bit" in note or "stretch" in note for note in data.notes)
+        if not is_full and choice != "stretch" and not is_noted:
+            return "stretched without a note"
+        return "" if off <= 0.51 else f"off by {off:.2f} of 255; {low} to {high}, {choice}"
+
+    return Known(
+        [*flags, "--eval_fraction=0", *([f"--depth={choice}"] if choice else [])], judge, values[..., np.newaxis]
+    )
+
+
+KINDS = (table, table, array, folder, depth)

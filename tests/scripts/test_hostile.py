@@ -4,7 +4,8 @@ import os
 import sys
 
 import pytest
-from hostile import launched, mutants, truth, workers
+from hostile import launched, mutants, reading, workers
+from hostile.truth import Known
 from hostile.workers import Outcome
 
 import launch
@@ -18,18 +19,20 @@ def test_broken_files_are_read_or_rejected_in_three_lines():
 
 
 def test_data_of_known_content_are_loaded_as_they_are_refused_or_the_guess_is_noted():
-    tally = workers.run(truth.make, 150, processes=1)
+    tally = workers.run(reading.make, 150, processes=1)
     assert tally.problems == []
     assert {kind.partition(":")[0] for kind in tally.kinds} == {"table", "array", "folder", "depth"}
     assert sum(number for kind, number in tally.kinds.items() if ": equal" in kind) > 90
 
 
-def test_a_lost_row_is_detected():
+def test_a_lost_row_and_a_false_warning_are_detected():
     class Table:
-        notes = ("there is no heading: the first line is a row",)
+        notes = ("there is no heading: the first line is a row", "columns that look like ids are trained on")
 
-    assert truth._verdict(Table(), "a row is missing")[1].startswith("a row is missing")
-    assert truth._verdict("error: a", "") == (truth.REFUSED, "refused without a remedy: error: a")
+    lost, equal = Known([], lambda data: "a row is missing"), Known([], lambda data: "")
+    assert reading.judge(Table(), lost)[1].startswith("a row is missing")
+    assert reading.judge(Table(), equal) == (reading.WARNED, "")
+    assert reading.judge("error: a", equal) == (reading.REFUSED, "refused without a remedy: error: a")
 
 
 def abnormal():

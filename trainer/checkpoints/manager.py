@@ -6,6 +6,7 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,8 +18,8 @@ from trainer.errors import CheckpointError, StorageError, UsageError, error_text
 from trainer.system import files
 from trainer.system.logs import log
 
-# Names of variables in a checkpoint: the training mean, and the standard deviations of a standardized table.
-MEAN, UNIT = (f"model/{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in ("mean", "unit"))
+# Names of variables in a checkpoint; see `TrainingStatistics`.
+MEAN, UNIT, OFFSET = (f"model/{name}/.ATTRIBUTES/VARIABLE_VALUE" for name in ("mean", "unit", "offset"))
 
 # Errors that TensorFlow raises if an intact checkpoint has other variables or shapes.
 STRUCTURE_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, ValueError, AssertionError, KeyError)
@@ -135,11 +136,13 @@ class CheckpointManager:
 
         Raises:
           CheckpointError: there is no checkpoint, or it is damaged.
-          UsageError: the weights have other shapes.
+          UsageError: the weights have other shapes, or are for rows in other units.
         """
         entry = catalog.find(source)
+        path = entry.folder / manifests.checkpoint_name(entry.step)
+        _check_units(path, training_statistics(entry), model)
         restore_weights(entry, model)
-        return str(entry.folder / manifests.checkpoint_name(entry.step))
+        return str(path)
 
     def save(self, manifest: Manifest) -> None:
         """Saves a checkpoint, reads it back, commits it, and then deletes the oldest. Skips steps that are committed.
@@ -207,6 +210,23 @@ class CheckpointManager:
         self._cleanup.close()
 
 
+def _check_units(path: pathlib.Path, stored: "TrainingStatistics", model: tf.Module) -> None:
+    """Raises `UsageError` if only one of a checkpoint and a model is for rows that are standardized, or centered."""
+    remedies = {
+        "unit": ("standardized", f"{'give' if stored.unit is not None else 'remove'} {option('standardise')}"),
+        "offset": ("centered before the conversion to float32", "use data that are read in the same way"),
+    }
+    for name, (verb, remedy) in remedies.items():
+        was, now = (getattr(holder, name) is not None for holder in (stored, model))
+        if was != now:
+            this = f"those of this run are{'' if now else ' not'}"
+            raise UsageError(
+                f"{path} has weights for rows in other units",
+                found=f"columns of its data were {'' if was else 'not '}{verb}; {this}",
+                remedy=remedy,
+            )
+
+
 def restore_weights(entry: catalog.Entry, model: tf.Module) -> None:
     """Restores only the weights of a checkpoint.
 
@@ -233,16 +253,26 @@ def restore_weights(entry: catalog.Entry, model: tf.Module) -> None:
         ) from error
 
 
-def training_mean(entry: catalog.Entry) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads the training statistics that a checkpoint stores.
+class TrainingStatistics(NamedTuple):
+    """Statistics of the training set that are part of the network, and of its checkpoints.
 
-    Returns:
-      The training mean, with the shape of one example; and the standard deviations of a standardized table, [D], or
-      None.
+    Attributes:
+      mean: the mean in the network's units, in the shape of one example.
+      unit: the standard deviations of a standardized table, [D] float32, or None.
+      offset: see `Dataset.offset`.
     """
+
+    mean: np.ndarray
+    unit: np.ndarray | None
+    offset: np.ndarray | None
+
+
+def training_statistics(entry: catalog.Entry) -> TrainingStatistics:
+    """Reads the statistics of the training set from a checkpoint."""
     with glob_free_path(entry.folder) as folder:
         reader = tf.train.load_checkpoint(os.path.join(folder, manifests.checkpoint_name(entry.step)))
-        return reader.get_tensor(MEAN), reader.get_tensor(UNIT) if reader.has_tensor(UNIT) else None
+        unit, offset = (reader.get_tensor(key) if reader.has_tensor(key) else None for key in (UNIT, OFFSET))
+        return TrainingStatistics(reader.get_tensor(MEAN), unit, offset)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ def generate(config: Config, given: frozenset[str]) -> int:
     output = Output(run)
     codes = _codes(config.command.code, run.config.model.hidden[-1])
     with run.network() as trained:
-        decoded = trained.decode(codes)
+        decoded = trained.originals(trained.decode(codes))
     check_finite(decoded, option("code"))
     for code, row in list(zip(codes, decoded, strict=True))[:MAX_LOGGED]:
         if row.ndim == 1:

@@ -22,12 +22,13 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
     run = LoadedRun(config, given)
     output, depth = Output(run), run.depth()
     with run.network() as trained:
-        read = reader.read(config.command.input, trained.shape, run.config.data.fit, depth)
+        read = reader.read(config.command.input, trained.shape, run.config.data.fit, depth, trained.offset)
         for note in read.notes:
             log.info(note)
         originals = read.scaled
         codes = trained.encode(originals)["codes"]
         reconstructions = trained.decode(codes)
+        shown = trained.originals(reconstructions)
         unit = trained.unit
     check_finite(reconstructions, option("input"))
     differences = originals - reconstructions
@@ -36,13 +37,13 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
     unit_text = report.error_unit(is_image=originals.ndim == 4, is_standardized=unit is not None)
     log.info(f"errors      {unit_text}" + (", and in the units of the data" if unit is not None else ""))
     for index in range(min(len(originals), MAX_LOGGED)):
-        shown = f" -> {format_numbers(reconstructions[index])}" if originals.ndim == 2 else ""
+        row = f" -> {format_numbers(shown[index])}" if originals.ndim == 2 else ""
         also = f" ({data_errors[index]:.4g})" if unit is not None else ""
-        log.info(f"{read.names[index]}: code {format_numbers(codes[index])}{shown}; rmse {errors[index]:.4g}{also}")
+        log.info(f"{read.names[index]}: code {format_numbers(codes[index])}{row}; rmse {errors[index]:.4g}{also}")
     arrays = {
         "names": np.array(read.names),
         "codes": codes,
-        "reconstructions": reconstructions,
+        "reconstructions": shown,
         "rmse": errors,
         "rmse_data_unit": data_errors,
         "unit": np.array(unit_text),

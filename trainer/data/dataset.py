@@ -68,6 +68,8 @@ class Dataset:
       notes: one line for each remark on how the data were read.
       statistics: stored statistics; None if they have to be computed.
       depth: the values of 16-bit images that became 0 and 255: `FULL`, or the range that was stretched.
+      offset: [D] float64, subtracted from rows before they were converted to float32; None: nothing was subtracted. See
+        `custom.columns.offset`.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     statistics: CachedStatistics | None = None
     depth: Depth = FULL
+    offset: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.statistics is None:
@@ -101,10 +104,12 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 in hex of the scale, the depth of stretched images, and all examples, without the labels."""
+        """SHA-256 in hex of scale, depth of stretched images, offset, and all examples, without the labels."""
         if self.statistics is not None:
             return self.statistics.fingerprint
         digest = hashlib.sha256(units(self.scale, self.depth))
+        if self.offset is not None:
+            digest.update(self.offset.tobytes())
         for split in (self.train, self.evaluation):
             digest.update(f"{split.examples.dtype} {split.examples.shape}".encode())
             digest.update(np.ascontiguousarray(split.examples).data)
@@ -116,6 +121,19 @@ class Dataset:
         if self.statistics is not None:
             return self.statistics.low, self.statistics.high
         return float(self.train.examples.min()), float(self.train.examples.max())
+
+    def originals(self, rows: np.ndarray) -> np.ndarray:
+        """Returns stored rows, [N, D], with the offset added to them."""
+        return rows if self.offset is None else rows + self.offset
+
+    @property
+    def original_range(self) -> tuple[float, float]:
+        """Minimum and maximum of the training examples, as in the source, apart from rounding."""
+        if self.offset is None:
+            return self.value_range
+        ends = np.stack([self.train.examples.min(axis=0), self.train.examples.max(axis=0)])
+        low, high = self.originals(ends)
+        return float(low.min()), float(high.max())
 
     def with_splits(self, train: Split, evaluation: Split) -> "Dataset":
         """Returns a copy with these splits, without stored statistics."""
@@ -133,7 +151,7 @@ class Dataset:
                 found="its examples are images; only rows of numbers can be standardized",
                 remedy=f"remove {option('standardise')}",
             )
-        deviations = _deviations(self.train.examples).astype(np.float32)
+        deviations = mean_and_deviations(self.train.examples)[1].astype(np.float32)
         return dataclasses.replace(self, scale=np.where(deviations > 0, deviations, np.float32(1)), statistics=None)
 
     def aligned(self) -> "Dataset":
@@ -149,10 +167,14 @@ def units(scale: float | np.ndarray, depth: Depth) -> bytes:
     return content if depth == FULL else content + f" depth {depth[0]} {depth[1]}".encode()
 
 
-def _deviations(rows: np.ndarray) -> np.ndarray:
-    """Returns the columns' standard deviations, [N, D] -> [D] float64. Reads in chunks: rows may be memory-mapped."""
+def mean_and_deviations(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the columns' means and standard deviations, [N, D] -> [D] float64 each.
+
+    Reads in chunks, because rows may be memory-mapped.
+    """
     mean = sum(rows[chunk].sum(axis=0, dtype=np.float64) for chunk in chunk_slices(rows)) / len(rows)
-    return np.sqrt(sum(np.square(rows[chunk] - mean).sum(axis=0) for chunk in chunk_slices(rows)) / len(rows))
+    squares = sum(np.square(rows[chunk] - mean).sum(axis=0) for chunk in chunk_slices(rows))
+    return mean, np.sqrt(squares / len(rows))
 
 
 def chunk_slices(examples: np.ndarray) -> list[slice]:

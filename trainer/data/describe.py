@@ -12,7 +12,7 @@ MAX_LABELS_SHOWN = 20
 def summary_lines(data: Dataset) -> list[str]:
     """Returns lines with the source, example shape, value range, number of examples by split and label, and notes."""
     shape = "x".join(map(str, data.shape))
-    low, high = data.value_range
+    low, high = data.original_range
     kind = "images" if data.is_image else "numbers per row"
     lines = [
         f"data        {data.name}, {sanitize(data.source)}",

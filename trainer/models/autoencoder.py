@@ -123,6 +123,7 @@ class Autoencoder(keras.Model):
       output_activation: name of a Keras activation.
       mean: the training mean, in the shape of one example.
       unit: [D] divisors that standardize the columns of a table; None: the examples are not standardized.
+      offset: see `Dataset.offset`; the other arguments refer to examples from which it was subtracted.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Autoencoder(keras.Model):
         output_activation: str,
         mean: np.ndarray,
         unit: np.ndarray | None = None,
+        offset: np.ndarray | None = None,
     ) -> None:
         # The model, the encoder and the decoder are float32. Only the layers inside use the chosen precision.
         super().__init__(name="autoencoder", dtype="float32")
@@ -145,6 +147,15 @@ class Autoencoder(keras.Model):
         if unit is not None:
             self.unit = self.add_weight(
                 name="unit", shape=unit.shape, initializer=constant_initializer(unit), trainable=False, dtype="float32"
+            )
+        self.offset: keras.Variable | None = None
+        if offset is not None:
+            self.offset = self.add_weight(
+                name="offset",
+                shape=offset.shape,
+                initializer=constant_initializer(offset),
+                trainable=False,
+                dtype="float64",
             )
 
     @property
@@ -177,6 +188,14 @@ class Autoencoder(keras.Model):
     def unstandardize(self, examples: tf.Tensor) -> tf.Tensor:
         """Converts [N, ...] float32 examples from the network's units to their original units."""
         return examples if self.unit is None else examples * self.unit
+
+    def subtract_offset(self, examples: tf.Tensor) -> tf.Tensor:
+        """Converts [N, ...] float32 examples as in the source to examples as the training set stores them."""
+        return examples if self.offset is None else tf.cast(tf.cast(examples, tf.float64) - self.offset, tf.float32)
+
+    def add_offset(self, examples: tf.Tensor) -> tf.Tensor:
+        """Converts [N, ...] float32 examples as the training set stores them to examples as in the source."""
+        return examples if self.offset is None else tf.cast(tf.cast(examples, tf.float64) + self.offset, tf.float32)
 
     def posterior(self, images: tf.Tensor) -> Posterior:
         """Returns the codes, or their distributions, of [N, ...] float32 examples (images in [0, 1])."""

@@ -75,7 +75,13 @@ def check_fits(name: str, shape: Sequence[int]) -> None:
 
 
 def build(
-    options: ModelOptions, *, mean: np.ndarray, precision: str, seed: int, unit: np.ndarray | None = None
+    options: ModelOptions,
+    *,
+    mean: np.ndarray,
+    precision: str,
+    seed: int,
+    unit: np.ndarray | None = None,
+    offset: np.ndarray | None = None,
 ) -> "Autoencoder":
     """Builds a network, and creates and initializes its variables.
 
@@ -84,7 +90,7 @@ def build(
       mean: the training mean, in the shape of one example and in the network's units.
       precision: Keras dtype policy of the layers.
       seed: seed of the initial weights.
-      unit: see `Autoencoder`.
+      unit, offset: see `Autoencoder`.
     """
     from trainer.models import layers
     from trainer.models.autoencoder import Autoencoder, Decoder, Encoder
@@ -106,7 +112,7 @@ def build(
     log_variance = layers.dense("log_variance", code_size, None, precision, key) if options.variational else None
     encoder = Encoder(stack.encoder, code, log_variance)
     decoder = Decoder(stack.decoder, stack.pixels, _output_bias(mean, options.output_activation))
-    model = Autoencoder(encoder, decoder, options.output_activation, mean, unit)
+    model = Autoencoder(encoder, decoder, options.output_activation, mean, unit, offset)
     model.build((None, *mean.shape))
     return model
 

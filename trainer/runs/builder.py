@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.checkpoints import catalog
+from trainer.checkpoints.manager import TrainingStatistics
 from trainer.compute import devices
 from trainer.config import Config
 from trainer.data.dataset import Dataset
@@ -116,7 +117,7 @@ def device(config: Config, checkpoints: pathlib.Path) -> devices.Device:
 def network(config: Config, data: Dataset, precision: str) -> Autoencoder:
     """Builds the model of a run with initial weights."""
     unit = data.scale if isinstance(data.scale, np.ndarray) else None
-    return network_from_mean(training_mean(data), config, precision, unit)
+    return network_from_statistics(TrainingStatistics(training_mean(data), unit, data.offset), config, precision)
 
 
 def training_mean(data: Dataset) -> np.ndarray:
@@ -126,10 +127,17 @@ def training_mean(data: Dataset) -> np.ndarray:
     return baselines.training_mean(data.train.examples, data.scale).reshape(data.shape)
 
 
-def network_from_mean(mean: np.ndarray, config: Config, precision: str, unit: np.ndarray | None = None) -> Autoencoder:
-    """Builds a model with initial weights from the training mean, and for standardized tables from their unit."""
+def network_from_statistics(statistics: TrainingStatistics, config: Config, precision: str) -> Autoencoder:
+    """Builds a model with initial weights from statistics of the training set."""
     options = dataclasses.replace(config.model, output_activation=config.output_activation)
-    return networks.build(options, mean=mean, precision=precision, seed=config.training.seed, unit=unit)
+    return networks.build(options, precision=precision, seed=config.training.seed, **statistics._asdict())
+
+
+def restore_units(model: Autoencoder, data: Dataset) -> None:
+    """Sets unit and offset to those of the data set, after weights of another run were loaded with that run's."""
+    for variable, value in ((model.unit, data.scale), (model.offset, data.offset)):
+        if variable is not None:
+            variable.assign(value)
 
 
 def state(config: Config, model: Autoencoder) -> steps.TrainState:

@@ -104,10 +104,11 @@ def _network(weights: Mapping[str, np.ndarray], summary: str) -> str:
 def _data(data: Dataset, summary: str) -> str:
     values = data.train.examples
     labels, counts = np.unique(data.train.labels, return_counts=True)
+    low, high = data.original_range
     facts = [
         summary,
         f"fingerprint (SHA-256) `{data.fingerprint}`",
-        f"values {data.value_range[0]:g} to {data.value_range[1]:g}, divided by {_scale(data)}",
+        f"values {low:g} to {high:g}, divided by {_scale(data)}",
         f"{values.nbytes / 1e6:,.1f} MB of training examples as {values.dtype}",
         "classes: " + ", ".join(f"{name}: {n:,}" for name, n in zip(map(data.class_name, labels), counts, strict=True)),
     ]
@@ -115,7 +116,7 @@ def _data(data: Dataset, summary: str) -> str:
     if data.is_image:
         return text + "\n\nThe image `data/sample` shows examples."
     columns = [f"column {index + 1}" for index in range(data.shape[0])][:20]
-    rows = [[f"{value:g}" for value in row[:20]] for row in values[:SAMPLE_ROWS]]
+    rows = [[f"{value:g}" for value in row[:20]] for row in data.originals(values[:SAMPLE_ROWS])]
     return f"{text}\n\n{_table(columns, rows)}"
 
 

@@ -58,25 +58,30 @@ def _servable(
     """Builds a plain tf.Module and its signatures. A module with Keras objects would need Keras when it is loaded."""
     examples = tf.TensorSpec([None, *model.mean.shape], tf.float32, name=input_name)
     codes = tf.TensorSpec([None, model.code_size], tf.float32, name="codes")
+
+    def to_network(originals: tf.Tensor) -> tf.Tensor:
+        return model.standardize(model.subtract_offset(originals))
+
+    def to_originals(outputs: tf.Tensor) -> tf.Tensor:
+        return model.add_offset(model.unstandardize(outputs))
+
     module = tf.Module(name="autoencoder")
     module.weights = [variable.value for variable in model.variables]
     module.reconstruct = tf.function(
-        lambda x: {"reconstructions": model.unstandardize(model(model.standardize(x)))}, input_signature=[examples]
+        lambda x: {"reconstructions": to_originals(model(to_network(x)))}, input_signature=[examples]
     )
-    module.encode = tf.function(lambda x: {"codes": model.encode(model.standardize(x))}, input_signature=[examples])
-    module.decode = tf.function(
-        lambda x: {"reconstructions": model.unstandardize(model.decode(x))}, input_signature=[codes]
-    )
+    module.encode = tf.function(lambda x: {"codes": model.encode(to_network(x))}, input_signature=[examples])
+    module.decode = tf.function(lambda x: {"reconstructions": to_originals(model.decode(x))}, input_signature=[codes])
     signatures = {"serving_default": module.reconstruct, "encode": module.encode, "decode": module.decode}
     if model.is_variational:
         seed, count = tf.TensorSpec([2], tf.int64, name="seed"), tf.TensorSpec([], tf.int32, name="count")
         module.sample = tf.function(
-            lambda x, key: {"codes": sample_codes(model.posterior(model.standardize(x)), key)},
+            lambda x, key: {"codes": sample_codes(model.posterior(to_network(x)), key)},
             input_signature=[examples, seed],
         )
         module.generate = tf.function(
             lambda n, key: {
-                "reconstructions": model.unstandardize(model.decode(randomness.normal(key, [n, model.code_size])))
+                "reconstructions": to_originals(model.decode(randomness.normal(key, [n, model.code_size])))
             },
             input_signature=[count, seed],
         )

@@ -6,6 +6,7 @@ from trainer.checkpoints import catalog, retention
 from trainer.checkpoints.manager import CheckpointManager
 from trainer.checkpoints.manifest import Manifest
 from trainer.errors import DivergedError, option
+from trainer.runs import builder
 from trainer.runs.builder import RunComponents
 from trainer.system.logs import log
 
@@ -42,6 +43,7 @@ class Recovery:
                 self.initial_checkpoint = self._store.load_weights_from(
                     pathlib.Path(components.config.run.init_from), components.model
                 )
+                builder.restore_units(components.model, components.data)
             return None
         manifest = restored.manifest
         for message in restored.skipped:

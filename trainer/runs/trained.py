@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.checkpoints.catalog import Entry
-from trainer.checkpoints.manager import restore_weights, training_mean
+from trainer.checkpoints.manager import restore_weights, training_statistics
 from trainer.compute import devices
 from trainer.config import Config
 from trainer.data.dataset import Dataset
@@ -36,7 +36,7 @@ class TrainedModel:
 
     @classmethod
     def load(cls, config: Config, entry: Entry) -> Self:
-        """Builds the model and restores its weights. Reads the training mean from the checkpoint, not from the data.
+        """Builds the model and restores its weights. Reads training statistics from the checkpoint, not from the data.
 
         Args:
           config: config of the run, with the current device options.
@@ -45,8 +45,7 @@ class TrainedModel:
         options = dataclasses.replace(config.compute, precision="float32")
         device = devices.prepare(options, model=config.model.model)
         with tf.device(device.name):
-            mean, unit = training_mean(entry)
-            model = builder.network_from_mean(mean, config, "float32", unit)
+            model = builder.network_from_statistics(training_statistics(entry), config, "float32")
             restore_weights(entry, model)
         return cls(config, device, model)
 
@@ -60,11 +59,21 @@ class TrainedModel:
         """The standard deviations of the columns, [D] float32, if the run is standardized."""
         return None if self.model.unit is None else self.model.unit.numpy()
 
+    @property
+    def offset(self) -> np.ndarray | None:
+        """The offset of the training set; see `Dataset.offset`."""
+        return None if self.model.offset is None else self.model.offset.numpy()
+
+    def originals(self, rows: np.ndarray) -> np.ndarray:
+        """Returns decoded rows with the offset added to them: [N, D], float64 if there is an offset."""
+        return rows if self.offset is None else rows + self.offset
+
     def encode(self, examples: np.ndarray, scale: float = 1.0) -> dict[str, np.ndarray]:
         """Encodes examples.
 
         Args:
-          examples: [N, ...] images, which lie in [0, 1] after division by `scale`, or rows in their own units.
+          examples: [N, ...] images, which lie in [0, 1] after division by `scale`, or rows in their own units, without
+            the offset.
           scale: divisor of images; 1 for rows.
 
         Returns:
@@ -83,7 +92,7 @@ class TrainedModel:
         return {name: np.concatenate([result[name].numpy() for result in results]) for name in results[0]}
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Decodes [N, K] codes to [N, ...] float32: images in [0, 1], or rows in their own units."""
+        """Decodes [N, K] codes to [N, ...] float32: images in [0, 1], or rows in their own units, without offset."""
         with tf.device(self.device.name):
             batches = (tf.constant(codes[i : i + BATCH], tf.float32) for i in range(0, len(codes), BATCH))
             return np.concatenate([self.model.unstandardize(self.model.decode(batch)).numpy() for batch in batches])

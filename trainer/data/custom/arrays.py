@@ -139,11 +139,11 @@ def _column_notes(data: Dataset, stored: StoredArray, sources: Sources) -> list[
         return []
     names = [f"column {column + 1}" for column in range(data.shape[0])]
     is_standardized = sources.options.standardise
-    exact = next(stored.chunks(sources.limits.chunk_bytes))[: max(1, columns.MAX_EXACT // len(names))]
-    return [
-        *columns.notes(data.train.examples, names, has_heading=False, is_standardized=is_standardized),
-        *columns.fine_notes(exact.astype(np.float64), names),
-    ]
+    result = columns.notes(data.train.examples, names, has_heading=False, is_standardized=is_standardized)
+    if data.offset is None:
+        exact = next(stored.chunks(sources.limits.chunk_bytes))[: max(1, columns.MAX_EXACT // len(names))]
+        result += columns.fine_notes(exact.astype(np.float64), names)
+    return result
 
 
 def _labels_error(path: pathlib.Path, key: str, stored: StoredArray, count: int) -> DataError:
@@ -227,7 +227,13 @@ def _load_in_memory(
 ) -> Dataset:
     depth, notes = _choose_depth(arrays, label_names, sources)
     converter = _Converter(path, arrays, depth, sources.limits)
-    examples = [converter.convert(array.key, array.stored.read()) for array in arrays]
+    stored = [array.stored.read() for array in arrays]
+    offset = _offset(arrays, stored)
+    if offset is not None:
+        names = [f"column {column + 1}" for column in range(len(offset))]
+        notes = [*notes, *columns.centered_notes(stored[0], names, offset)]
+        stored = [values - offset for values in stored]
+    examples = [converter.convert(array.key, values) for array, values in zip(arrays, stored, strict=True)]
 
     def split(is_evaluation: bool) -> Split:
         masks = [array.evaluation_mask == is_evaluation for array in arrays]
@@ -248,7 +254,15 @@ def _load_in_memory(
         source=str(path),
         notes=tuple(notes),
         depth=depth,
+        offset=offset,
     )
+
+
+def _offset(arrays: Sequence[_LabeledArray], stored: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Returns the offset of rows that are not float32 already: [D] float64, or None; see `columns.offset`."""
+    train = stored[0][~arrays[0].evaluation_mask]
+    has_more_bits = train.ndim == 2 and train.dtype.itemsize > np.dtype(np.float32).itemsize
+    return columns.offset(train) if has_more_bits and np.isfinite(train).all() else None
 
 
 def _scale(dtype: np.dtype) -> float:

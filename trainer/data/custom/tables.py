@@ -204,8 +204,7 @@ class _RowCollector:
         self.names, self.numeric = names, numeric
         self._label_column, self._skipped = label_column, skipped
         # Lists of Python numbers would take seven times as much memory.
-        self._values, self._labels, self._row_numbers = array.array("f"), array.array("q"), array.array("q")
-        self._exact = array.array("d")  # the first rows
+        self._values, self._labels, self._row_numbers = array.array("d"), array.array("q"), array.array("q")
         self._label_of: dict[str, int] = {}  # by name, in the order of their first rows
         self._label_of_cell: dict[str, int] = {}
         # Skipped columns: the number of cells that are not missing, and of those that are numbers.
@@ -239,13 +238,9 @@ class _RowCollector:
         """Number of good and bad rows."""
         return len(self._labels) + self.num_bad
 
-    def examples(self) -> np.ndarray:
-        """Returns the good rows, [N, D] float32."""
-        return np.frombuffer(self._values, np.float32).reshape(-1, len(self.numeric))
-
-    def exact_examples(self) -> np.ndarray:
-        """Returns the first good rows, [n, D] float64."""
-        return np.frombuffer(self._exact, np.float64).reshape(-1, len(self.numeric))
+    def rows(self) -> np.ndarray:
+        """Returns the good rows, [N, D] float64."""
+        return np.frombuffer(self._values, np.float64).reshape(-1, len(self.numeric))
 
     def evaluation_mask(self, fraction: float) -> np.ndarray:
         """Returns the evaluation mask of the good rows, [N] bool; it does not change when a bad row is corrected."""
@@ -286,8 +281,6 @@ class _RowCollector:
             numbers.append(value)
         self._row_numbers.append(self.total)
         self._values.extend(numbers)
-        if len(self._exact) < columns.MAX_EXACT:
-            self._exact.extend(numbers)
         self._labels.append(self._label(NO_LABEL if self._label_column is None else row[self._label_column]))
 
     def _label(self, cell: str) -> int:
@@ -370,22 +363,23 @@ def _heading_note(heading: Heading, first: Sequence[str], *, is_bad: bool) -> st
     return f"there is no heading: the first line is a row: {', '.join(cells)}{doubt}"
 
 
-def _data(path: pathlib.Path, rows: _RowCollector, heading: Heading, notes: Sequence[str], sources: Sources) -> Dataset:
+def _data(
+    path: pathlib.Path, collector: _RowCollector, heading: Heading, notes: Sequence[str], sources: Sources
+) -> Dataset:
     options = sources.options
-    examples = rows.examples()
-    constant = np.asarray(rows.numeric)[np.ptp(examples, axis=0) == 0].tolist()
-    numeric_names = [rows.names[column] for column in rows.numeric]
+    rows, mask = collector.rows(), collector.evaluation_mask(options.eval_fraction)
+    offset = columns.offset(rows[~mask])
+    examples = columns.to_float32(rows, offset)
+    constant = np.asarray(collector.numeric)[np.ptp(examples, axis=0) == 0].tolist()
+    numeric_names = [collector.names[column] for column in collector.numeric]
     notes = [
         *notes,
         *([f"constant columns: {len(constant):,}; the first is column {constant[0] + 1}"] if constant else []),
-        *rows.label_notes(),
-        *columns.notes(
-            examples, numeric_names, has_heading=heading.names is not None, is_standardized=options.standardise
-        ),
-        *columns.fine_notes(rows.exact_examples(), numeric_names),
+        *collector.label_notes(),
+        *columns.notes(rows, numeric_names, has_heading=heading.names is not None, is_standardized=options.standardise),
+        *columns.centered_notes(rows, numeric_names, offset),
     ]
-    labels_of_rows, label_names = rows.labels()
-    mask = rows.evaluation_mask(options.eval_fraction)
+    labels_of_rows, label_names = collector.labels()
     train = Split(examples[~mask], labels_of_rows[~mask])
     return Dataset(
         name="table",
@@ -395,4 +389,5 @@ def _data(path: pathlib.Path, rows: _RowCollector, heading: Heading, notes: Sequ
         scale=1.0,
         source=str(path),
         notes=tuple(notes),
+        offset=offset,
     )

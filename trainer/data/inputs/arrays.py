@@ -21,7 +21,7 @@ FINITE = "x[np.isfinite(x.astype('float32')).reshape(len(x), -1).all(axis=1)]"
 SCALE = "scale the values to the range from 0 to 1 as those of the training images"
 
 
-def from_array(path: pathlib.Path, shape: tuple[int, ...], depth: Depth) -> Inputs:
+def from_array(path: pathlib.Path, shape: tuple[int, ...], depth: Depth, offset: np.ndarray | None) -> Inputs:
     """Reads an .npy file of one or more examples; see `reader.read`."""
     try:
         array = npy.open_array(path, npy.ONLY_KEY).read()
@@ -51,7 +51,7 @@ def from_array(path: pathlib.Path, shape: tuple[int, ...], depth: Depth) -> Inpu
             found=f"expected {expected}",
             remedy=_type_remedy(examples),
         )
-    return _inputs(_float32(examples, shape, sanitize(path), DataError))
+    return _inputs(_float32(examples, shape, offset, sanitize(path), DataError))
 
 
 def _save(code: str) -> str:
@@ -105,7 +105,7 @@ def _batch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
     return None
 
 
-def from_numbers(text: str, shape: tuple[int, ...]) -> Inputs:
+def from_numbers(text: str, shape: tuple[int, ...], offset: np.ndarray | None) -> Inputs:
     """Reads numbers on the command line, in rows separated by semicolons; see `reader.read`."""
     rows = [_parse(row, text, shape) for row in text.split(";")]
     for index, row in enumerate(rows):
@@ -115,7 +115,8 @@ def from_numbers(text: str, shape: tuple[int, ...]) -> Inputs:
                 found=f"an example of this run is {messages.count_and_range(shape)}; there is no file of that name",
                 remedy=f"give {messages.accepted_inputs(shape)}",
             )
-    return _inputs(_float32(np.array(rows).reshape(-1, *shape), shape, option("input", shorten(text)), UsageError))
+    source = option("input", shorten(text))
+    return _inputs(_float32(np.array(rows).reshape(-1, *shape), shape, offset, source, UsageError))
 
 
 def _parse(row: str, text: str, shape: tuple[int, ...]) -> list[float]:
@@ -132,14 +133,16 @@ def _parse(row: str, text: str, shape: tuple[int, ...]) -> list[float]:
     return numbers
 
 
-def _float32(values: np.ndarray, shape: tuple[int, ...], source: str, kind: type[HourglassError]) -> np.ndarray:
+def _float32(
+    values: np.ndarray, shape: tuple[int, ...], offset: np.ndarray | None, source: str, kind: type[HourglassError]
+) -> np.ndarray:
     """Converts [N, ...] real numbers to float32. Raises `kind` unless images are in [0, 1], and rows are finite."""
     if len(shape) == 3:
         invalid, expected = ~((values >= 0) & (values <= 1)), "numbers from 0 to 1"
         remedy = _scale_remedy(values)
     else:
         with np.errstate(over="ignore"):
-            rows = values.astype(np.float32)
+            rows = (values if offset is None else values - offset).astype(np.float32)
         invalid, expected = ~np.isfinite(rows), "finite 32-bit numbers"
         remedy = _remove_remedy(Statistics.of([values]))
     if invalid.any():

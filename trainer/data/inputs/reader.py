@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+import numpy as np
+
 from trainer.data.formats.depth import FULL, Depth
 from trainer.data.inputs import messages
 from trainer.data.inputs.arrays import from_array, from_numbers
@@ -14,7 +16,13 @@ from trainer.errors import UsageError, option
 __all__ = ["Inputs", "read"]
 
 
-def read(text: str, shape: tuple[int, ...], fit: str = "crop", depth: Depth = FULL) -> Inputs:
+def read(
+    text: str,
+    shape: tuple[int, ...],
+    fit: str = "crop",
+    depth: Depth = FULL,
+    offset: np.ndarray | None = None,
+) -> Inputs:
     """Reads the value of `--input`: the file or folder of that name if it exists, otherwise numbers.
 
     Images are converted to the size and the channels of `shape`; see `formats.image_files.decode`. Arrays and numbers
@@ -27,6 +35,7 @@ def read(text: str, shape: tuple[int, ...], fit: str = "crop", depth: Depth = FU
       shape: shape of one example of the run: (H, W, C) for images, C being 1 or 3, or (D,) for rows.
       fit: conversion of images with another aspect ratio; see `image_files.Target`.
       depth: the values of 16-bit images that become 0 and 255, as in the run's training images.
+      offset: [D] float64, subtracted from rows, as in the run's training set; None: nothing is subtracted.
 
     Raises:
       UsageError: `text` is neither a path nor valid numbers for one or more examples; images are given for a run on
@@ -36,9 +45,9 @@ def read(text: str, shape: tuple[int, ...], fit: str = "crop", depth: Depth = FU
     """
     path = pathlib.Path(os.path.expanduser(text))
     if not text or not os.path.exists(path):  # Path.exists raises an exception for names that are too long.
-        return from_numbers(text, shape)
+        return from_numbers(text, shape, offset)
     if path.suffix.lower() == ARRAY_SUFFIX and path.is_file():
-        return from_array(path, shape, depth)
+        return from_array(path, shape, depth, offset)
     if len(shape) == 1:
         raise UsageError(
             f"{option('input', shorten(text))} is not an {ARRAY_SUFFIX} file,"
