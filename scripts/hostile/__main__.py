@@ -1,6 +1,6 @@
 """Runs Hourglass with random flags, random data, and broken and malicious files; prints how many trials passed.
 
-    scripts/fuzz               everything: three quarters of an hour on two cores
+    scripts/fuzz               everything: an hour on two cores
     scripts/fuzz --short       a few trials of each: half a minute
     scripts/fuzz files malice  only these
     scripts/fuzz files --first=52 --count=1   repeats a trial by its number
