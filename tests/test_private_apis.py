@@ -32,6 +32,7 @@ PRIVATE_NAMES = {
 PRIVATE_MODULES = {
     "models/small_batch_matmul.py": {"tensorflow.compiler.tf2xla.python"},
     "summaries/hparams.py": {"tensorboard.plugins.hparams", "tensorboard.summary.writer.record_writer"},
+    "summaries/points.py": {"tensorboard.compat.proto.event_pb2", "tensorboard.compat.proto.summary_pb2"},
     "summaries/writer.py": {
         "tensorboard.compat.proto.summary_pb2",
         "tensorboard.plugins.custom_scalar",

@@ -20,6 +20,7 @@ from PIL import Image
 
 from hostile import launched
 from hostile.mutations import mutated
+from hostile.tiffs import DEFLATE, tiff
 from hostile.workers import Outcome, Trial
 from trainer.data.builtin import cifar, mnist
 from trainer.data.builtin.archives import Archive
@@ -105,6 +106,7 @@ def kinds() -> dict[str, Kind]:
         "gif": [_saved("P", "GIF"), _animated("GIF")],
         "bmp": [_saved("RGB", "BMP"), _saved("P", "BMP"), _saved("1", "BMP")],
         "webp": [_saved("RGB", "WEBP"), _saved("RGBA", "WEBP", lossless=True), _animated("WEBP")],
+        "tif": _tiffs(),
     }
     pixels = np.arange(4 * 6 * 5, dtype=np.uint8).reshape(4, 6, 5)
     arrays = [_npy(pixels), _npy(pixels / 255.0), _npy(pixels.reshape(4, -1) * 1.5), _npy(np.asfortranarray(pixels))]
@@ -127,7 +129,7 @@ def kinds() -> dict[str, Kind]:
         "idx": Kind([images], _idx("")),
         "idx gz": Kind([images], _idx(".gz"), pack=gzip.compress),
         "mnist npz": Kind([digits["x_train"]], _copies("mnist", "mnist.npz"), pack=_zip("x_train", **digits)),
-        "input": Kind([*arrays, *formats["png"], *formats["jpg"], *formats["gif"]], _input),
+        "input": Kind([*arrays, *formats["png"], *formats["jpg"], *formats["gif"], *formats["tif"]], _input),
     }
 
 
@@ -140,6 +142,20 @@ def _saved(mode: str, kind: str, **options: object) -> bytes:
 def _animated(kind: str) -> bytes:
     frames = [Image.new("RGB", (8, 6), (shade, 0, 0)) for shade in (1, 100, 200)]
     return _encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+
+
+def _tiffs() -> list[bytes]:
+    """Returns TIFF files of all layouts, bit depths, byte orders and compressions that are read."""
+    gray = np.add.outer(np.arange(6), np.arange(8)) * 18
+    color = np.stack([gray, gray[::-1], gray[:, ::-1]], axis=-1)
+    arrays = [gray.astype(np.uint8), color.astype(np.uint8), (color * 257).astype(np.uint16)]
+    compressions = ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd", "tiff_lzma", "tiff_ccitt")
+    files = [_saved("1" if "ccitt" in name else "RGB", "TIFF", compression=name) for name in compressions]
+    files += [_saved(mode, "TIFF") for mode in ("1", "L", "P", "RGBA", "CMYK", "F", "I;16")] + [_animated("TIFF")]
+    files += [_saved("I;16", "TIFF", compression="tiff_lzw"), _saved("L", "TIFF", exif=_rotated())]
+    files += [tiff(array, order=order, side=side) for array in arrays for order in "<>" for side in (0, 16)]
+    files += [tiff(array, compression=DEFLATE, is_big=True, pages=2) for array in arrays]
+    return [*files, tiff(arrays[1], is_planar=True), tiff(arrays[1], is_planar=True, compression=DEFLATE)]
 
 
 def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -241,6 +257,6 @@ def _idx(suffix: str) -> Place:
 
 
 def _input(folder: pathlib.Path, content: bytes, draw: random.Random) -> list[str]:
-    path = folder / f"x.{draw.choice(('npy', 'png', 'jpg', 'gif'))}"
+    path = folder / f"x.{draw.choice(('npy', 'png', 'jpg', 'gif', 'tif'))}"
     path.write_bytes(content)
     return [f"--input={path}"]

@@ -35,6 +35,7 @@ FACTS = (  # Notes on what was done; other notes say that something may be wrong
     "images of",
     "the split is defined",
     "16-bit images use",
+    "only the first page or frame",
 )
 DOUBT = "if it is"
 SHORT_RUN = ("--hidden=2", "--steps=3", "--jit=off", "--batch_size=2", "--export=none", "--image_every=0")

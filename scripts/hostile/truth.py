@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
+from hostile.tiffs import DEFLATE, UNCOMPRESSED, tiff
 from trainer.data.dataset import Dataset
 
 TRAIN_NAMES = ("train", "Train", "training", "training_set", "train-data", "train_images", "TRAIN")
@@ -267,7 +268,7 @@ def depth(folder: pathlib.Path, draw: random.Random) -> Known:
     as_files = draw.random() < 0.5
     if as_files:
         for number, image in enumerate(values):
-            Image.fromarray(image).save(folder / f"{number}.png")
+            _save_scan(folder / str(number), image, draw)
         flags = ["--dataset=images", "--image_size=8", "--color=gray", f"--data_dir={folder}"]
     else:
         np.save(folder / "x.npy", values)
@@ -287,6 +288,16 @@ def depth(folder: pathlib.Path, draw: random.Random) -> Known:
     return Known(
         [*flags, "--eval_fraction=0", *([f"--depth={choice}"] if choice else [])], judge, values[..., np.newaxis]
     )
+
+
+def _save_scan(path: pathlib.Path, image: np.ndarray, draw: random.Random) -> None:
+    """Writes 16-bit gray, [H, W], to a PNG or TIFF file of any layout."""
+    if draw.random() < 0.5:
+        Image.fromarray(image).save(path.with_suffix(".png"))
+        return
+    order, side, compression = draw.choice("<>"), draw.choice((0, 16)), draw.choice((UNCOMPRESSED, DEFLATE))
+    content = tiff(image, order=order, side=side, compression=compression, pages=draw.choice((1, 2)))
+    path.with_suffix(draw.choice((".tif", ".TIFF"))).write_bytes(content)
 
 
 KINDS = (table, table, array, folder, depth)

@@ -20,7 +20,7 @@ os.environ.update(CPU)  # Bit-identical results are promised on CPUs.
 import claims
 from claims import Claim
 
-from storms import damage, environments, interrupts, locks, matrix, powerloss, syscalls
+from storms import damage, environments, interrupts, locks, matrix, powerloss, syscalls, training
 
 
 def _saves(folder: pathlib.Path, options: argparse.Namespace) -> list[Claim]:
@@ -48,6 +48,7 @@ def _environments(folder: pathlib.Path, options: argparse.Namespace) -> list[Cla
 
 SUITES = {
     "kills": lambda folder, options: [interrupts.kills(6 if options.short else 200, folder)],
+    "stopping": lambda folder, options: [interrupts.kills(4 if options.short else 50, folder, training.EARLY_STOPPING)],
     "signals": lambda folder, options: [interrupts.signals(4 if options.short else 100, folder)],
     "matrix": _matrix,
     "locks": lambda folder, options: [locks.run_trials(2 if options.short else 20, folder)],

@@ -51,11 +51,11 @@ def newest_step(run: pathlib.Path) -> int:
     return max(manifests.steps_in(run / "checkpoints"), default=0)
 
 
-def tensors(run: pathlib.Path, step: int) -> dict[str, bytes]:
+def tensors(run: pathlib.Path, step: int, folder: str = "checkpoints") -> dict[str, bytes]:
     """Returns "name dtype shape" -> bytes of every tensor of a checkpoint, except the save counter."""
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(str(run / "checkpoints" / manifests.checkpoint_name(step)))
+    reader = tf.train.load_checkpoint(str(run / folder / manifests.checkpoint_name(step)))
     names = sorted(name for name in reader.get_variable_to_shape_map() if not name.startswith(COUNTERS))
     arrays = {name: np.asarray(reader.get_tensor(name)) for name in names}
     return {f"{name} {array.dtype} {list(array.shape)}": array.tobytes() for name, array in arrays.items()}

@@ -15,6 +15,7 @@ import shutil
 import signal
 import statistics
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from claims import Claim, failures
@@ -61,20 +62,27 @@ class Run:
     problems: list[str] = dataclasses.field(default_factory=list)
 
 
-def kills(count: int, folder: pathlib.Path) -> Claim:
-    """Kills training `count` times; every run must end with the bits of an uninterrupted one and no leftover files."""
+def kills(count: int, folder: pathlib.Path, more: Sequence[str] = ()) -> Claim:
+    """Kills training `count` times; every run must end with the bits of an uninterrupted one and no leftover files.
+
+    The step of the end, the best step and its weights, and all of `result.json` but the time must be the same, too.
+    `more` are further flags.
+    """
     started = time.monotonic()
-    runs = _interrupt_runs(signal.SIGKILL, count, folder)
+    runs = _interrupt_runs(signal.SIGKILL, count, folder, more)
     interrupts = [interrupt for run in runs for interrupt in run.interrupts]
     in_save = sum(kill.in_save for kill in interrupts)
     early = sum(kill.early and not kill.in_save for kill in interrupts)
     detail = (
-        f"{len(runs)} runs of {training.STEPS} steps; {in_save} kills during a save, {early} before the first save of"
+        f"{len(runs)} runs; {in_save} kills during a save, {early} before the first save of"
         f" a start, {len(interrupts) - in_save - early} between saves;"
         f" {(time.monotonic() - started) / max(1, len(interrupts)):.1f} s per kill"
     )
     return _claim(
-        "killed (SIGKILL) at any moment, the same command ends with the bits of a run never killed", runs, detail
+        f"killed (SIGKILL) at any moment, the same command{' with early stopping' * bool(more)} ends with the bits of"
+        " a run never killed",
+        runs,
+        detail,
     )
 
 
@@ -112,14 +120,16 @@ def _times(seconds: list[float]) -> str:
     return f"median {statistics.median(seconds):.2f} s, maximum {max(seconds):.2f} s of {len(seconds)}"
 
 
-def _interrupt_runs(number: int, count: int, folder: pathlib.Path, seed: int = 0) -> list[Run]:
+def _interrupt_runs(
+    number: int, count: int, folder: pathlib.Path, more: Sequence[str] = (), seed: int = 0
+) -> list[Run]:
     """Trains runs until `count` processes have been interrupted; deletes the runs that passed."""
     random, runs, interrupted = randoms.Random(seed), [], 0
     with ForkServer() as server:
-        expected = aimed = training.reference(server, folder)
+        expected = aimed = training.reference(server, folder, more)
         while interrupted < count and len(runs) < RUNS_PER_INTERRUPT * count + 5:
             run = Run(folder / f"run-{len(runs) + 1:03}")
-            _train(server, run, number, count - interrupted, random, aimed)
+            _train(server, run, number, count - interrupted, random, aimed, more)
             run.problems = run.problems or training.result_problems(run.path, expected)
             interrupted += len(run.interrupts)
             runs.append(run)
@@ -131,11 +141,19 @@ def _interrupt_runs(number: int, count: int, folder: pathlib.Path, seed: int = 0
     return runs
 
 
-def _train(server: ForkServer, run: Run, number: int, count: int, random: randoms.Random, expected: Reference) -> None:
+def _train(
+    server: ForkServer,
+    run: Run,
+    number: int,
+    count: int,
+    random: randoms.Random,
+    expected: Reference,
+    more: Sequence[str],
+) -> None:
     """Starts a run, and interrupts it at most `count` times, until it ends by itself."""
     while not run.problems:
         reached, sent, early = digests.newest_step(run.path), None, False
-        child = training.start(server, run.path)
+        child = training.start(server, run.path, more)
         if len(run.interrupts) < count and _wait(child, run.path, number, random, expected, reached):
             early = digests.newest_step(run.path) == reached
             if child.wait(0) is None:
@@ -177,7 +195,7 @@ def _wait(
     if not child.wait_until(lambda: training.has_started(child, reached), SECONDS_PER_START):
         return False
     if number == signal.SIGKILL and random.random() < AIMED_SHARE:
-        for _ in range(random.randint(1, 1 + int(SKIPPED_SAVES * (1 - reached / training.STEPS)))):
+        for _ in range(random.randint(1, 1 + int(SKIPPED_SAVES * (1 - reached / expected.result.step)))):
             child.wait_until(lambda: not training.is_saving(run), SECONDS_PER_START)
             child.wait_until(lambda: training.is_saving(run), SECONDS_PER_START)
         child.wait(random.uniform(0, SECONDS_AFTER_SAVE))

@@ -1,13 +1,15 @@
 """A short training run, and how to observe and check it from outside."""
 
 import collections
+import json
 import os
 import pathlib
 import random as randoms
 import re
 import sys
 import time
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from processes import Child, ForkServer
 
@@ -19,6 +21,9 @@ FLAGS = (
     *("--dataset=digits", "--hidden=16,4", "--batch_size=50", "--checkpoint_every=20", "--keep=3"),
     *("--log_every=7", "--eval_every=60", "--image_every=200"),
 )
+# Ends at step 960; its best evaluations are no multiples of the interval of checkpoints.
+EARLY_STOPPING = ("--schedule=constant", "--learning_rate=0.02", "--steps=5000", "--eval_every=30")
+EARLY_STOPPING = (*EARLY_STOPPING, "--early_stopping=5")
 SECONDS_PER_START = 180.0  # A process that takes longer hangs.
 EARLY_SHARE = 0.25  # of random moments come before the first save of a start
 SECONDS_AFTER_TRAINING = 0.5  # The network is exported then.
@@ -31,6 +36,7 @@ class Reference(NamedTuple):
     """The result of an uninterrupted run, and its times."""
 
     result: digests.Result
+    ending: dict[str, Any]  # see `_ending`
     before: float  # seconds from the start of training to the first save
     training: float  # seconds from the first save to the last
 
@@ -39,32 +45,32 @@ class Reference(NamedTuple):
         return self._replace(before=self.before * share, training=self.training * share)
 
 
-def command_line(run: pathlib.Path) -> list[str]:
-    """Returns the arguments of a run, the same at every start."""
-    return [*FLAGS, f"--steps={STEPS}", f"--run_dir={run}"]
+def command_line(run: pathlib.Path, more: Sequence[str] = ()) -> list[str]:
+    """Returns the arguments of a run, the same at every start; `more` are further flags."""
+    return [*FLAGS, f"--steps={STEPS}", *more, f"--run_dir={run}"]
 
 
-def start(server: ForkServer, run: pathlib.Path) -> Child:
+def start(server: ForkServer, run: pathlib.Path, more: Sequence[str] = ()) -> Child:
     """Starts or resumes a run."""
-    return server.start(command_line(run), run.with_suffix(".out"))
+    return server.start(command_line(run, more), run.with_suffix(".out"))
 
 
-def reference(server: ForkServer, folder: pathlib.Path) -> Reference:
-    """Trains a run without interruption.
+def reference(server: ForkServer, folder: pathlib.Path, more: Sequence[str] = ()) -> Reference:
+    """Trains a run without interruption; `more` are further flags.
 
     Raises:
       RuntimeError: The run failed, so there is nothing to compare with.
     """
     run = folder / "reference"
-    child = start(server, run)
+    child, reached = start(server, run, more), 0
     child.wait_until(lambda: has_started(child, 0), SECONDS_PER_START)
     times = [time.monotonic()]
-    for step in (1, STEPS):
-        child.wait_until(lambda step=step: digests.newest_step(run) >= step, SECONDS_PER_START)
+    while child.wait_until(lambda: digests.newest_step(run) > reached, SECONDS_PER_START):  # noqa: B023 - called at once
+        reached = digests.newest_step(run)
         times.append(time.monotonic())
     if child.wait(SECONDS_PER_START) != 0:
         raise RuntimeError(f"the uninterrupted run ended with exit code {child.code}:\n{child.printed()}")
-    return Reference(digests.read(run), times[1] - times[0], times[2] - times[1])
+    return Reference(digests.read(run), _ending(run), times[1] - times[0], times[-1] - times[1])
 
 
 def has_started(child: Child, reached: int) -> bool:
@@ -87,7 +93,8 @@ def wait_for_random_moment(
         child.wait(random.uniform(0, expected.before))
         return
     child.wait_until(lambda: digests.newest_step(run) > reached, SECONDS_PER_START)
-    child.wait(random.uniform(0, expected.training * (1 - reached / STEPS) + SECONDS_AFTER_TRAINING))
+    left = expected.training * (1 - reached / expected.result.step)
+    child.wait(random.uniform(0, left + SECONDS_AFTER_TRAINING))
 
 
 def start_problems(child: Child, reached: int) -> list[str]:
@@ -105,12 +112,21 @@ def result_problems(run: pathlib.Path, expected: Reference) -> list[str]:
     """Returns how a finished run differs from the uninterrupted one, and which files should have been deleted."""
     try:
         differences = digests.differences(digests.read(run), expected.result)
+        ending = _ending(run)
     except Exception as error:  # A torn event file or an unreadable checkpoint is a failed trial.
         return [f"its result cannot be read: {type(error).__name__}: {str(error)[:200]}"]
+    differences += [f"its {key} differs" for key, value in expected.ending.items() if ending.get(key) != value]
     temporary = [path.relative_to(run) for path in run.rglob("*") if _is_temporary(path.name)]
     uncommitted = _uncommitted(_names(run / "checkpoints"))
     leftovers = [f"{path} is left over" for path in temporary]
     return [*differences, *leftovers, *(f"ckpt-{step} has no manifest" for step in uncommitted)]
+
+
+def _ending(run: pathlib.Path) -> dict[str, Any]:
+    """Returns the entries of `result.json`, except the time, and the tensors of the best checkpoint."""
+    result = json.loads((run / "result.json").read_text())
+    best = digests.tensors(run, result["best"], "checkpoints/best")
+    return {f"{key} in result.json": value for key, value in result.items() if key != "seconds"} | {"best": best}
 
 
 def report(run: pathlib.Path, problems: list[str], progress: str) -> None:

@@ -1,5 +1,6 @@
 """The modes that use a trained network."""
 
+import csv
 import json
 import os
 import shutil
@@ -10,7 +11,9 @@ import tensorflow as tf
 from PIL import Image
 
 from trainer.checkpoints import manifest as manifests
+from trainer.compute import frameworks
 from trainer.data import datasets
+from trainer.data.inputs import types
 from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.runs import trained
@@ -136,6 +139,64 @@ def test_only_the_first_100_reconstructions_are_written_as_images(use, working_f
     assert len(np.load("out/reconstructions.npz")["codes"]) == 130
     assert len(list((working_folder / "out" / "pictures").iterdir())) == 100
     assert len(output.splitlines()) < 20
+
+
+def test_all_images_of_a_folder_are_reconstructed_with_their_names(use, runs, working_folder, monkeypatch):
+    shades = {}
+    for number in range(130):
+        name = f"a/{number:03}.png" if number % 2 else f"a/b/{number:03}.tif"
+        shades[name.rpartition(".")[0]] = number
+        (working_folder / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(working_folder / "in" / name)
+    Image.new("L", (8, 8), 200).save(working_folder / "in" / "a" / "001.bmp")
+    monkeypatch.setattr(types, "BATCH", 50)
+    output = use("conv", "reconstruct", "--input=in", f"--output={working_folder / 'out'}")
+    names = sorted({*shades, "a/001.bmp", "a/001.png"} - {"a/001"})
+    arrays = np.load("out/reconstructions.npz")
+    assert arrays["names"].tolist() == names
+    assert "pictures: 131 images" in output
+    written = (working_folder / "out" / "pictures").rglob("*.png")
+    assert sorted(str(path.relative_to(working_folder / "out" / "pictures")) for path in written) == [
+        f"{name}.png" for name in names
+    ]
+    images = np.float32([shades.get(name.removesuffix(".png"), 200) for name in names]).reshape(-1, 1, 1, 1) / 255
+    whole = served(runs, "conv").signatures["serving_default"](images=tf.constant(np.tile(images, (1, 8, 8, 1))))
+    np.testing.assert_allclose(arrays["reconstructions"], whole["reconstructions"], rtol=1e-4, atol=1e-5)
+    last = np.clip(arrays["reconstructions"][names.index("a/b/128"), ..., 0], 0, 1) * 255
+    np.testing.assert_array_equal(np.asarray(Image.open("out/pictures/a/b/128.png")), last.round())
+    with open("out/errors.csv") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["name", "rmse"]
+    assert [row[0] for row in rows[1:]] == names
+    errors = np.sqrt(np.square(whole["reconstructions"] - images).mean(axis=(1, 2, 3)))
+    np.testing.assert_allclose([float(row[1]) for row in rows[1:]], errors, rtol=1e-4)
+
+
+def test_an_input_that_does_not_exist_is_refused_before_tensorflow_is_imported(use, working_folder, monkeypatch):
+    monkeypatch.setattr(frameworks, "load", lambda: pytest.fail("TensorFlow was imported"))
+    (working_folder / "empty").mkdir()
+    assert "neither a path nor numbers" in use("conv", "reconstruct", "--input=absent", code=1)
+    assert "has no images" in use("conv", "reconstruct", "--input=empty", code=2)
+
+
+@pytest.mark.whole
+def test_missing_numbers_of_an_input_do_not_count_in_its_error(runs, tmp_path, launch):
+    rows = np.random.default_rng(0).normal(size=(30, 4))
+    rows[3, 1] = np.nan
+    np.save(tmp_path / "rows.npy", rows)
+    flags = ["--dataset=array", f"--data_dir={tmp_path / 'rows.npy'}", "--missing=mean", "--hidden=2", "--steps=3"]
+    assert launch(*flags, "--batch_size=5", "--export=none", f"--run_dir={tmp_path / 'run'}")[0] == 0
+    code, _, error = launch(
+        "--mode=reconstruct",
+        f"--run_dir={tmp_path / 'run'}",
+        f"--input={tmp_path / 'rows.npy'}",
+        f"--output={tmp_path / 'out'}",
+    )
+    assert code == 0, error
+    arrays = np.load(tmp_path / "out" / "reconstructions.npz")
+    expected = np.sqrt(np.nanmean(np.square(arrays["reconstructions"] - rows), axis=1))
+    np.testing.assert_allclose(arrays["rmse"], expected, rtol=1e-5)
+    assert np.isfinite(arrays["rmse"]).all()
 
 
 def test_a_checkpoint_that_is_deleted_while_it_is_in_use_stays_usable(runs, tmp_path, launch, monkeypatch):

@@ -76,11 +76,12 @@ def test_the_header_shows_precision_tf32_and_xla(kind, flags, text):
     ("flags", "evaluations"),
     [
         (["--steps=700", "--batch_size=1000", "--hidden=1000,30"], 4),  # a minute: at 200, 400, 600 and 700
-        (["--steps=10000", "--batch_size=64", "--hidden=32"], 20),  # seconds
+        (["--steps=10000", "--batch_size=64", "--hidden=32"], 5),  # seconds: with the checkpoints
+        (["--steps=10000", "--batch_size=64", "--hidden=8"], 20),  # seconds, and evaluations take milliseconds
         (["--steps=100000", "--batch_size=500", "--hidden=1000,30"], 20),  # hours
     ],
 )
-def test_long_runs_with_many_evaluation_examples_evaluate_less_often(flags, evaluations):
+def test_runs_with_many_evaluation_examples_evaluate_less_often(flags, evaluations):
     options, _ = config.parse(["--dataset=mnist", *flags])
     split = Split(np.zeros((10_000, 28, 28, 1), np.uint8), np.zeros(10_000, np.int64))
     data = Dataset(name="x", train=split, evaluation=split, label_names=("x",), scale=255.0, source="")
@@ -99,7 +100,7 @@ def test_long_runs_with_many_evaluation_examples_evaluate_less_often(flags, eval
         (["--steps=100000", "--batch_size=500", "--hidden=1000,30"], 60_000),  # hours
     ],
 )
-def test_the_final_evaluation_of_training_examples_is_a_small_part_of_a_long_run(flags, num_rows):
+def test_the_final_evaluation_of_training_examples_is_a_small_part_of_a_run(flags, num_rows):
     options, _ = config.parse(["--dataset=mnist", *flags])
     train, evaluation = (
         Split(np.broadcast_to(np.uint8(0), (count, 28, 28, 1)), np.zeros(count, np.int64)) for count in (60_000, 10_000)

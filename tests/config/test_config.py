@@ -189,6 +189,9 @@ def test_control_characters_are_replaced_in_error_messages():
         ("--code=5,5",),
         ("--mode=generate", "--input=x.png"),
         ("--at_step=5",),
+        ("--early_stopping=3", "--eval_every=0"),
+        ("--learning_rate_from_now=0.1", "--restart"),
+        ("--learning_rate_from_now=0.1", "--mode=evaluate"),
     ],
 )
 def test_contradicting_flags_are_rejected(arguments):
@@ -341,6 +344,47 @@ def test_the_error_names_init_from_if_the_weights_can_be_used(flag, has_same_net
     assert ("--init_from" in str(error.value)) == has_same_network
 
 
+def test_the_error_for_a_changed_learning_rate_names_the_way_to_change_it_before_init_from():
+    given, names = config.parse(["--learning_rate=0.01"])
+    with pytest.raises(UsageError) as error:
+        config.merge(parse("--hidden=9"), given, names, run="/my runs/r")
+    way = "continue it with the new learning rate with --run_dir='/my runs/r' --learning_rate_from_now=0.01,"
+    assert str(error.value).index(way) < str(error.value).index("--init_from")
+    given, names = config.parse(["--learning_rate=0.01", "--seed=3"])
+    with pytest.raises(UsageError) as error:
+        config.merge(parse("--hidden=9"), given, names)
+    assert "--learning_rate_from_now" not in str(error.value)
+
+
+def test_a_new_learning_rate_replaces_the_stored_one_and_the_same_command_repeats_it():
+    arguments = ["--learning_rate=0.01", "--learning_rate_from_now=0.005"]
+    merged = config.merge(parse("--learning_rate=0.01"), *config.parse(arguments))
+    assert merged.training.learning_rate == 0.005
+    assert config.merge(merged, *config.parse(arguments)).training.learning_rate == 0.005
+    assert "from_now" not in config.to_flagfile(merged)
+    with pytest.raises(UsageError, match="learning_rate=0 would train nothing"):
+        config.merge(merged, *config.parse(["--learning_rate_from_now=0"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), "last"),
+        (("--early_stopping=3",), "best"),
+        (("--early_stopping=3", "--export=last"), "last"),
+        (("--export=best",), "best"),
+        (("--early_stopping=3", "--export=none"), "none"),
+    ],
+)
+def test_the_best_weights_are_exported_with_early_stopping_unless_others_are_requested(arguments, expected):
+    assert parse(*arguments).export == expected
+
+
+def test_an_older_run_that_stores_the_export_of_the_last_weights_keeps_it():
+    stored = config.from_flagfile("--dataset=iris\n--export=last\n")
+    assert config.merge(stored, *config.parse(["--early_stopping=3"])).export == "last"
+
+
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
 def test_every_preset_parses_and_has_a_header(path):
     parse(f"--flagfile={path}")
@@ -363,14 +407,6 @@ def test_profile_is_parsed_as_two_integers():
 def test_invalid_profiles_are_rejected(given):
     with pytest.raises(UsageError, match="the first step to profile"):
         config.parse([f"--profile={given}"])
-
-
-def test_a_table_row_has_all_columns_and_other_changed_options():
-    changed = config.parse(["--hidden=7,3", "--epochs=2", "--jit=off", "--learning_rate=0.5"])[0]
-    row = config.table_row(changed, 123)
-    assert (row["hidden"], row["learning_rate"], row["steps"], row["jit"]) == ("7,3", 0.5, 123, "off")
-    assert set(row) == {*config.table_columns(), "jit"}
-    assert config.table_row(config.parse(["--noise=masking"])[0], 1)["noise"] == "masking"
 
 
 def test_to_arguments_returns_only_the_passed_options():

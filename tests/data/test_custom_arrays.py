@@ -73,8 +73,8 @@ def test_large_array_is_memory_mapped_with_equal_results(kind, options, tmp_path
     path = tmp_path / f"a.{suffix}"
     np.save(path, arrays["data"]) if suffix == "npy" else np.savez_compressed(path, **arrays)
     if "classes" in options and len(arrays) == 1:
-        assert "has no such class" in load_error(UsageError, tmp_path, "array", path, **options)
-        assert "has no such class" in load_error(UsageError, tmp_path, "array", path, limits=SMALL, **options)
+        assert "have no labels" in load_error(UsageError, tmp_path, "array", path, **options)
+        assert "have no labels" in load_error(UsageError, tmp_path, "array", path, limits=SMALL, **options)
         return
     in_memory = load(tmp_path, "array", path, **options)
     cached = load(tmp_path, "array", path, limits=SMALL, **options)

@@ -476,6 +476,30 @@ def test_files_without_the_extension_of_an_image_are_counted(folder, tmp_path):
     assert "skipped 1 files without the extension of an image (1 .txt)" in load(tmp_path, "images", folder).notes
 
 
+def test_endings_of_images_are_read_in_any_case_and_others_are_counted(tmp_path):
+    endings = "bmp BMP gif jfif JFIF jpe Jpeg JPG png PnG tif TIF tiff Tiff webp".split()
+    (tmp_path / "p").mkdir()
+    for number, ending in enumerate(endings):
+        kind = {"jf": "JPEG", "jp": "JPEG", "ti": "TIFF"}.get(ending[:2].lower(), ending.upper())
+        Image.new("L", (8, 6), 10 * number).save(tmp_path / "p" / f"{number:02}.{ending}", kind)
+    for name in ("a.heic", "b.HEIC", "c.svg", "d.txt", "e.db", "f", "g.zip", "h.ini"):
+        (tmp_path / "p" / name).touch()
+    data = load(tmp_path, "images", tmp_path / "p", eval_fraction=0.0, color="grey")
+    shades = np.sort(data.train.examples[:, 0, 0, 0].astype(int))
+    np.testing.assert_allclose(shades, 10 * np.arange(len(endings)), atol=1)  # WebP is lossy.
+    (note,) = [note for note in data.notes if "skipped" in note]
+    assert note.startswith("skipped 8 files without the extension of an image (2 .heic, ")
+    assert note.endswith(", ...)")
+
+
+def test_files_with_several_frames_are_counted(folder, tmp_path):
+    frames = [Image.new("RGB", (8, 6), COLORS["cat"]), Image.new("RGB", (8, 6), (9, 9, 9))]
+    frames[0].save(folder / "cat" / "x.gif", save_all=True, append_images=frames[1:])
+    data = load(tmp_path, "images", folder)
+    assert colors_by_label(data) == COLORS
+    assert "only the first page or frame is read of files that have several: 1 files" in data.notes
+
+
 def test_empty_folder_file_and_missing_folder_have_different_errors(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")

@@ -16,7 +16,7 @@ from trainer.data.formats import depth as depths
 from trainer.data.formats import image_files
 from trainer.data.inputs import reader
 from trainer.data.limits import Limits
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, as_flag, option_style
 from trainer.runs.directory import RunFiles
 from trainer.runs.loading import LoadedRun
 
@@ -75,7 +75,9 @@ def test_auto_is_full_from_a_quarter_of_the_scale_on(top, tmp_path):
 def test_full_keeps_dark_images_and_the_summary_notes_it(scans, tmp_path):
     data = load(tmp_path, "images", scans, depth="full", **GRAY)
     np.testing.assert_array_equal(gray(data), np.rint(COUNTS / 257))
-    assert "note        the images are almost black: no value is above 5 of 255" in describe.summary_lines(data)
+    note = "the images are almost black: no value is above 5 of 255; if they have 16 bits, give --depth=stretch"
+    with option_style(as_flag):
+        assert f"note        {note}" in describe.summary_lines(data)
 
 
 def test_dark_8_bit_and_float_arrays_are_noted(tmp_path):

@@ -10,19 +10,20 @@ from input_files import COLOR, GRAY, PIXELS, RANDOM, read_error, save
 from PIL import Image
 
 from trainer.data.formats import image_files
-from trainer.data.inputs import images, reader
+from trainer.data.inputs import images, reader, types
 from trainer.errors import DataError, UsageError
 
 
-def test_images_in_a_folder_are_sorted_by_name(tmp_path):
-    for value, name in enumerate(["b.png", "a.JPG", "c.gif", ".hidden.png", "._b.png"]):
-        save(tmp_path / name, np.full(GRAY[:2], value, np.uint8))
-    (tmp_path / "inner").mkdir()
-    save(tmp_path / "inner" / "d.png", PIXELS)
-    (tmp_path / "e.png").mkdir()
+def test_images_in_a_folder_and_its_subfolders_are_sorted_by_name(tmp_path):
+    hidden = [".hidden.png", "._b.png", ".cache/x.png", "__MACOSX/b.png", "inner/.DS_Store"]
+    for value, name in enumerate(
+        ["b.png", "a.JPG", "c.gif", "inner/b.png", "inner/deep/d.TIFF", "e.png/f.png", *hidden]
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / name, np.full(GRAY[:2], value, np.uint8), **({"format": "PNG"} if "DS" in name else {}))
     inputs = reader.read(str(tmp_path), GRAY)
-    assert inputs.names == ("a", "b", "c")
-    assert inputs.examples[:, 0, 0, 0].tolist() == [1, 0, 2]
+    assert inputs.names == ("a", "b", "c", "e.png/f", "inner/b", "inner/deep/d")
+    assert inputs.examples[:, 0, 0, 0].tolist() == [1, 0, 2, 5, 3, 4]
     assert inputs.notes == ()
 
 
@@ -38,13 +39,59 @@ def test_other_files_in_a_folder_are_skipped_with_a_note(tmp_path):
     save(tmp_path / "a.png", PIXELS)
     inputs = reader.read(str(tmp_path), COLOR)
     assert inputs.names == ("a",)
-    assert inputs.notes == ("skipped files without the extension of an image: b.heic and 3 more",)
+    assert inputs.notes == ("skipped 4 files without the extension of an image (1 .eps, 1 .h5, 1 .heic, 1 .txt)",)
 
 
-def test_images_with_the_same_stem_have_their_full_names(tmp_path):
-    for name in ("a.png", "a.bmp", "b.png"):
+def test_only_images_with_the_same_stem_keep_their_extensions(tmp_path):
+    (tmp_path / "inner").mkdir()
+    for name in ("a.png", "a.bmp", "b.png", "inner/a.png"):
         save(tmp_path / name, PIXELS)
-    assert reader.read(str(tmp_path), COLOR).names == ("a.bmp", "a.png", "b.png")
+    assert reader.read(str(tmp_path), COLOR).names == ("a.bmp", "a.png", "b", "inner/a")
+
+
+def test_batches_are_all_examples_in_order_also_from_a_temporary_file(tmp_path, monkeypatch):
+    for number in range(7):
+        save(tmp_path / f"{number}.png", np.full(GRAY[:2], number, np.uint8))
+    in_memory = reader.read(str(tmp_path), GRAY)
+    monkeypatch.setattr(images, "IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr(types, "BATCH", 3)
+    mapped = reader.read(str(tmp_path), GRAY)
+    assert isinstance(mapped.examples, np.memmap)
+    places, batches = zip(*mapped.batches(), strict=True)
+    assert [(place.start, len(batch)) for place, batch in zip(places, batches, strict=True)] == [(0, 3), (3, 3), (6, 1)]
+    np.testing.assert_array_equal(np.concatenate(batches), in_memory.scaled)
+    monkeypatch.setattr(types, "BATCH_BYTES", 1)
+    assert len(list(mapped.batches())) == 7
+
+
+def test_a_full_temporary_folder_leaves_the_images_in_memory(tmp_path, monkeypatch):
+    save(tmp_path / "a.png", PIXELS)
+    monkeypatch.setattr(images, "IN_MEMORY_BYTES", 10)
+
+    def full(path, size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(images.files, "reserve", full)
+    np.testing.assert_array_equal(reader.read(str(tmp_path), COLOR).examples[0], PIXELS)
+
+
+@pytest.mark.parametrize("text", ["absent", "folder", "pipe.png", "many", "1,2,x"])
+def test_checks_before_the_network_is_known_refuse_what_reading_would_refuse(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(images, "MAX_IMAGES", 2)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.txt").touch()
+    os.mkfifo("pipe.png")
+    (tmp_path / "many").mkdir()
+    for name in "abc":
+        save(tmp_path / "many" / f"{name}.png", PIXELS)
+    with pytest.raises((UsageError, DataError)) as checked:
+        reader.check(text)
+    with pytest.raises(type(checked.value)) as read:
+        reader.read(text, COLOR)
+    assert (checked.value.what, checked.value.found) == (read.value.what, read.value.found)
+    for valid in ("many/a.png", "1,2;3,4"):
+        reader.check(valid)
 
 
 def test_each_kind_of_conversion_has_one_note(tmp_path):
@@ -69,7 +116,9 @@ def test_number_of_notes_is_limited(tmp_path):
 def test_folder_without_images_is_rejected(tmp_path):
     assert "has no images" in read_error(DataError, tmp_path, GRAY)
     np.save(tmp_path / "a.npy", PIXELS)
-    assert "other files: a.npy" in read_error(DataError, tmp_path, GRAY)
+    assert "(1 .npy)" in read_error(DataError, tmp_path, GRAY)
+    os.mkfifo(tmp_path / "b.png")
+    assert "skipped 1 pipes, sockets or devices" in read_error(DataError, tmp_path, GRAY)
 
 
 def test_folder_with_too_many_images_is_rejected(tmp_path, monkeypatch):

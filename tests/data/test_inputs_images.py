@@ -157,7 +157,7 @@ def test_first_frame_of_an_animation_is_used(name, tmp_path):
     first.save(tmp_path / name, save_all=True, append_images=[second], **({"lossless": True} if "webp" in name else {}))
     inputs = reader.read(str(tmp_path / name), GRAY)
     assert set(inputs.examples.ravel()) == {40}
-    assert inputs.notes == (f"{name} was reduced to its first frame",)
+    assert inputs.notes == (f"{name} was reduced to its first {'page' if name == 'a.tif' else 'frame'}",)
 
 
 def test_larger_image_is_cropped_to_its_center_and_resized_with_lanczos(tmp_path):

@@ -6,7 +6,7 @@ from custom_data import PIXELS, colors_by_label, load, load_error, save
 
 from trainer.data import labels
 from trainer.data.filters import class_labels
-from trainer.errors import DataError, UsageError
+from trainer.errors import DataError, UsageError, option
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,13 @@ def test_numbers_are_sorted_by_value_before_texts():
 )
 def test_class_is_selected_by_text_by_value_or_by_number_of_a_text(names, given, selected):
     assert class_labels("table", names, [given]) == selected
+
+
+@pytest.mark.parametrize("given", ["0", "all", "1"])
+def test_classes_of_examples_without_labels_are_refused(given):
+    with pytest.raises(UsageError, match="the examples of table have no labels") as error:
+        class_labels("table", ("all",), [given])
+    assert error.value.remedy == f"give the column of labels, such as {option('label_column', 'class')}"
 
 
 @pytest.mark.parametrize(

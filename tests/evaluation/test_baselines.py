@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 from trainer.data import datasets
 from trainer.data.sources import Sources
 from trainer.evaluation import baselines
+from trainer.evaluation.pca import MAX_COLUMNS, Limits
 
 
 def test_pca_errors_equal_those_of_scikit_learn():
@@ -38,11 +39,13 @@ def test_pca_is_exact_if_codes_are_at_least_as_wide_as_examples():
     assert baselines.compute(rows, rows, 7, 1.0).pca == pytest.approx((0, 0), abs=1e-12)
 
 
-def test_very_wide_data_have_no_pca_baseline():
-    rows = np.random.default_rng(0).random((3, baselines.MAX_COLUMNS + 1)).astype(np.float32)
-    result = baselines.compute(rows, rows, 1, 1.0)
-    assert result.pca is None
-    assert result.mean == pytest.approx((rows.var(axis=0).mean(),) * 2, rel=1e-5)
+def test_very_wide_data_have_a_pca_baseline():
+    rows = np.random.default_rng(0).random((30, MAX_COLUMNS + 1)).astype(np.float32)
+    result = baselines.compute(rows[:20], rows[20:], 4, 1.0)
+    pca = PCA(4, svd_solver="full").fit(rows[:20].astype(float))
+    for error, split in zip(result.pca, (rows[:20], rows[20:]), strict=True):
+        assert error == pytest.approx(np.mean((pca.inverse_transform(pca.transform(split)) - split) ** 2), rel=1e-9)
+    assert result.mean[0] == pytest.approx(rows[:20].var(axis=0).mean(), rel=1e-5)
 
 
 def test_training_errors_are_computed_on_the_given_rows_only():
@@ -61,7 +64,7 @@ def test_pca_is_fitted_to_a_part_of_very_many_examples():
     data = datasets.load("digits", Sources())
     train, evaluation = data.train.examples, data.evaluation.examples
     complete = baselines.compute(train, evaluation, 10, data.scale)
-    partial = baselines.compute(train, evaluation, 10, data.scale, max_products=500 * 64**2)
+    partial = baselines.compute(train, evaluation, 10, data.scale, limits=Limits(products=500 * 64**2))
     assert partial.mean == pytest.approx(complete.mean, rel=1e-9)
     assert 1 < partial.pca[0] / complete.pca[0] < 1.05
 
@@ -106,3 +109,67 @@ def test_the_cache_is_used_for_the_same_data_and_code_size_only(tmp_path):
     for damaged in ("torn", "[]", json.dumps({"key": stored["key"]}), json.dumps({**stored, "pca": ["x", None]})):
         (tmp_path / "floors.json").write_text(damaged)
         assert compute("a") == first
+
+
+def test_a_cache_without_pca_of_an_earlier_version_is_completed(tmp_path):
+    rows, cache = np.random.default_rng(0).random((9, 3)), tmp_path / "floors.json"
+    cache.write_text(json.dumps({"key": {"data": "a", "code": 1}, "mean": [8.0, 9.0], "pca": None}))
+    assert baselines.stored_errors(cache) == {"floor/mean/train": 8.0**0.5, "floor/mean/eval": 3.0}
+    background = baselines.BackgroundBaselines(rows, rows, code_size=1, scale=1.0, fingerprint="a", cache=cache)
+    background.wait()
+    assert background.poll() == baselines.compute(rows, rows, 1, 1.0)
+    assert set(baselines.stored_errors(cache)) == {
+        f"floor/{name}/{split}" for name in ("mean", "pca") for split in ("train", "eval")
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean": None},
+        {"mean": [1.0]},
+        {"mean": ["1", "2"]},
+        {"mean": [1.0, -1.0]},
+        {"mean": [1.0, float("nan")]},
+        {"mean": [1.0, True]},
+        {"pca": 3},
+        {"pca": [0.5, float("inf")]},
+        {"pca": {"0": 0.5, "1": 0.5}},
+        {"key": ["train"]},
+        {"key": None},
+    ],
+)
+def test_a_damaged_cache_has_no_errors_and_is_computed_again(tmp_path, change):
+    rows, cache = np.random.default_rng(0).random((9, 3)), tmp_path / "floors.json"
+    stored = {"key": {"data": "a", "code": 1}, "mean": [1.0, 2.0], "pca": [0.25, 0.5]}
+    cache.write_text(json.dumps(stored))
+    assert baselines.stored_errors(cache)["floor/pca/train"] == 0.5
+    cache.write_text(json.dumps({**stored, **change}))
+    assert baselines.stored_errors(cache) == {}
+    background = baselines.BackgroundBaselines(rows, rows, code_size=1, scale=1.0, fingerprint="a", cache=cache)
+    assert background.wait() == baselines.compute(rows, rows, 1, 1.0)
+
+
+@pytest.mark.parametrize("content", [None, "", "torn", "[]", "{}", '{"mean": [1.0, 2.0], "pca": null}'])
+def test_a_missing_or_partial_cache_has_no_errors(tmp_path, content):
+    cache = tmp_path / "floors.json"
+    if content is not None:
+        cache.write_text(content)
+    assert baselines.stored_errors(cache) == {}
+
+
+class FailingDisk(np.ndarray):
+    """Examples in a file that cannot be read."""
+
+    def __getitem__(self, indices):
+        raise OSError(5, "Input/output error")
+
+
+def test_data_that_cannot_be_read_are_logged(tmp_path, caplog):
+    rows = np.zeros((9, 3)).view(FailingDisk)
+    background = baselines.BackgroundBaselines(
+        rows, rows, code_size=1, scale=1.0, fingerprint="a", cache=tmp_path / "floors.json"
+    )
+    with caplog.at_level("WARNING"):
+        assert background.wait() is None
+    assert caplog.messages == ["no baselines: [Errno 5] Input/output error"]

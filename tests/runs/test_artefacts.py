@@ -25,7 +25,7 @@ def test_a_finished_run_has_the_documented_files(finished):
     } - {
         ".restoring",
         "depth.json",  # of custom images and arrays
-        *config.USING,
+        *config.WRITING,
     }
     assert manifests.steps_in(finished / "checkpoints") == list(range(1, 41))
     for step in (1, 17, 40):
@@ -42,7 +42,7 @@ def test_all_documented_scalars_are_written_at_the_scheduled_steps(finished):
     assert list(scalars["train"]["reconstruction/mse"]) == [40]
     health = {f"latent/{name}" for name in ("active_units", "effective_rank", "mean_correlation")}
     percentiles = {"error/p10", "error/p50", "error/p90"}
-    others = {"reconstruction/ssim", "loss", "best/rmse", "best/step"}
+    others = {"reconstruction/ssim", "loss", "best/rmse", "best/step", "best/age"}
     assert set(scalars["eval"]) == errors | health | percentiles | others
     assert list(scalars["eval"]["reconstruction/rmse"]) == [0, 10, 20, 30, 40]
     for baseline in ("floor/mean", "floor/pca"):

@@ -88,6 +88,15 @@ def test_checkpoints_of_other_runs_flags_or_data_are_refused(tmp_path):
             provenance.check_compatible(manifest(provenance, **changes))
 
 
+def test_a_changed_learning_rate_is_accepted_named_and_remembered(tmp_path):
+    first, other = of(tmp_path), of(tmp_path, "--learning_rate=0.01")
+    other.check_compatible(manifest(first))
+    changes = other.differences(manifest(first))
+    assert changes == ["learning_rate: 0.002 -> 0.01"]
+    assert "not claimed (learning_rate: 0.002 -> 0.01)" in other.reproducibility_statement(manifest(first))
+    assert other.differences(manifest(other, changes=changes)) == changes
+
+
 @pytest.mark.parametrize(
     ("dataset", "lacks_heading", "error"),
     [("table", True, UsageError), ("images", True, UsageError), ("table", False, DataError), ("iris", True, DataError)],

@@ -1,16 +1,14 @@
-"""Event files and the HParams row, read with TensorBoard's own code."""
+"""Event files, read with TensorBoard's own code."""
 
 import re
 
 import numpy as np
 import pytest
-from hparams_reader import read_row
 from readers import read_images, scalars
 
-from trainer.config import table_columns
 from trainer.evaluation import statistics
 from trainer.evaluation.probes import fixed_examples
-from trainer.summaries import event_files, hparams, images, tags
+from trainer.summaries import event_files, images, tags
 from trainer.summaries import writer as board
 
 
@@ -196,43 +194,3 @@ def test_two_texts_never_share_a_step(tmp_path):
     accumulator.Reload()
     texts = [(event.step, event.tensor_proto.string_val[0]) for event in accumulator.Tensors("history")]
     assert texts == [(4, b"one"), (5, b"two"), (6, b"three"), (9, b"four")]
-
-
-# HParams.
-
-
-FLAGS = {"dataset": "digits", "learning_rate": 0.5, "batch_size": 64, "brand_new": "7"}
-
-
-def test_the_row_has_the_flags_in_fixed_columns(tmp_path):
-    hparams.start(tmp_path, "my-run", table_columns(), FLAGS)
-    experiment, started, status = read_row(tmp_path)
-    assert [info.name for info in experiment.hparam_infos] == [*table_columns(), hparams.OTHER]
-    assert [metric.name.tag for metric in experiment.metric_infos] == [tag for tag, _ in hparams.METRICS]
-    assert all(tag in tags.TAGS for tag, _ in hparams.METRICS)
-    assert started.group_name == "my-run"
-    assert set(started.hparams) == {*table_columns(), hparams.OTHER}
-    assert started.hparams["learning_rate"].number_value == 0.5
-    assert started.hparams["dataset"].string_value == "digits"
-    # A flag without a column.
-    assert started.hparams["other_flags"].string_value == "--brand_new=7"
-    assert status is None  # The run is running, or stopped.
-
-
-@pytest.mark.parametrize(("succeeded", "status"), [(True, 1), (False, 2)])
-def test_the_final_status_is_written_and_removed_when_the_run_is_resumed(succeeded, status, tmp_path):
-    hparams.start(tmp_path, "my-run", table_columns(), FLAGS)
-    hparams.end(tmp_path, succeeded=succeeded)
-    assert read_row(tmp_path)[2] == status
-    hparams.start(tmp_path, "my-run", table_columns(), {**FLAGS, "learning_rate": 0.25})
-    _, started, status = read_row(tmp_path)
-    assert (started.hparams["learning_rate"].number_value, status) == (0.25, None)
-    assert [path.name for path in tmp_path.iterdir()] == [hparams.FILE]
-
-
-def test_truncating_event_files_keeps_the_row_whose_file_name_sorts_first(tmp_path):
-    hparams.start(tmp_path, "my-run", table_columns(), FLAGS)
-    write(tmp_path, range(3))
-    write(tmp_path, range(2))
-    assert read_row(tmp_path)[1].group_name == "my-run"
-    assert min(path.name for path in tmp_path.iterdir()) == hparams.FILE

@@ -16,9 +16,23 @@ from trainer.training.plan import Plan
 
 
 class Fakes:
-    """Counts steps instead of training. The loss of step s (from 1) is `losses[s]` if set, else s."""
+    """Counts steps instead of training. The loss of step s (from 1) is `losses[s]` if set, else s.
 
-    def __init__(self, losses=None, on_step=None, bad_weights_at=(), scales=None, disk_full_at=(), terms=None):
+    Early stopping ends the run at `stops_at`; the evaluations of the steps in `best_at` have the lowest error so far.
+    """
+
+    def __init__(
+        self,
+        losses=None,
+        on_step=None,
+        bad_weights_at=(),
+        scales=None,
+        disk_full_at=(),
+        terms=None,
+        stops_at=None,
+        best_at=(),
+    ):
+        self.stops_at, self.best_at = stops_at, best_at
         self.seconds = 0.0
         self.events, self.logged, self.saved, self.profiled, self.on_first_block = [], {}, {}, [], []
         self.losses, self.on_step = losses or {}, on_step or (lambda step: None)
@@ -47,6 +61,8 @@ class Fakes:
             write_images=lambda step: self.events.append(("images", step)),
             profile=lambda step: self.profiled.append(step),
             weights_are_finite=lambda: self.step not in self.bad_weights_at,
+            is_last=lambda step: step in (self.stops_at, plan["total_steps"]),
+            must_keep=lambda step: step in self.best_at,
             save=self.save,
             describe_batch=lambda step: f"batch {step}",
         )
@@ -236,6 +252,31 @@ def test_checkpoints_kept_for_good_are_saved_between_regular_ones():
     fakes = Fakes()
     fakes.run(total_steps=12, checkpoint_every=5, keep_every=4)
     assert fakes.steps_of("save") == [4, 5, 8, 10, 12]
+
+
+def test_a_run_that_is_stopped_early_ends_like_one_that_reaches_its_last_step():
+    fakes = Fakes(stops_at=20)
+    assert fakes.run(total_steps=90, eval_every=10, image_every=60, log_every=6) == 20
+    assert [event for event in fakes.events if event[1] == 20] == [("evaluate", 20), ("images", 20), ("save", 20)]
+    assert list(fakes.logged) == [6, 12, 18]  # Later points are those of a run that continues.
+    assert fakes.saved[20] == (19 + 20, 2)
+
+
+def test_a_run_that_was_stopped_early_trains_no_further_step():
+    fakes = Fakes(stops_at=20)
+    assert fakes.run(start=20, total_steps=90, eval_every=10) == 20
+    assert fakes.events == fakes.calls == []
+
+
+def test_a_run_that_cannot_be_saved_when_it_is_stopped_early_fails():
+    with pytest.raises(StorageError):
+        Fakes(stops_at=20, disk_full_at=[20]).run(total_steps=90, eval_every=10)
+
+
+def test_an_evaluation_with_the_lowest_error_so_far_is_saved_if_that_is_required():
+    fakes = Fakes(best_at=[10, 30])
+    fakes.run(total_steps=50, eval_every=10, checkpoint_every=25)
+    assert fakes.steps_of("save") == [10, 25, 30, 50]
 
 
 def test_a_loss_scale_below_1_ends_the_run_and_the_remedy_names_bfloat16():

@@ -94,5 +94,5 @@ def test_the_reconstruction_image_is_loaded_in_full_size(url, driver, finished):
 def test_the_hparams_table_has_flags_and_errors_of_the_run(url, driver, finished):
     values = scalars(finished / "eval")
     metrics = [values[tag][40] for tag, _ in hparams.METRICS[:5]]  # The other columns are hidden at first.
-    texts = ["Trial ID", "\nrun ", "\ndigits\n", "\nbest rmse\n", "\nfinal ssim\n"]
+    texts = ["Trial ID", "\nrun ", "\nswish\n", "\nbeta\n", "\nbest rmse\n", "\nfinal ssim\n"]
     open_page(driver, url + "#hparams", [*texts, *(f"\n{value:.5g}" for value in metrics if value < 1)])

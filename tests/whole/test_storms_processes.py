@@ -36,14 +36,19 @@ def short_runs(server, tmp_path_factory):
     """A third of the steps, one fork server and one reference, to save time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "STEPS", 300)
-        expected = training.reference(server, tmp_path_factory.mktemp("reference"))
-        patch.setattr(training, "reference", lambda *arguments: expected)
+        train = training.reference
+        expected = train(server, tmp_path_factory.mktemp("reference"))
+        patch.setattr(training, "reference", lambda *arguments: train(*arguments) if arguments[-1] else expected)
         patch.setattr(interrupts, "ForkServer", lambda: contextlib.nullcontext(server))
         yield
 
 
 def test_killed_runs_end_with_the_bits_of_an_uninterrupted_one(tmp_path, short_runs):
     assert failed([interrupts.kills(1, tmp_path)]) == []
+
+
+def test_killed_runs_that_end_early_end_at_the_same_step_with_the_same_best(tmp_path, short_runs):
+    assert failed([interrupts.kills(1, tmp_path, training.EARLY_STOPPING)]) == []
 
 
 def test_no_step_is_lost_to_sigterm(tmp_path, short_runs, monkeypatch):

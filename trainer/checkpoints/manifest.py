@@ -43,7 +43,8 @@ class Manifest:
       numerics: the other settings that affect the bits of the result: device, precision, XLA, threads, versions.
       metrics: the results of the last evaluation.
       evaluated: the step of the last evaluation; None if there was none.
-      changes: changes of `numerics` since the first start. The result is bit-identical only if there are none.
+      changes: changes of `numerics` and of the learning rate since the first start. The result is bit-identical only if
+        there are none.
       pending: sum and count of the losses since the last point in TensorBoard, and the sums of the loss terms.
       seconds: training time so far.
       rollbacks: the number of rollbacks to a lower learning rate after a divergence.

@@ -11,6 +11,7 @@ from trainer.commands.evaluate import evaluate
 from trainer.commands.generate import generate
 from trainer.commands.inspect import inspect
 from trainer.commands.reconstruct import reconstruct
+from trainer.commands.scalars import scalars
 from trainer.commands.serve import serve
 from trainer.commands.train import train
 from trainer.config import Config
@@ -27,6 +28,7 @@ MODES: dict[str, Callable[[Config, frozenset[str]], int]] = {
     "encode": encode,
     "reconstruct": reconstruct,
     "generate": generate,
+    "scalars": scalars,
 }
 
 

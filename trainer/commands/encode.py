@@ -12,7 +12,7 @@ from trainer.system.logs import log
 def encode(config: Config, given: frozenset[str]) -> int:
     """Encodes the data set of a run, and writes the codes and labels of both splits to `codes.npz`."""
     run = LoadedRun(config, given)
-    output = Output(run)
+    output = Output.of(run)
     data = run.data()
     arrays = {"label_names": np.array(data.label_names)}
     with run.network() as trained:

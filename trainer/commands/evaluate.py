@@ -13,7 +13,7 @@ from trainer.system.logs import log
 def evaluate(config: Config, given: frozenset[str]) -> int:
     """Evaluates a checkpoint on the data set of its run, and writes the metrics to `evaluation.json`."""
     run = LoadedRun(config, given)
-    output = Output(run)
+    output = Output.of(run)
     data = run.data()
     with run.network() as trained:
         values = trained.evaluate(data)

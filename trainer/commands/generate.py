@@ -12,7 +12,7 @@ from trainer.system.logs import log
 def generate(config: Config, given: frozenset[str]) -> int:
     """Decodes the codes of `--code`, and writes images and `generated.npz`. Does not load the data set."""
     run = LoadedRun(config, given)
-    output = Output(run)
+    output = Output.of(run)
     codes = _codes(config.command.code, run.config.model.hidden[-1])
     with run.network() as trained:
         decoded = trained.originals(trained.decode(codes))

@@ -1,14 +1,17 @@
 """Writes the output of a trained model: arrays, images and numbers."""
 
-import io
+import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self
 
 import numpy as np
-from PIL import Image
 
+from trainer.commands.array_file import ArrayFile
+from trainer.commands.image_output import MAX_IMAGE_FILES, ImageFiles, png
+from trainer.config.options import CommandOptions
 from trainer.errors import StorageError, UsageError, option
 from trainer.runs.loading import LoadedRun
 from trainer.system import files
@@ -17,23 +20,24 @@ from trainer.system.logs import log
 COMPARISON = "comparison.png"
 MAX_LOGGED = 10  # examples that are logged, and numbers of an example
 MAX_GRID_IMAGES = 64
-MAX_IMAGE_FILES = 100
-MAX_NAME_BYTES = 200
 IMAGE_FOLDER = "pictures"
 
 
 class Output:
     """The output folder of a command: `--output`, or a folder in the run directory.
 
+    Args:
+      command: options of the command.
+      default: the folder without `--output`, in the run directory.
+
     Raises:
       UsageError: the folder cannot exist.
       StorageError: the folder is not writable.
     """
 
-    def __init__(self, run: LoadedRun) -> None:
-        command = run.config.command
+    def __init__(self, command: CommandOptions, default: pathlib.Path) -> None:
         self._is_in_run_directory = not command.output
-        self.folder = run.directory.output(command.mode, run.entry.step)
+        self.folder = default
         if command.output:
             try:
                 self.folder = pathlib.Path(command.output).expanduser().absolute()
@@ -48,6 +52,12 @@ class Output:
             remedy = f"give a writable {option('output', 'FOLDER')}"
             raise StorageError(f"{existing} is not writable", remedy=remedy)
 
+    @classmethod
+    def of(cls, run: LoadedRun) -> Self:
+        """Returns the output folder of a mode that uses a checkpoint."""
+        command = run.config.command
+        return cls(command, run.directory.output(command.mode, run.entry.step))
+
     def write(self, name: str, content: str | bytes) -> None:
         """Writes a file atomically, and logs its path."""
         files.make_folder(self.folder)
@@ -56,40 +66,38 @@ class Output:
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes arrays to an .npz file."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        self.write(name, buffer.getvalue())
+        with self.array_file(name) as file:
+            for key, array in arrays.items():
+                file.write(key, array)
+
+    @contextlib.contextmanager
+    def array_file(self, name: str) -> Iterator[ArrayFile]:
+        """Yields an .npz file, which is written atomically; its path is logged then."""
+        files.make_folder(self.folder)
+        with files.replacing(self.folder / name) as file, ArrayFile(file) as arrays:
+            yield arrays
+        log.info(f"written     {self.folder / name}")
 
     def write_image(self, name: str, pixels: np.ndarray) -> None:
         """Writes [H, W, C] uint8 pixels to a PNG file; C is 1 or 3."""
-        self.write(name, _png(pixels))
+        self.write(name, png(pixels))
+
+    def image_files(self, names: Sequence[str], *, limit: int | None = MAX_IMAGE_FILES) -> ImageFiles:
+        """Returns files for images with these names, in a subfolder; at most `limit`.
+
+        The subfolder is emptied if it is in the run directory: a folder of --output may have other files of the user.
+        """
+        folder = self.folder / IMAGE_FOLDER
+        if self._is_in_run_directory:
+            shutil.rmtree(folder, ignore_errors=True)
+        files.make_folder(folder)
+        return ImageFiles(folder, names, limit)
 
     def write_images(self, names: Sequence[str], images: np.ndarray) -> None:
         """Writes the first `MAX_IMAGE_FILES` of [N, H, W, C] images in [0, 1] to PNG files in a subfolder."""
-        folder = self.folder / IMAGE_FOLDER
-        if self._is_in_run_directory:  # A folder of --output may contain other files of the user.
-            shutil.rmtree(folder, ignore_errors=True)
-        files.make_folder(folder)
-        for name, image in zip(_file_names(names[:MAX_IMAGE_FILES]), images, strict=False):
-            files.write(folder / f"{name}.png", _png(_to_uint8(image)), durably=False)
-        count = f"the first {MAX_IMAGE_FILES} of {len(names):,}" if len(names) > MAX_IMAGE_FILES else f"{len(names):,}"
-        log.info(f"written     {folder}: {count} images")
-
-
-def _file_names(names: Sequence[str]) -> list[str]:
-    """Truncates names to `MAX_NAME_BYTES`, and appends an index to equal names."""
-    short = [name.encode()[:MAX_NAME_BYTES].decode(errors="ignore") for name in names]
-    return [name if short.count(name) == 1 else f"{name}-{index}" for index, name in enumerate(short)]
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "png")
-    return buffer.getvalue()
-
-
-def _to_uint8(image: np.ndarray) -> np.ndarray:
-    return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+        image_files = self.image_files(names)
+        image_files.write(0, images)
+        image_files.log()
 
 
 def check_finite(outputs: np.ndarray, flag: str) -> None:

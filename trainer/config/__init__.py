@@ -15,18 +15,17 @@ from trainer.config.config import (
     merge,
     network_options,
     option_names,
-    table_columns,
-    table_row,
     to_arguments,
     with_defaults,
 )
 from trainer.config.flagfile import presets, to_flagfile
 from trainer.config.flags import from_flagfile, help_text, parse
-from trainer.config.options import USING
+from trainer.config.options import WRITING
+from trainer.config.table import table_columns, table_row
 
 __all__ = [
     "OPTIONS",
-    "USING",
+    "WRITING",
     "Config",
     "check_unused",
     "defaults",

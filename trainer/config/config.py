@@ -16,7 +16,7 @@ from trainer.errors import UsageError, option
 from trainer.models.options import ModelOptions
 from trainer.serving.options import ServingOptions
 from trainer.summaries.options import SummaryOptions
-from trainer.system.options import DURATION, KINDS, MATHEMATICS, PLACE, Option, Options, Values, options_of
+from trainer.system.options import KINDS, MATHEMATICS, PLACE, Option, Options, Values, options_of
 from trainer.training.options import DEFAULT_STEPS, LIKELIHOODS, TrainingOptions
 
 
@@ -80,6 +80,12 @@ class Config(Values):
         """The activation of the output layer, with `auto` resolved."""
         return network_options(mathematical_options(self))["output_activation"]
 
+    @property
+    def export(self) -> str:
+        """The weights that are exported, with `auto` resolved: last, best or none."""
+        automatic = "best" if self.training.early_stopping else "last"
+        return automatic if self.run.export == "auto" else self.run.export
+
     def total_steps(self, num_train: int) -> int:
         """Returns the number of steps of the whole run with `num_train` training examples."""
         if self.training.epochs is not None:
@@ -133,10 +139,12 @@ def merge(
     given_names: Iterable[str],
     *,
     guard: bool = True,
-    free: Container[str] = (),
+    free: Sequence[str] = (),
     run: str = "RUN",
 ) -> Config:
     """Returns the stored config of an existing run, updated with the options that the user passed now.
+
+    The value of --learning_rate_from_now becomes that of --learning_rate.
 
     Args:
       stored: the config of the run.
@@ -150,6 +158,10 @@ def merge(
       UsageError: mathematical options differ from the stored ones; the message lists all of them.
     """
     given_names = set(given_names)
+    new_rate = given.training.learning_rate_from_now
+    if new_rate is not None:
+        given = Config.of({**given.values(), "learning_rate": new_rate})
+        given_names, free = {*given_names, "learning_rate"}, (*free, "learning_rate")
     changed = [
         name
         for name in option_names(MATHEMATICS)
@@ -189,7 +201,12 @@ def free_options(stored_names: Container[str], loader: str) -> Sequence[str]:
 def _changed_error(stored: Config, given: Config, changed: Sequence[str], run: str) -> UsageError:
     """Returns the error for changed mathematical options; it names --init_from if the weights fit the new options."""
     table = "; ".join(f"{option(name)}: {stored.text(name)} -> {given.text(name)}" for name in changed)
-    remedy = f"remove them to resume the run, pass another {option('run_dir')} for a new run,"
+    remedy = "remove them to resume the run,"
+    if changed == ["learning_rate"]:
+        options = {"run_dir": shlex.quote(run), "learning_rate_from_now": given.text("learning_rate")}
+        flags = " ".join(option(name, value) for name, value in options.items())
+        remedy += f" continue it with the new learning rate with {flags},"
+    remedy += f" pass another {option('run_dir')} for a new run,"
     fits = all(GROUPS[name] == "training" for name in changed)
     if fits and _network_with(stored, given, changed) == _network_with(stored, given, ()):
         options = {"flagfile": shlex.quote(f"{run}/flags.txt"), "init_from": shlex.quote(run), "run_dir": "NEW"}
@@ -250,27 +267,3 @@ def network_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def to_arguments(config: Config, given: Iterable[str]) -> list[str]:
     """Returns the options named in `given` as command-line arguments."""
     return [f"--{name}={config.text(name)}" for name in OPTIONS if name in set(given)]
-
-
-def table_columns() -> dict[str, type]:
-    """Returns the options with a column in the HParams table: name to type, which is float or str."""
-    return {
-        declared.name: float if declared.type in (int, float) else str for declared in DECLARED if declared.is_column
-    }
-
-
-def table_row(config: Config, total_steps: int) -> dict[str, str | float]:
-    """Returns a run's row in the HParams table: numbers as numbers, other values as text.
-
-    Options without a column are included if they differ from their defaults. `total_steps` is the length of the run.
-    """
-    default = defaults()
-    names = [
-        name
-        for name, declared in OPTIONS.items()
-        if declared.is_stored and declared.kind != DURATION and (declared.is_column or config[name] != default[name])
-    ]
-    values = {name: config[name] for name in names}
-    numbers = {name: value for name, value in values.items() if type(value) in (int, float)}
-    texts = {name: config.text(name) for name in values if name not in numbers and values[name] is not None}
-    return {**texts, **numbers, "steps": total_steps}

@@ -9,7 +9,9 @@ from trainer.system.options import MATHEMATICS, PLACE, PRESENTATION, Options, de
 
 RUN, USING_A_RUN = "Run", "Checkpoints and trained networks"  # themes
 LIST, USING = "checkpoints", ("reconstruct", "generate", "encode", "evaluate")  # USING: modes of a trained network
-MODES = ("train", "inspect", LIST, "serve", *USING)
+SCALARS = "scalars"
+WRITING = (*USING, SCALARS)  # modes that write results to a folder
+MODES = ("train", "inspect", LIST, "serve", *WRITING)
 _USING = ", ".join(USING)
 
 
@@ -47,11 +49,12 @@ class RunOptions(Options):
         " next start restores it from there",
     )
     export: str = declare(
-        "last",
+        "auto",
         PRESENTATION,
         RUN,
-        "Export these weights as a SavedModel at the end. best: the checkpoint with the lowest evaluation error",
-        choices=("last", "best", "none"),
+        "Export these weights as a SavedModel at the end. best: the checkpoint with the lowest evaluation error. auto:"
+        f" last; with {option('early_stopping')}, best",
+        choices=("auto", "last", "best", "none"),
     )
 
 
@@ -95,5 +98,6 @@ class CommandOptions(Options):
         None,
         PLACE,
         USING_A_RUN,
-        f"With {_USING}: folder for the results. Default: <mode>/<step> in the run directory",
+        f"With {', '.join(WRITING)}: folder for the results. Default: <mode>/<step> in the run directory;"
+        f" {SCALARS}: {SCALARS}/",
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.options import LIST, USING
+from trainer.config.options import LIST, USING, WRITING
 from trainer.data.options import OWN
 from trainer.errors import UsageError, option
 from trainer.training.options import LIKELIHOODS, SHARES
@@ -11,12 +11,13 @@ from trainer.training.options import LIKELIHOODS, SHARES
 # Options, and the modes that use them.
 FOR_MODES = {
     "restart": ("train",),
+    "learning_rate_from_now": ("train",),
     "verify": (LIST,),
     "rollback": (LIST,),
     "input": ("reconstruct",),
     "code": ("generate",),
     "at_step": USING,
-    "output": USING,
+    "output": WRITING,
 }
 # Options, and the data sets that use them.
 FOR_DATASETS = {
@@ -24,6 +25,7 @@ FOR_DATASETS = {
     "label_column": ("table",),
     "heading": ("table",),
     "standardise": ("table", "array", "iris"),
+    "missing": ("array",),
     "eval_fraction": OWN,
     "depth": ("images", "array", "tfds"),
 }
@@ -51,6 +53,8 @@ def check(values: Mapping[str, Any]) -> None:
             needed = option("mode", " or ".join(modes))
             raise UsageError(f"{option(name)} needs {needed}", remedy=f"set the mode, or remove {option(name)}")
     _check_training(values)
+    _check_course(values)
+    _check_missing(values)
 
 
 def _check_training(values: Mapping[str, Any]) -> None:
@@ -72,6 +76,30 @@ def _check_training(values: Mapping[str, Any]) -> None:
             f"{option('loss', loss)} cannot be used with {option('output_activation', values['output_activation'])}",
             found="a Bernoulli likelihood needs outputs between 0 and 1",
             remedy=f"remove {option('output_activation')}, or set it to sigmoid",
+        )
+
+
+def _check_course(values: Mapping[str, Any]) -> None:
+    if values["early_stopping"] and values["eval_every"] == 0:
+        raise UsageError(
+            f"{option('early_stopping', values['early_stopping'])} cannot be used with {option('eval_every', 0)}",
+            found="early stopping compares the evaluations of a run",
+            remedy=f"remove {option('eval_every')}, or use another interval",
+        )
+    if values["learning_rate_from_now"] is not None and values["restart"]:
+        raise UsageError(
+            f"{option('learning_rate_from_now')} cannot be used with {option('restart', True)}",
+            found="it changes the learning rate of an existing run from its newest checkpoint on",
+            remedy=f"use {option('learning_rate', values['learning_rate_from_now'])}",
+        )
+
+
+def _check_missing(values: Mapping[str, Any]) -> None:
+    if values["missing"] == "mean" and values["loss"] == "bernoulli":
+        raise UsageError(
+            f"{option('missing', 'mean')} cannot be used with {option('loss', 'bernoulli')}",
+            found="missing numbers have no probability",
+            remedy=f"use another {option('loss')}, such as {option('loss', 'mse')}",
         )
 
 

@@ -70,6 +70,7 @@ class Dataset:
       depth: the values of 16-bit images that became 0 and 255: `FULL`, or the range that was stretched.
       offset: [D] float64, subtracted from rows before they were converted to float32; None: nothing was subtracted. See
         `custom.columns.offset`.
+      has_missing: True if numbers of rows are missing; the examples are NaN there.
     """
 
     name: str
@@ -82,11 +83,12 @@ class Dataset:
     statistics: CachedStatistics | None = None
     depth: Depth = FULL
     offset: np.ndarray | None = None
+    has_missing: bool = False
 
     def __post_init__(self) -> None:
         if self.statistics is None:
             for split in (self.train, self.evaluation):
-                _check(self.name, split)
+                _check(self.name, split, can_be_missing=self.has_missing)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -120,7 +122,7 @@ class Dataset:
         """Minimum and maximum of the training examples, as stored."""
         if self.statistics is not None:
             return self.statistics.low, self.statistics.high
-        return float(self.train.examples.min()), float(self.train.examples.max())
+        return float(np.nanmin(self.train.examples)), float(np.nanmax(self.train.examples))
 
     def originals(self, rows: np.ndarray) -> np.ndarray:
         """Returns stored rows, [N, D], with the offset added to them."""
@@ -131,9 +133,9 @@ class Dataset:
         """Minimum and maximum of the training examples, as in the source, apart from rounding."""
         if self.offset is None:
             return self.value_range
-        ends = np.stack([self.train.examples.min(axis=0), self.train.examples.max(axis=0)])
+        ends = np.stack(column_ranges(self.train.examples))
         low, high = self.originals(ends)
-        return float(low.min()), float(high.max())
+        return float(np.nanmin(low)), float(np.nanmax(high))
 
     def with_splits(self, train: Split, evaluation: Split) -> "Dataset":
         """Returns a copy with these splits, without stored statistics."""
@@ -168,13 +170,20 @@ def units(scale: float | np.ndarray, depth: Depth) -> bytes:
 
 
 def mean_and_deviations(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the columns' means and standard deviations, [N, D] -> [D] float64 each.
+    """Returns the columns' means and standard deviations, [N, D] -> [D] float64 each, without missing numbers.
 
-    Reads in chunks, because rows may be memory-mapped.
+    Both are 0 for columns without numbers. Reads in chunks, because rows may be memory-mapped.
     """
-    mean = sum(rows[chunk].sum(axis=0, dtype=np.float64) for chunk in chunk_slices(rows)) / len(rows)
-    squares = sum(np.square(rows[chunk] - mean).sum(axis=0) for chunk in chunk_slices(rows))
-    return mean, np.sqrt(squares / len(rows))
+    counts = sum(np.isfinite(rows[chunk]).sum(axis=0) for chunk in chunk_slices(rows))
+    counts = np.maximum(counts, 1)
+    mean = sum(np.nansum(rows[chunk], axis=0, dtype=np.float64) for chunk in chunk_slices(rows)) / counts
+    squares = sum(np.nansum(np.square(rows[chunk] - mean), axis=0) for chunk in chunk_slices(rows))
+    return mean, np.sqrt(squares / counts)
+
+
+def column_ranges(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the columns' minima and maxima, [N, D] -> [D] each; NaN for columns without numbers."""
+    return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
 
 
 def chunk_slices(examples: np.ndarray) -> list[slice]:
@@ -183,13 +192,13 @@ def chunk_slices(examples: np.ndarray) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(examples), size)]
 
 
-def _check(name: str, split: Split) -> None:
+def _check(name: str, split: Split, *, can_be_missing: bool) -> None:
     assert len(split.examples) == len(split.labels), name
     if split.examples.dtype == np.uint8:
         return
     for chunk in chunk_slices(split.examples):
         examples = split.examples[chunk]
-        bad = np.argwhere(~np.isfinite(examples))
+        bad = np.argwhere(np.isinf(examples) if can_be_missing else ~np.isfinite(examples))
         if not len(bad):
             continue
         row, *column = bad[0]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer.data import labels
-from trainer.data.dataset import Dataset, Split
+from trainer.data.dataset import NO_LABEL, Dataset, Split
 from trainer.errors import DataError, UsageError, option
 
 MAX_CLASSES_SHOWN = 100  # in an error message
@@ -22,11 +22,13 @@ def class_labels(name: str, label_names: Sequence[str], classes: Sequence[str]) 
         places of labels, from 0, are accepted too.
 
     Raises:
-      UsageError: a class does not exist; or, if some names are numbers and others are not, a number could be both a
-        name and a place.
+      UsageError: a class does not exist; the examples have no labels; or, if some names are numbers and others are
+        not, a number could be both a name and a place.
     """
     if not classes:
         return list(range(len(label_names)))
+    if tuple(label_names) == (NO_LABEL,):
+        raise _unlabeled(name, classes)
     kinds = labels.kinds(label_names)
     selected = {text: labels.find(label_names, text) for text in classes}
     for text, found in selected.items():
@@ -52,6 +54,19 @@ def _place(text: str, label_names: Sequence[str]) -> int | None:
     """Returns the label whose place, from 0, is written as this text; None if there is none."""
     is_place = re.fullmatch("0|[1-9][0-9]{,8}", text) and int(text) < len(label_names)
     return int(text) if is_place else None
+
+
+def _unlabeled(name: str, classes: Sequence[str]) -> UsageError:
+    """Returns the error for classes of examples that have no labels."""
+    remedies = {
+        "table": f"give the column of labels, such as {option('label_column', 'class')}",
+        "array": "save the labels too: numpy.savez(path, data=..., labels=...)",
+        "images": "put the images of each class into a folder of its own",
+    }
+    return UsageError(
+        f"{option('classes', ','.join(classes))}: the examples of {name} have no labels",
+        remedy=remedies.get(name, f"remove {option('classes')}"),
+    )
 
 
 def _ambiguous(name: str, text: str, other: str) -> UsageError:

@@ -12,6 +12,7 @@ FITS = ("crop", "pad", "resize")
 COLORS = ("grey", "rgb")
 HEADINGS = ("auto", "yes", "no")
 DEPTHS = ("auto", "full", "stretch")
+MISSING = ("error", "mean")
 DATA, OWN_DATA = "Data", "Custom data"  # themes
 
 OWN_FILES = ("images", "array", "table")  # custom data, given by --data_dir
@@ -89,6 +90,7 @@ class DataOptions(Options):
         parse=size,
         separator="x",
         is_common=True,
+        is_column=True,
     )
     color: str = declare(
         "rgb",
@@ -128,6 +130,14 @@ class DataOptions(Options):
         f"With {option('dataset', 'table')}: whether the first line is the heading. auto: it is recognized",
         choices=HEADINGS,
     )
+    missing: str = declare(
+        "error",
+        MATHEMATICS,
+        OWN_DATA,
+        "Missing numbers in rows. error: such rows cannot be used. mean: they are replaced by the column's mean in the"
+        " input, and do not count in the loss and in errors",
+        choices=MISSING,
+    )
     standardise: bool = declare(
         False,
         MATHEMATICS,
@@ -136,6 +146,7 @@ class DataOptions(Options):
         " different"
         " units",
         alias="standardize",
+        is_column=True,
     )
     eval_fraction: float = declare(
         0.1,

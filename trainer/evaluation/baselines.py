@@ -5,18 +5,18 @@ import dataclasses
 import math
 import pathlib
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from trainer.data.rows import RowSubset
+from trainer.evaluation import pca
+from trainer.evaluation.centered_rows import CenteredRows, scaled_chunks
+from trainer.evaluation.pca import LIMITS, Limits
 from trainer.system import files
 from trainer.system.logs import log
 
-MAX_COLUMNS = 4_096
 CHUNK_BYTES = 2 << 20
-MAX_PRODUCTS = 1e12  # multiplications for the covariance: about ten seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Baselines:
 
     Attributes:
       mean: errors of the training mean as the reconstruction.
-      pca: errors of PCA; None if an example has more than `MAX_COLUMNS` numbers.
+      pca: errors of PCA; None only in files of earlier versions, for examples of more than 4,096 numbers.
     """
 
     mean: tuple[float, float]
@@ -39,7 +39,7 @@ def compute(
     scale: float | np.ndarray,
     rows: np.ndarray | None = None,
     mean: np.ndarray | None = None,
-    max_products: float = MAX_PRODUCTS,
+    limits: Limits = LIMITS,
 ) -> Baselines:
     """Computes the baselines for codes of `code_size` numbers.
 
@@ -53,100 +53,121 @@ def compute(
       scale: divisor of the stored values.
       rows: indices of the training examples for the training errors; None: all.
       mean: mean of the scaled training examples, [D] float64; None: it is computed.
-      max_products: limit of multiplications for the covariance. Above, evenly spaced training examples are used.
+      limits: see `Limits`.
     """
-    if mean is None:
-        mean = training_mean(train, scale)
-    fit_examples = _limit_examples(train, max_products)
-    _, covariance = moments(fit_examples, scale, mean)
-    # The total variance is the trace, so that it agrees with the eigenvalues to the last digit.
-    columns = len(mean)
-    if rows is None and len(fit_examples) < len(train):
-        rows = np.arange(len(train))
-    if rows is None and columns <= MAX_COLUMNS:
-        mean_train = float(np.trace(covariance)) / columns
-    else:
-        mean_train = _mean_error(train if rows is None else RowSubset(train, rows), mean, scale)
-    mean_errors = (mean_train, _mean_error(evaluation, mean, scale))
-    if columns > MAX_COLUMNS:
-        return Baselines(mean=mean_errors, pca=None)
+    fitted = CenteredRows(train, training_mean(train, scale) if mean is None else mean, scale)
+    splits = (
+        fitted if rows is None else fitted.subset(rows),
+        CenteredRows(evaluation, fitted.mean, scale),
+    )
+    if len(fitted.mean) <= limits.columns:
+        return _from_covariance(fitted, splits, code_size, limits)
+    return _from_components(pca.fit(fitted, code_size, train.dtype, limits), splits, len(train))
+
+
+def _from_covariance(
+    train: CenteredRows, splits: tuple[CenteredRows, CenteredRows], code_size: int, limits: Limits
+) -> Baselines:
+    """Computes the errors on (train, eval) from the covariance matrix of the training examples."""
+    columns = len(train.mean)
+    fitted = _limit_examples(train, limits.products)
+    _log_part(len(fitted.examples), len(train.examples))
+    covariance = _covariance(fitted)
     eigenvalues, vectors = np.linalg.eigh(covariance)  # ascending
     components = vectors[:, max(columns - code_size, 0) :]
-    if rows is None:
+    if splits[0] is fitted:
+        # The total variance is the trace, so that it agrees with the eigenvalues to the last digit.
+        mean_train = float(np.trace(covariance)) / columns
         pca_train = float(np.clip(eigenvalues[: columns - components.shape[1]], 0, None).sum()) / columns
     else:
-        pca_train = _projection_error(RowSubset(train, rows), mean, components, scale)
-    return Baselines(mean=mean_errors, pca=(pca_train, _projection_error(evaluation, mean, components, scale)))
+        mean_train, pca_train = _mean_error(splits[0]), _projection_error(splits[0], components)
+    return Baselines(
+        mean=(mean_train, _mean_error(splits[1])), pca=(pca_train, _projection_error(splits[1], components))
+    )
 
 
-def _limit_examples(train: np.ndarray, max_products: float) -> np.ndarray | RowSubset:
+def _limit_examples(train: CenteredRows, max_products: float) -> CenteredRows:
     """Returns evenly spaced training examples, as many as the limit for the covariance allows."""
-    columns = math.prod(train.shape[1:])
-    limit = int(max_products // columns**2)
-    if len(train) <= limit or columns > MAX_COLUMNS:
+    count, limit = len(train.examples), int(max_products // len(train.mean) ** 2)
+    if count <= limit:
         return train
-    return RowSubset(train, np.linspace(0, len(train) - 1, max(1, limit)).astype(np.int64))
+    return train.subset(np.linspace(0, count - 1, max(1, limit)).astype(np.int64))
 
 
-def moments(
-    examples: np.ndarray | RowSubset, scale: float | np.ndarray, mean: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean [D] and the covariance [D, D] in float64; above `MAX_COLUMNS` columns, the latter is empty.
+def _covariance(rows: CenteredRows) -> np.ndarray:
+    """Returns the covariance matrix, [D, D] float64."""
+    covariance = np.zeros((len(rows.mean), len(rows.mean)))
+    for chunk in rows.chunks(num_bytes=CHUNK_BYTES):
+        covariance += chunk.T @ chunk
+    return covariance / len(rows.examples)
 
-    Args:
-      examples: [N, ...] as stored.
-      scale: divisor of the stored values.
-      mean: the mean of the scaled examples, [D] float64; None: it is computed.
-    """
-    total = len(examples)
-    mean = training_mean(examples, scale) if mean is None else mean
-    columns = len(mean)
-    covariance = np.zeros((columns, columns) if columns <= MAX_COLUMNS else (0, 0))
-    if columns <= MAX_COLUMNS:
-        for rows in _chunks(examples, scale):
-            rows -= mean
-            covariance += rows.T @ rows
-    return mean, covariance / total
+
+def _from_components(
+    components: pca.Components, splits: tuple[CenteredRows, CenteredRows], num_train: int
+) -> Baselines:
+    """Computes the errors on (train, eval): the squared norm of rows, and what remains of it without components."""
+    _log_part(components.num_examples, num_train)
+    if components.excess is not None:
+        excess = f"{100 * components.excess:.2g} %"
+        log.info(f"PCA baseline: approximate; its squared error is an estimated {excess} above that of exact PCA")
+    means = [_mean_error(split) for split in splits]
+    errors = [
+        max(0.0, mean - components.captured(split) / split.examples.size)
+        for mean, split in zip(means, splits, strict=True)
+    ]
+    return Baselines(mean=(means[0], means[1]), pca=(errors[0], errors[1]))
+
+
+def _log_part(fitted: int, count: int) -> None:
+    if fitted < count:
+        log.info(f"PCA baseline: computed from {fitted:,} of the {count:,} training examples, evenly spaced")
 
 
 def training_mean(examples: np.ndarray | RowSubset, scale: float | np.ndarray) -> np.ndarray:
     """Returns the mean of the flattened, scaled examples, [D] float64."""
-    return sum((rows.sum(axis=0) for rows in _chunks(examples, scale)), np.zeros(())) / len(examples)
+    chunks = scaled_chunks(examples, scale, num_bytes=CHUNK_BYTES)
+    return sum((rows.sum(axis=0) for rows in chunks), np.zeros(())) / len(examples)
 
 
-def _chunks(examples: np.ndarray | RowSubset, scale: float | np.ndarray) -> Iterator[np.ndarray]:
-    """Yields the examples as scaled float64 rows, at most `CHUNK_BYTES` at a time."""
-    size = max(1, CHUNK_BYTES // (8 * math.prod(examples.shape[1:])))
-    for start in range(0, len(examples), size):
-        rows = examples[start : start + size]
-        yield rows.reshape(len(rows), -1).astype(np.float64) / scale
+def _mean_error(rows: CenteredRows) -> float:
+    return sum(float(np.square(chunk).sum()) for chunk in rows.chunks(num_bytes=CHUNK_BYTES)) / rows.examples.size
 
 
-def _mean_error(examples: np.ndarray | RowSubset, mean: np.ndarray, scale: float | np.ndarray) -> float:
-    return sum(float(np.square(rows - mean).sum()) for rows in _chunks(examples, scale)) / examples.size
-
-
-def _projection_error(
-    examples: np.ndarray | RowSubset, mean: np.ndarray, vectors: np.ndarray, scale: float | np.ndarray
-) -> float:
+def _projection_error(rows: CenteredRows, vectors: np.ndarray) -> float:
     """Returns the mean squared distance per pixel to the span of the orthonormal `vectors`, [D, K]."""
     total = 0.0
-    for rows in _chunks(examples, scale):
-        rows -= mean
-        total += float(np.square(rows - (rows @ vectors) @ vectors.T).sum())
-    return total / examples.size
+    for chunk in rows.chunks(num_bytes=CHUNK_BYTES):
+        total += float(np.square(chunk - (chunk @ vectors) @ vectors.T).sum())
+    return total / rows.examples.size
 
 
 def stored_errors(path: pathlib.Path) -> dict[str, float]:
     """Returns the root mean squared errors in a file of `BackgroundBaselines`, as `floor/<name>/<split>`.
 
-    Errors on a part of the training examples are left out.
+    Errors on a part of the training examples are left out. A damaged file has no errors.
     """
     stored = files.read_json(path) or {}
-    is_partial = "train" in stored.get("key", {})
-    splits = [(index, split) for index, split in enumerate(("train", "eval")) if not (is_partial and split == "train")]
-    known = [(name, errors) for name in ("mean", "pca") if (errors := stored.get(name))]
+    result, key = _parse(stored), stored.get("key")
+    if result is None or not isinstance(key, dict):
+        return {}
+    splits = [(index, split) for index, split in enumerate(("train", "eval")) if split == "eval" or "train" not in key]
+    known = [(name, errors) for name, errors in (("mean", result.mean), ("pca", result.pca)) if errors]
     return {f"floor/{name}/{split}": errors[index] ** 0.5 for index, split in splits for name, errors in known}
+
+
+def _parse(stored: dict[str, Any]) -> Baselines | None:
+    """Returns the baselines in the contents of a file; None if it is damaged."""
+    mean, errors = _pair(stored.get("mean")), _pair(stored.get("pca"))
+    if mean is None or (errors is None and stored.get("pca") is not None):
+        return None
+    return Baselines(mean=mean, pca=errors)
+
+
+def _pair(value: Any) -> tuple[float, float] | None:
+    """Returns two mean squared errors; None if the value is anything else."""
+    if not isinstance(value, list) or [type(error) for error in value] != [float, float]:
+        return None
+    return (value[0], value[1]) if all(0 <= error < math.inf for error in value) else None
 
 
 class BackgroundBaselines:
@@ -193,21 +214,14 @@ class BackgroundBaselines:
         stored = files.read_json(self._cache)
         if not stored or stored.get("key") != self._key:
             return None
-        try:
-            mean, pca = stored["mean"], stored["pca"]
-            return Baselines(mean=(float(mean[0]), float(mean[1])), pca=(float(pca[0]), float(pca[1])) if pca else None)
-        except (KeyError, TypeError, ValueError, IndexError):
-            return None
+        result = _parse(stored)
+        return result if result and result.pca else None  # Earlier versions had no PCA of large examples.
 
     def _compute(self, *arguments: Any) -> None:
         try:
-            result = compute(*arguments)
-        except (np.linalg.LinAlgError, MemoryError) as error:
-            log.warning(f"no baselines: {error}")
-            return
-        if result.pca is None:
-            log.info(f"no PCA baseline: an example has more than {MAX_COLUMNS:,} numbers")
-        self.result = result
+            self.result = compute(*arguments)
+        except (OSError, MemoryError, np.linalg.LinAlgError) as error:  # The data may be on a disk that fails.
+            log.warning(f"no baselines: {error or type(error).__name__}")
 
     def poll(self) -> Baselines | None:
         """Returns the baselines, and writes the file, at the first call after the computation; otherwise None."""

@@ -167,10 +167,7 @@ def make_evaluator(
     model: Autoencoder, objective: Objective, *, scale: float | np.ndarray, seed: int, batch_size: int, jit: bool
 ) -> Evaluator:
     """Creates an evaluator. Stored values are divided by `scale`; `jit` compiles evaluations of data sets with XLA."""
-    is_plain = objective.is_plain(model)
-
-    def squares(images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.square(images - reconstructions), axis=list(range(1, images.shape.rank)))
+    is_plain, squares = objective.is_plain(model), objective.squared_errors
 
     @tf.function(jit_compile=jit, autograph=False)
     def evaluate(examples: tf.Tensor, first: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -185,7 +182,7 @@ def make_evaluator(
         }
         if is_plain:
             outputs = logits if objective.loss.takes_logits else reconstructions
-            return {**result, "reconstruction": objective.loss.per_example(images, outputs)}
+            return {**result, "reconstruction": objective.errors(images, outputs)}
         key = randomness.evaluation_key(seed, first)
         terms = objective.terms(model, objective.target(images, key), key)
         result |= vars(terms)

@@ -9,10 +9,11 @@ import numpy as np
 from trainer.data.dataset import Dataset
 from trainer.data.rows import RowSubset
 from trainer.errors import DivergedError, option
-from trainer.evaluation import statistics
+from trainer.evaluation import statistics, stopping
 from trainer.evaluation.evaluator import EvaluationResult, Evaluator
 from trainer.evaluation.metrics import Metrics
 from trainer.evaluation.probes import ProbeResult, ProbeSet
+from trainer.training.plan import Plan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Evaluation:
 
     Attributes:
       step: number of completed steps.
-      values: metrics by tag: reconstruction errors, loss, loss terms, and the lowest error so far.
+      values: metrics by tag: reconstruction errors, loss, loss terms, and the lowest error so far; see `stopping.best`.
       errors: [N] root mean squared errors of all evaluation examples.
       result: the complete result, with codes and reconstructions of the probes.
       probe_result: errors, codes and reconstructions of the probes.
@@ -40,6 +41,7 @@ class RunEvaluator:
     Args:
       data: the data set.
       evaluator: evaluates the network with its current weights.
+      plan: length of the run.
       final_train_rows: indices of the training examples that are evaluated at the last step, ascending.
       metrics: metrics of the last evaluation of a resumed run.
       evaluated: step of that evaluation; None without an evaluation.
@@ -54,6 +56,7 @@ class RunEvaluator:
         self,
         data: Dataset,
         evaluator: Evaluator,
+        plan: Plan,
         *,
         final_train_rows: np.ndarray,
         metrics: Mapping[str, float],
@@ -61,7 +64,7 @@ class RunEvaluator:
     ) -> None:
         self.probes = ProbeSet.from_dataset(data)
         self.metrics, self.evaluated = dict(metrics), evaluated
-        self._data, self._evaluator, self._final_train_rows = data, evaluator, final_train_rows
+        self._data, self._evaluator, self._plan, self._final_train_rows = data, evaluator, plan, final_train_rows
         self._num_pixels = int(np.prod(data.shape))
         self._metrics = Metrics(data, self.probes, evaluator)
         self._last_probe: tuple[int, ProbeResult] | None = None
@@ -78,7 +81,8 @@ class RunEvaluator:
         errors = statistics.example_errors(result.squared_errors, self._num_pixels)
         probe_result = ProbeResult(errors[self.probes.rows], result.codes, result.reconstructions)
         self._last_probe = step, probe_result
-        values |= self._best(step, values["reconstruction/rmse"])
+        counts = step > self._plan.pretraining_end
+        values |= stopping.best(self.metrics, step, values["reconstruction/rmse"], counts=counts)
         return Evaluation(step, values, errors, result, probe_result)
 
     def diagnostics(self, evaluation: Evaluation) -> dict[str, float]:
@@ -89,6 +93,22 @@ class RunEvaluator:
         """Makes `evaluation` the last evaluation, whose metrics are stored in checkpoints and results."""
         self.metrics = {f"eval/{tag}": value for tag, value in evaluation.values.items()}
         self.evaluated = evaluation.step
+
+    def is_last(self, step: int) -> bool:
+        """Returns True if the run ends after this step: it is the last one, or early stopping ends it."""
+        has_stopped = self.evaluated == step and stopping.has_stopped(self.metrics, self._plan.early_stopping)
+        return has_stopped or step >= self._plan.total_steps
+
+    def must_keep(self, step: int) -> bool:
+        """Returns True if this step needs a checkpoint: with early stopping, the best step can always be restored."""
+        return self._plan.early_stopping > 0 and stopping.is_best(self.metrics, step)
+
+    def complete(self, step: int) -> None:
+        """Evaluates what a result needs, if the run was shortened to a step that was not the last one when saved."""
+        if self.evaluated != step:
+            self.set_last(self.evaluate(step))
+        if "train/reconstruction/rmse" not in self.metrics:
+            self.evaluate_training()
 
     def evaluate_training(self) -> dict[str, float]:
         """Returns reconstruction errors of training examples by tag, and adds them to `metrics`."""
@@ -129,10 +149,3 @@ class RunEvaluator:
         bfloat16 = option("precision", "mixed_bfloat16")
         precision = f"give {bfloat16} or {option('precision', 'float32')}, whose range is larger"
         return [standardize] * can_standardize + [precision] * self._evaluator.is_float16
-
-    def _best(self, step: int, rmse: float) -> dict[str, float]:
-        """Returns the lowest error so far, and its step."""
-        best = self.metrics.get("eval/best/rmse", math.inf)
-        if rmse < best:
-            return {"best/rmse": rmse, "best/step": step}
-        return {"best/rmse": best, "best/step": self.metrics["eval/best/step"]}

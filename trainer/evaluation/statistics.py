@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from trainer.data.rows import evenly_spaced
+from trainer.evaluation.blas import one_thread
 
 NOISE_MULTIPLES = ("0.5", "1", "2")  # of the noise level of training, for denoising metrics
 ACTIVE_SHARE = 0.01  # of the largest standard deviation of a unit
@@ -14,10 +14,6 @@ ACTIVE_VARIANCE = 0.01  # of the mean of a variational unit
 MAX_UNITS, MAX_RANK_EXAMPLES = 256, 500
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
 SSIM_K1, SSIM_K2 = 0.01, 0.03
-
-
-# BLAS threads spin after each product on cores that training needs; on two cores this costs more than the products.
-_one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 
 
 def reconstruction_metrics(squared_errors: np.ndarray, num_pixels: int, *, is_image: bool) -> dict[str, float]:
@@ -66,7 +62,7 @@ def _deviations(centered: np.ndarray) -> np.ndarray:
     return np.sqrt(np.einsum("nk,nk->k", centered, centered) / len(centered))
 
 
-@_one_thread
+@one_thread
 def code_metrics(codes: np.ndarray) -> dict[str, float]:
     """Returns the number of active units, the effective rank, and the mean absolute correlation, by tag.
 
@@ -120,7 +116,7 @@ def _mean_correlation(scaled: np.ndarray) -> float:
     return float((correlation.sum() - np.trace(correlation)) / (count * (count - 1)))
 
 
-@_one_thread
+@one_thread
 def ssim(originals: np.ndarray, reconstructions: np.ndarray) -> float:
     """Returns the structural similarity, mean over images, channels and window positions.
 

@@ -124,6 +124,7 @@ class Autoencoder(keras.Model):
       mean: the training mean, in the shape of one example.
       unit: [D] divisors that standardize the columns of a table; None: the examples are not standardized.
       offset: see `Dataset.offset`; the other arguments refer to examples from which it was subtracted.
+      fills_missing: replace NaN in the input by the mean.
     """
 
     def __init__(
@@ -134,12 +135,15 @@ class Autoencoder(keras.Model):
         mean: np.ndarray,
         unit: np.ndarray | None = None,
         offset: np.ndarray | None = None,
+        *,
+        fills_missing: bool = False,
     ) -> None:
         # The model, the encoder and the decoder are float32. Only the layers inside use the chosen precision.
         super().__init__(name="autoencoder", dtype="float32")
         self.encoder = encoder
         self.decoder = decoder
         self.output_activation = keras.activations.get(output_activation)
+        self._fills_missing = fills_missing
         self.mean = self.add_weight(
             name="mean", shape=mean.shape, initializer=constant_initializer(mean), trainable=False, dtype="float32"
         )
@@ -202,9 +206,12 @@ class Autoencoder(keras.Model):
         return self.encoder(self.centered(images))
 
     def centered(self, images: tf.Tensor) -> tf.Tensor:
-        """Returns [N, ...] float32 examples minus the training mean: the input of the encoder."""
+        """Returns [N, ...] float32 examples minus the mean, 0 for missing numbers: the input of the encoder."""
         with tf.name_scope("centring"):  # shown in TensorBoard's graph
-            return images - self.mean
+            centered = images - self.mean
+            if self._fills_missing:
+                centered = tf.where(tf.math.is_nan(centered), tf.zeros_like(centered), centered)
+            return centered
 
     def encode(self, images: tf.Tensor) -> tf.Tensor:
         """Encodes [N, ...] float32 examples (images in [0, 1]) to codes [N, K] float32."""

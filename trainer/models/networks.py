@@ -82,6 +82,7 @@ def build(
     seed: int,
     unit: np.ndarray | None = None,
     offset: np.ndarray | None = None,
+    fills_missing: bool = False,
 ) -> "Autoencoder":
     """Builds a network, and creates and initializes its variables.
 
@@ -90,7 +91,7 @@ def build(
       mean: the training mean, in the shape of one example and in the network's units.
       precision: Keras dtype policy of the layers.
       seed: seed of the initial weights.
-      unit, offset: see `Autoencoder`.
+      unit, offset, fills_missing: see `Autoencoder`.
     """
     from trainer.models import layers
     from trainer.models.autoencoder import Autoencoder, Decoder, Encoder
@@ -112,7 +113,7 @@ def build(
     log_variance = layers.dense("log_variance", code_size, None, precision, key) if options.variational else None
     encoder = Encoder(stack.encoder, code, log_variance)
     decoder = Decoder(stack.decoder, stack.pixels, _output_bias(mean, options.output_activation))
-    model = Autoencoder(encoder, decoder, options.output_activation, mean, unit, offset)
+    model = Autoencoder(encoder, decoder, options.output_activation, mean, unit, offset, fills_missing=fills_missing)
     model.build((None, *mean.shape))
     return model
 

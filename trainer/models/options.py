@@ -81,6 +81,7 @@ class ModelOptions(Options):
         NETWORK,
         "Train a variational autoencoder: codes are sampled, and a KL divergence pulls them toward a standard normal",
         is_common=True,
+        is_column=True,
     )
     tied: bool = declare(
         False, MATHEMATICS, NETWORK, "Use the encoder's transposed weights in the decoder (dense only)"

@@ -14,7 +14,7 @@ from trainer.checkpoints import catalog
 from trainer.checkpoints.manager import TrainingStatistics
 from trainer.compute import devices
 from trainer.config import Config
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import Dataset, column_ranges, mean_and_deviations
 from trainer.evaluation import baselines
 from trainer.evaluation.evaluator import Evaluator, make_evaluator
 from trainer.models import networks
@@ -122,6 +122,8 @@ def network(config: Config, data: Dataset, precision: str) -> Autoencoder:
 
 def training_mean(data: Dataset) -> np.ndarray:
     """Returns the mean of the training examples divided by `data.scale`, in the shape of one example, float64."""
+    if data.has_missing:
+        return mean_and_deviations(data.train.examples)[0] / data.scale
     if data.statistics is not None:
         return data.statistics.total / len(data.train.examples) / data.scale
     return baselines.training_mean(data.train.examples, data.scale).reshape(data.shape)
@@ -130,7 +132,16 @@ def training_mean(data: Dataset) -> np.ndarray:
 def network_from_statistics(statistics: TrainingStatistics, config: Config, precision: str) -> Autoencoder:
     """Builds a model with initial weights from statistics of the training set."""
     options = dataclasses.replace(config.model, output_activation=config.output_activation)
-    return networks.build(options, precision=precision, seed=config.training.seed, **statistics._asdict())
+    fills_missing = config.data.missing == "mean"
+    return networks.build(
+        options,
+        precision=precision,
+        seed=config.training.seed,
+        mean=statistics.mean,
+        unit=statistics.unit,
+        offset=statistics.offset,
+        fills_missing=fills_missing,
+    )
 
 
 def restore_units(model: Autoencoder, data: Dataset) -> None:
@@ -157,6 +168,7 @@ def objective(config: Config, data: Dataset) -> Objective:
         binarize=options.binarise,
         beta=options.beta,
         sparsity=options.sparsity,
+        has_missing=data.has_missing,
     )
 
 
@@ -164,8 +176,9 @@ def _range(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Returns the bounds of inputs: 0 and 1 for images, the scaled minimum and maximum of each column for tables."""
     if data.is_image:
         return np.zeros((), np.float32), np.ones((), np.float32)
+    low, high = column_ranges(data.train.examples)
     scale = np.float32(data.scale)
-    return data.train.examples.min(axis=0) / scale, data.train.examples.max(axis=0) / scale
+    return low / scale, high / scale
 
 
 def step(

@@ -188,4 +188,5 @@ def _task(config: Config) -> list[str]:
     if config.stage_ends:
         words.append(f"{len(config.stage_ends)} x {options.pretrain_steps:,} of them {options.pretrain}")
     rate = f"{options.optimizer} {options.learning_rate:g} {options.schedule}"
-    return [*words, f"{rate}, warmed up {options.warmup:,}" if options.warmup else rate, f"seed {options.seed}"]
+    words += [f"{rate}, warmed up {options.warmup:,}" if options.warmup else rate, f"seed {options.seed}"]
+    return [*words, f"early stopping {options.early_stopping:,}"] if options.early_stopping else words

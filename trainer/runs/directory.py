@@ -60,7 +60,7 @@ class RunFiles:
     @property
     def contents(self) -> tuple[pathlib.Path, ...]:
         """All files and folders of a run except the lock. The user may keep other files in the directory."""
-        mode_outputs = (self.path / mode for mode in configs.USING)
+        mode_outputs = (self.path / mode for mode in configs.WRITING)
         rest = (self.log, self.restoring, *mode_outputs)
         return *self.before_checkpoints, self.checkpoints, *self.after_checkpoints, *rest
 
@@ -202,7 +202,15 @@ class RunDirectory(RunFiles):
         return configs.merge(stored, given, given_names, guard=not given.run.restart, free=free, run=str(self.path))
 
     def _check_describes_run(self, given: Config, given_names: frozenset[str]) -> None:
-        """Refuses to start a run with the default flags in a --run_dir that holds no run: it may be a typing error."""
+        """Refuses to start a run with the default flags in a --run_dir that holds no run: it may be a typing error.
+
+        Also refuses a flag that only an existing run can have.
+        """
+        if (rate := given.training.learning_rate_from_now) is not None:
+            raise self.no_run(
+                f"there is no run in {self.path} whose learning rate could change",
+                remedy=f"correct {option('run_dir')}, or give {option('learning_rate', rate)} to start a new run",
+            )
         if given.run.run_dir is not None and not given_names & {*configs.option_names(MATHEMATICS, DURATION)}:
             raise self.no_run(
                 f"there is no run in {self.path}",

@@ -4,6 +4,7 @@ from typing import Any
 
 from trainer.checkpoints import catalog
 from trainer.checkpoints.catalog import Entry
+from trainer.evaluation import stopping
 from trainer.runs import builder, export, remarks, report
 from trainer.runs.session import Session
 from trainer.serving.server import command
@@ -15,6 +16,7 @@ def finish(session: Session, step: int) -> None:
     components, recorder, mirror = session.components, session.recorder, session.mirror
     directory = components.directory
     best = catalog.best(directory.checkpoints)
+    recorder.run_evaluator.complete(step)
     codes = recorder.run_evaluator.probe(step).codes  # Before the export, which may restore other weights.
     exported = _export(session, step, best)
     result: dict[str, Any] = {
@@ -22,16 +24,18 @@ def finish(session: Session, step: int) -> None:
         "seconds": session.seconds,
         "train/examples": [len(components.final_train_rows), len(components.data.train.examples)],
         **recorder.run_evaluator.metrics,
-        **recorder.baseline_curves.finish(),
+        **recorder.baseline_curves.finish(step),
         "best": best.step if best else None,
-        "export": components.config.run.export,
+        "export": components.config.export,
         "exported": exported,
+        "stopped": _stopped(session, step),
         "unit": report.error_unit(
             is_image=components.data.is_image, is_standardized=components.config.data.standardise
         ),
     }
     result["notes"] = remarks.on_result(components.config, components.data, result, codes)
-    session.append_history(step, *result["notes"], "finished")
+    reason = [f"stopped {report.early(result['stopped'])}"] if result["stopped"] else []
+    session.append_history(step, *result["notes"], *reason, "finished")
     recorder.run_info.end(succeeded=True)
     directory.write_result(result)
     if mirror and not mirror.update():
@@ -40,13 +44,27 @@ def finish(session: Session, step: int) -> None:
         log.info(line)
 
 
+def _stopped(session: Session, step: int) -> dict[str, Any] | None:
+    """Returns why the run ended before the last step of its plan, at which step; None if it did not."""
+    plan, metrics = session.components.plan, session.recorder.run_evaluator.metrics
+    if step >= plan.total_steps:
+        return None
+    return {
+        "reason": "early_stopping",
+        "patience": plan.early_stopping,
+        "step": step,
+        "best/step": metrics[f"eval/{stopping.STEP}"],
+        "best/rmse": metrics[f"eval/{stopping.RMSE}"],
+    }
+
+
 def _export(session: Session, step: int, best: Entry | None) -> int | None:
     """Exports the weights that --export selects, and returns their step; None for --export=none."""
     components = session.components
     config, data = components.config, components.data
-    if config.run.export == "none":
+    if config.export == "none":
         return None
-    if config.run.export == "best" and best and best.step != step:
+    if config.export == "best" and best and best.step != step:
         session.store.restore(best)
         step = best.step
     model = components.model

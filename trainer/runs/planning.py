@@ -13,10 +13,10 @@ from trainer.training.objective import loss_term_tags
 from trainer.training.plan import Plan
 
 POINTS, EVALUATIONS, CHECKPOINTS = 250, 20, 5  # approximate numbers in a run, by default
-# Shares of the work of a long run. There are at least as many evaluations as checkpoints by default.
+# Shares of the work of training. There are at least as many evaluations as checkpoints by default.
 EVALUATION_SHARE = 0.02  # all evaluations
 FINAL_TRAIN_SHARE = 0.005  # the final evaluation of training examples; at least as many as evaluation examples
-LONG_RUN = 1.5e11  # examples x pixels x widest layer: about a minute on two cores
+FREE_WORK = 2e9  # examples x numbers x widest layer: a tenth of a second on two cores, for each of the two shares
 MAX_BLOCK_BYTES = 16 << 20
 MAX_BLOCK_STEPS = 1_000
 
@@ -47,34 +47,33 @@ def plan(config: Config, data: Dataset) -> Plan:
         batch_size=config.training.batch_size,
         has_loss_scale=config.compute.precision == "mixed_float16",
         # A rollback needs a checkpoint, and with it a resumed run does not need the checkpoint of --init_from again.
-        save_initial=config.training.on_divergence == "rollback" or config.run.init_from is not None,
+        # With early stopping, the best step must have one, and that may be step 0.
+        save_initial=config.training.on_divergence == "rollback"
+        or config.run.init_from is not None
+        or config.training.early_stopping > 0,
+        early_stopping=config.training.early_stopping,
     )
 
 
 def _evaluations(config: Config, data: Dataset, total_steps: int) -> int:
-    """Returns the default number of evaluations; fewer in a long run with many evaluation examples."""
-    if not _is_long_run(config, data, total_steps):
-        return EVALUATIONS
-    affordable = EVALUATION_SHARE * _forward_passes(config, total_steps) / len(data.evaluation.examples)
+    """Returns the default number of evaluations; fewer if there are many evaluation examples.
+
+    The number follows from flags and shapes, not from a clock: a resumed run must have the same evaluations.
+    """
+    affordable = _affordable_examples(config, data, total_steps, EVALUATION_SHARE) / len(data.evaluation.examples)
     return min(EVALUATIONS, max(CHECKPOINTS, int(affordable)))
 
 
 def final_train_rows(config: Config, data: Dataset, total_steps: int) -> np.ndarray:
-    """Returns the ascending indices of the training examples of the final evaluation; not always all in a long run."""
-    count = len(data.train.examples)
-    if not _is_long_run(config, data, total_steps):
-        return np.arange(count)
-    affordable = int(FINAL_TRAIN_SHARE * _forward_passes(config, total_steps))
-    return evenly_spaced(count, max(affordable, len(data.evaluation.examples)))
+    """Returns the ascending indices of the training examples of the final evaluation: all, or evenly spaced ones."""
+    affordable = _affordable_examples(config, data, total_steps, FINAL_TRAIN_SHARE)
+    return evenly_spaced(len(data.train.examples), max(affordable, len(data.evaluation.examples)))
 
 
-def _is_long_run(config: Config, data: Dataset, total_steps: int) -> bool:
+def _affordable_examples(config: Config, data: Dataset, total_steps: int, share: float) -> int:
+    """Returns how many examples can be evaluated for this share of the work of training, or for `FREE_WORK`."""
     # A convolution uses its weights at many positions.
     factor = 2 if config.model.model == "conv" else 1
-    work = total_steps * config.training.batch_size * math.prod(data.shape) * max(config.model.hidden) * factor
-    return work >= LONG_RUN
-
-
-def _forward_passes(config: Config, total_steps: int) -> int:
-    """Returns how many forward passes cost as much as the training. A training step costs about three."""
-    return 3 * total_steps * config.training.batch_size
+    work_per_example = math.prod(data.shape) * max(config.model.hidden) * factor
+    forward_passes = 3 * total_steps * config.training.batch_size  # A training step costs about three.
+    return int(max(share * forward_passes, FREE_WORK / work_per_example))

@@ -21,6 +21,7 @@ from trainer.runs.data import changed_data_error
 from trainer.runs.directory import RunDirectory
 from trainer.system import files
 
+RATE = "learning_rate"  # the only mathematical flag that may change, with --learning_rate_from_now
 LIBRARIES = ("tensorflow", "keras", "numpy")
 ENVIRONMENT = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "TF_XLA_FLAGS", "NVIDIA_TF32_OVERRIDE")
 
@@ -74,11 +75,11 @@ class Provenance:
         """Refuses a checkpoint that this run cannot resume.
 
         Raises:
-          UsageError: the run ID or the mathematical flags differ.
+          UsageError: the run ID differs, or a mathematical flag other than the learning rate.
           DataError, UsageError: the data set differs; see `changed_data_error`.
         """
         stored = configs.with_defaults(manifest.flags)
-        free = configs.free_options(manifest.flags, stored["dataset"].partition(":")[0])
+        free = [RATE, *configs.free_options(manifest.flags, stored["dataset"].partition(":")[0])]
         changed = _differences(stored, {name: value for name, value in self.flags.items() if name not in free})
         if manifest.run_id != self.run_id or changed:
             raise UsageError(
@@ -91,8 +92,9 @@ class Provenance:
             raise changed_data_error(self.data_source, self.data, manifest, remedy)
 
     def differences(self, manifest: Manifest) -> list[str]:
-        """Returns all changes of numerics since the first start, up to this start."""
-        return [*manifest.changes, *_differences(manifest.numerics, self.numerics)]
+        """Returns all changes of numerics and of the learning rate since the first start, up to this start."""
+        rates = _differences(configs.with_defaults(manifest.flags), {RATE: self.flags[RATE]})
+        return [*manifest.changes, *_differences(manifest.numerics, self.numerics), *rates]
 
     def reproducibility_statement(self, manifest: Manifest) -> str:
         """Describes if a run that resumes from this checkpoint has the same result as an uninterrupted run."""

@@ -6,6 +6,7 @@ from trainer.checkpoints import catalog, retention
 from trainer.checkpoints.manager import CheckpointManager
 from trainer.checkpoints.manifest import Manifest
 from trainer.errors import DivergedError, option
+from trainer.evaluation import stopping
 from trainer.runs import builder
 from trainer.runs.builder import RunComponents
 from trainer.system.logs import log
@@ -69,14 +70,21 @@ class Recovery:
         return {**restored.metrics, "eval/best/rmse": best.manifest.error**0.5, "eval/best/step": best.step}
 
     def scheduled_steps(self) -> list[int]:
-        """Returns the steps of the checkpoints that the plan schedules, newest first.
+        """Returns the steps of the checkpoints that the plan schedules, or early stopping needs, newest first.
 
         Rollbacks ignore checkpoints that were saved because of a signal or the time, because their steps depend on
         interruptions. The next checkpoint stores the number of rollbacks. A run that is killed before the next
         checkpoint diverges at the same step again.
         """
         committed = catalog.committed(self._components.directory.checkpoints)
-        return [step for step, _ in committed if self._components.plan.is_scheduled(step)]
+        return [step for step, folder in committed if self._is_scheduled(step, folder)]
+
+    def _is_scheduled(self, step: int, folder: pathlib.Path) -> bool:
+        plan = self._components.plan
+        if plan.is_scheduled(step) or not plan.early_stopping:
+            return plan.is_scheduled(step)
+        manifest = catalog.verify(folder, step, rehash=False).manifest
+        return manifest is not None and stopping.is_best(manifest.metrics, step)
 
     def roll_back(self, error: DivergedError) -> tuple[Manifest, str]:
         """Restores the newest scheduled checkpoint.

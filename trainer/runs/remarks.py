@@ -70,6 +70,20 @@ def _on_code(config: Config, codes: np.ndarray) -> list[str]:
     ]
 
 
+def on_peak(before: float, after: float, step: int, damping: float) -> list[str]:
+    """Returns a remark if the peak of the learning rate was changed.
+
+    Args:
+      before, after: the peak up to this step, and from it on.
+      step: step of the checkpoint from which the run continues.
+      damping: factor by which rollbacks have lowered the learning rate; it stays.
+    """
+    if before == after:
+        return []
+    lowered = f" (times {damping:g}, because of rollbacks)" if damping < 1 else ""
+    return [f"from step {step + 1:,} on, the peak of the learning rate is {after:g}{lowered} instead of {before:g}"]
+
+
 def on_learning_rate(schedule: str, before: float, after: float, old_end: int, new_end: int) -> list[str]:
     """Returns a remark if the learning rate rises because a run was extended.
 

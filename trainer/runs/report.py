@@ -21,6 +21,8 @@ def summary(result: Mapping[str, Any], directory: RunFiles, command: str) -> lis
       command: the command that shows the run in TensorBoard.
     """
     lines = [f"finished    {result['step']:,} steps in {result['seconds']:.1f} s of training"]
+    if stopped := result.get("stopped"):
+        lines.append(f"stopped     {early(stopped)}")
     table = [("rmse", "trained", "PCA", "ratio", "mean")]
     for split in ("train", "eval"):
         trained = result[f"{split}/reconstruction/rmse"]
@@ -45,6 +47,14 @@ def summary(result: Mapping[str, Any], directory: RunFiles, command: str) -> lis
         lines.append(f"SavedModel  {directory.exported(result['exported'])}")
     lines += [f"note        {note}" for note in result.get("notes", ())]
     return [*lines, f"view        {command}"]
+
+
+def early(stopped: Mapping[str, Any]) -> str:
+    """Describes why a run was stopped early; `stopped` is the entry of `result.json`."""
+    patience = stopped["patience"]
+    times = "evaluation" if patience == 1 else "evaluations"
+    best = f"step {stopped['best/step']:,} (rmse {stopped['best/rmse']:.5f})"
+    return f"early: {patience:,} {times} in a row had no lower error than {best}"
 
 
 def error_unit(*, is_image: bool, is_standardized: bool) -> str:

@@ -89,7 +89,7 @@ def train_components(
             server_stack.callback(server.stop)
 
         step = session.train(stop)
-        if step < components.plan.total_steps:
+        if not session.recorder.run_evaluator.is_last(step):
             _log_stopped(session, step, stop.signal or 0)
             return Outcome(stop.signal, None)
         finish(session, step)

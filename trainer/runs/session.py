@@ -13,7 +13,7 @@ from trainer.errors import DivergedError
 from trainer.runs import builder, description, remarks
 from trainer.runs.builder import RunComponents
 from trainer.runs.mirror import Mirror
-from trainer.runs.recovery import Recovery
+from trainer.runs.recovery import DAMPING, Recovery
 from trainer.serving.server import command
 from trainer.summaries.profiler import Profiler
 from trainer.summaries.recorder import Folders, Recorder
@@ -135,14 +135,15 @@ class Session:
             self.mirror.claim()
 
     def _remarks(self, restored: Manifest) -> list[str]:
-        """Returns a remark if the run was extended, and its learning rate rises."""
-        config, plan = self.components.config, self.components.plan
-        old_end = restored.numerics.get("total_steps")
-        if not old_end or not (plan.stage_ends or (0,))[-1] < restored.step < plan.total_steps:
-            return []
-        before = builder.learning_rate(config, plan, restored.step - 1, old_end)
+        """Returns remarks if the peak of the learning rate has changed, and if it rises as the run was extended."""
+        config, plan, peak = self.components.config, self.components.plan, self.components.config.training.learning_rate
+        old_peak, old_end = configs.with_defaults(restored.flags)["learning_rate"], restored.numerics.get("total_steps")
+        changes = remarks.on_peak(old_peak, peak, restored.step, DAMPING**restored.rollbacks)
+        if not old_end or not plan.pretraining_end < restored.step < plan.total_steps:
+            return changes
+        before = builder.learning_rate(config, plan, restored.step - 1, old_end) * old_peak / peak
         after = builder.learning_rate(config, plan, restored.step, plan.total_steps)
-        return remarks.on_learning_rate(config.training.schedule, before, after, old_end, plan.total_steps)
+        return changes + remarks.on_learning_rate(config.training.schedule, before, after, old_end, plan.total_steps)
 
     def close(self) -> None:
         """Closes the event files."""
@@ -180,6 +181,8 @@ class Session:
             write_images=self.recorder.write_images,
             profile=self._profiler.update,
             weights_are_finite=self.components.state.weights_are_finite,
+            is_last=self.recorder.run_evaluator.is_last,
+            must_keep=self.recorder.run_evaluator.must_keep,
             save=self.save,
             describe_batch=self._describe_batch,
         )
@@ -287,9 +290,7 @@ class Session:
             components.data,
             components.evaluator,
             components.baselines,
-            total_steps=components.plan.total_steps,
-            batch_size=components.config.training.batch_size,
-            image_steps=components.plan.image_steps,
+            plan=components.plan,
             final_train_rows=components.final_train_rows,
             next_step=restored.step + 1 if restored else 0,
             metrics=self._recovery.last_metrics(restored) if restored else {},

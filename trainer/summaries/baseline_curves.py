@@ -38,21 +38,30 @@ class BaselineCurves:
 
     def write(self) -> None:
         """Writes the lines, if the baselines are computed and not written yet."""
-        for name, errors in _by_name(self._background.poll()):
+        self._write(self._background.poll(), self._total_steps)
+
+    def _write(self, result: baselines.Baselines | None, last_step: int) -> None:
+        for name, errors in _by_name(result):
             if errors[1] < NEGLIGIBLE:
                 continue
             writer = Writer(self._folder / name, 0)
             values = statistics.error_metrics(errors[1], self._num_pixels, is_image=self._is_image)
             if self._loss_metric is not None:
                 values["loss"] = values[f"reconstruction/{self._loss_metric}"]
-            for step in (0, self._total_steps):
+            for step in (0, last_step):
                 writer.scalars(step, values)
             writer.close()
 
-    def finish(self) -> dict[str, float]:
-        """Waits for the baselines, writes them, and returns their RMSE as `floor/<name>/<split>`."""
+    def finish(self, last_step: int) -> dict[str, float]:
+        """Waits for the baselines, writes them, and returns their RMSE as `floor/<name>/<split>`.
+
+        Args:
+          last_step: the lines end here; before the last step of the plan, if the run was stopped early.
+        """
         result = self._background.wait()
         self.write()
+        if last_step != self._total_steps:
+            self._write(result, last_step)
         values: dict[str, float] = {}
         for name, errors in _by_name(result):
             values |= {f"floor/{name}/train": errors[0] ** 0.5, f"floor/{name}/eval": errors[1] ** 0.5}

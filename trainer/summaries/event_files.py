@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from trainer.summaries.records import PATTERN
 from trainer.system import files
 from trainer.system.logs import log
 
 FRAME_BYTES = 16  # per record: its length and two checksums
-PATTERN = "events.out.tfevents.*"
 
 # (step, value) -> True if the value is kept.
 Filter = Callable[[int, tf.compat.v1.Summary.Value], bool]

@@ -1,7 +1,6 @@
 """TensorBoard's HParams tab: each run is one row, with its flags and its final and best errors.
 
-The columns are fixed, because TensorBoard uses the columns of the first run that it reads. All other options that are
-not at their defaults are in the column `other_flags`, so that runs of different versions can be compared.
+The columns are fixed, because TensorBoard uses the columns of the first run that it reads.
 """
 
 import os
@@ -18,8 +17,7 @@ from trainer.summaries import event_files
 
 # The name sorts before those of the event files: a reader that reads one file after the other waits at the last one.
 FILE = "about.tfevents.hparams"
-OTHER = "other_flags"
-TYPES = {str: api_pb2.DATA_TYPE_STRING, float: api_pb2.DATA_TYPE_FLOAT64}
+TYPES = {str: api_pb2.DATA_TYPE_STRING, float: api_pb2.DATA_TYPE_FLOAT64, bool: api_pb2.DATA_TYPE_BOOL}
 # (tag, title): TensorBoard shows the last point of each tag in the TensorBoard run that the row belongs to.
 METRICS = (
     ("reconstruction/rmse", "final rmse"),
@@ -31,21 +29,18 @@ METRICS = (
 )
 
 
-def start(folder: pathlib.Path, name: str, columns: Mapping[str, type], options: Mapping[str, str | float]) -> None:
+def start(folder: pathlib.Path, name: str, columns: Mapping[str, type], row: Mapping[str, str | float]) -> None:
     """Writes the row of a run, with the status "running".
 
     Args:
       folder: the TensorBoard run that has the metrics. In another folder, only one value of `--logdir` would work.
       name: unique name of the run; TensorBoard merges runs with equal names into one row.
-      columns: types, str or float, of the options that have their own column.
-      options: values by name; options without a column are joined into one text.
+      columns: types by name: str, float or bool.
+      row: the value of each column.
     """
-    values = {name: options.get(name, "") for name in columns}
-    values[OTHER] = " ".join(f"--{name}={value}" for name, value in options.items() if name not in columns)
-    types = {**columns, OTHER: str}
-    infos = [api_pb2.HParamInfo(name=name, type=TYPES[kind]) for name, kind in types.items()]
+    infos = [api_pb2.HParamInfo(name=name, type=TYPES[kind]) for name, kind in columns.items()]
     metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=title) for tag, title in METRICS]
-    summaries = (hparams.experiment_pb(infos, metrics), hparams.session_start_pb(values, group_name=name))
+    summaries = (hparams.experiment_pb(infos, metrics), hparams.session_start_pb(row, group_name=name))
     # Replaces the file, because TensorBoard uses the first of several sessions.
     temporary = folder / ".about.tmp"  # TensorBoard reads every file with "tfevents" in its name.
     event_files.write(temporary, [_event(summary) for summary in summaries])

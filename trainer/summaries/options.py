@@ -39,7 +39,8 @@ class SummaryOptions(Options):
 
     log_every: int | None = interval("Write scalars every N steps. Default: about 250 points per run")
     eval_every: int | None = interval(
-        "Evaluate every N steps. Default: about 20 evaluations per run, fewer in long runs"
+        "Evaluate every N steps. Default: about 20 evaluations per run, but at least 5 and at most 2 % of the work of"
+        " training"
     )
     image_every: int | None = interval(
         "Write images every N steps. Default: steps 1, 2, 5, 10, 20, ..., the last ten of them"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from trainer.summaries.baseline_curves import BaselineCurves
 from trainer.summaries.guard import Guard
 from trainer.summaries.run_info import RunInfo
 from trainer.summaries.writer import Writer
+from trainer.training.plan import Plan
 
 MAX_GRADIENT_EXAMPLES = 256
 
@@ -37,10 +38,8 @@ class Recorder:
       data: the data set.
       evaluator: evaluates the network with its current weights.
       background: computes the baselines.
-      total_steps: number of steps of the run.
-      batch_size: examples per step.
+      plan: length of the run and schedule of its images.
       next_step: the first step that is not trained yet; existing records of this step and later are removed.
-      image_steps: steps of the image schedule.
       final_train_rows: indices of the training examples that are evaluated at the last step, ascending.
       metrics: metrics of the last evaluation before `next_step`.
       evaluated: step of that evaluation; None without an evaluation.
@@ -58,32 +57,32 @@ class Recorder:
         evaluator: Evaluator,
         background: baselines.BackgroundBaselines,
         *,
-        total_steps: int,
-        batch_size: int,
+        plan: Plan,
         next_step: int,
-        image_steps: Collection[int],
         final_train_rows: np.ndarray,
         metrics: Mapping[str, float],
         evaluated: int | None,
     ) -> None:
         self._folders, self._data, self._evaluator = folders, data, evaluator
-        self._total_steps, self._next_step = total_steps, next_step
+        self._next_step = next_step
         self._guard, self._is_logged = Guard(), False
-        steps, train = set(image_steps), data.train.examples
+        self.run_evaluator = RunEvaluator(
+            data, evaluator, plan, final_train_rows=final_train_rows, metrics=metrics, evaluated=evaluated
+        )
+        steps, train = set(plan.image_steps), data.train.examples
+        if next_step and self.run_evaluator.is_last(next_step - 1):
+            steps.add(next_step - 1)  # Early stopping has ended the run there, with images.
         self._train = Writer(folders.train, next_step, steps)
         self._eval = Writer(folders.evaluation, next_step, steps)
         self._sprite: projector.Sprite | None = None
         # Gradients are computed for the same batch every time.
-        self._batch = train[evenly_spaced(len(train), min(batch_size, MAX_GRADIENT_EXAMPLES))]
+        self._batch = train[evenly_spaced(len(train), min(plan.batch_size, MAX_GRADIENT_EXAMPLES))]
         self.run_info = RunInfo(self._train, self._eval, folders.evaluation, next_step, self._guard)
-        self.run_evaluator = RunEvaluator(
-            data, evaluator, final_train_rows=final_train_rows, metrics=metrics, evaluated=evaluated
-        )
         self.baseline_curves = BaselineCurves(
             folders.baselines,
             background,
             evaluator,
-            total_steps=total_steps,
+            total_steps=plan.total_steps,
             num_pixels=int(np.prod(data.shape)),
             is_image=data.is_image,
         )
@@ -98,11 +97,11 @@ class Recorder:
                 self._write_projector(self._next_step - 1)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes scalars of training. Flushes the first ones, so that TensorBoard shows them at once."""
+        """Writes scalars of training. TensorBoard shows the first ones at once."""
         self._train.scalars(step, values)
         if not self._is_logged:
             self._is_logged = True
-            self._train.flush()
+            self._train.show()
 
     def evaluate(self, step: int) -> str:
         """Evaluates the network, at the last step on training examples too, and writes the results.
@@ -120,11 +119,11 @@ class Recorder:
         with self._guard("histograms"):
             self._write_histograms(evaluation)
         self.run_evaluator.set_last(evaluation)
-        if step == self._total_steps:
+        if self.run_evaluator.is_last(step):
             self._train.scalars(step, self.run_evaluator.evaluate_training())
         self.baseline_curves.write()
         if step == 0:
-            self._eval.flush()  # TensorBoard shows step 0 at once.
+            self._eval.show()
         return self.evaluation_text()
 
     def evaluation_text(self) -> str:

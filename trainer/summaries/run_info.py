@@ -34,17 +34,17 @@ class RunInfo:
         self,
         name: str,
         columns: Mapping[str, type],
-        options: Mapping[str, str | float],
+        row: Mapping[str, str | float],
         pages: Callable[[], Mapping[str, str]],
     ) -> None:
         """Writes the HParams row and the texts.
 
         Args:
-          name, columns, options: see `hparams.start`.
+          name, columns, row: see `hparams.start`.
           pages: returns Markdown texts by tag.
         """
         with self._guard("the HParams row"):
-            hparams.start(self._folder, name, columns, options)
+            hparams.start(self._folder, name, columns, row)
         with self._guard("texts"):
             for tag, text in pages().items():
                 self._train.text(self._next_step, tag, text)
@@ -65,9 +65,8 @@ class RunInfo:
 
     def graph(self, traced: Callable[[], tf.compat.v1.GraphDef]) -> None:
         """Writes the graph of one training step, if it is missing."""
-        with self._guard("the graph"):
-            if "graph_def" not in self._train.existing_tags:
-                self._train.graph(0, traced())
+        if "graph_def" not in self._train.existing_tags:
+            self._train.graph(0, traced)
 
     def history(self, step: int, rows: Sequence[Sequence[str]]) -> None:
         """Writes the last 100 entries of the run's history as one text, newest first: TensorBoard shows the top of it.

@@ -55,6 +55,10 @@ TAGS: dict[str, str] = {
     "best/step": (
         "Step of the evaluation with the lowest error so far. If it no longer changes, more training does not help."
     ),
+    "best/age": (
+        "Number of evaluations in a row, after pretraining, whose error was not below `best/rmse`. With "
+        "`early_stopping`, the run ends when it reaches that number."
+    ),
     "error/p10": "10th percentile of the root mean squared errors of the evaluation examples; lower is better.",
     "error/p50": "Median of the root mean squared errors of the evaluation examples; lower is better.",
     "error/p90": "90th percentile of the root mean squared errors of the evaluation examples; lower is better.",

@@ -20,7 +20,9 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from trainer.errors import error_text
 from trainer.evaluation.statistics import NOISE_MULTIPLES
 from trainer.summaries import event_files, tags
+from trainer.summaries.guard import Guard
 from trainer.summaries.histograms import histogram
+from trainer.summaries.worker import Worker
 from trainer.system import files
 from trainer.system.logs import log
 
@@ -52,7 +54,7 @@ MARGIN = ("Error of single examples", "10th, 50th and 90th percentile", ("error/
 
 
 class Writer:
-    """Writes one TensorBoard run.
+    """Writes one TensorBoard run, in a thread: training does not wait until an image is compressed.
 
     A failed write, such as on a full disk, does not stop training: it logs one warning, and points are dropped until
     the next `flush`, which tries to open a new event file.
@@ -64,7 +66,7 @@ class Writer:
         removed, so that there are never more images than TensorBoard keeps. None: all images are kept.
 
     Attributes:
-      has_dropped: True if points were dropped.
+      has_dropped: True if points were dropped; up to date after `flush`.
       existing_tags: tags in the existing event files, and `graph_def` if they have a graph.
     """
 
@@ -79,6 +81,7 @@ class Writer:
         self._templates: dict[tuple[str, ...], Summary] = {}
         self._writer: tf.summary.SummaryWriter | None = None
         self._failed = False
+        self._worker = Worker(Guard())
         with self._dropping():
             self._writer = self._open()
 
@@ -104,14 +107,20 @@ class Writer:
                 with contextlib.suppress(tf.errors.OpError):
                     writer.close()
 
-    def _write(self, step: int, write: Callable[[], object]) -> None:
+    def _write(self, step: int, name: str, write: Callable[[], object]) -> None:
+        """Submits a write; `name` says what is written, for the log."""
         self._next_step = max(self._next_step, step + 1)
-        if self._writer is not None:
-            with self._dropping(), self._writer.as_default(step):
-                write()
 
-    def _write_summary(self, step: int, summary: Summary) -> None:
-        self._write(step, lambda: tf.summary.experimental.write_raw_pb(summary.SerializeToString()))
+        def job() -> None:
+            if self._writer is not None:
+                with self._dropping(), self._writer.as_default(step):
+                    write()
+
+        self._worker.submit(name, job)
+
+    def _write_summary(self, step: int, name: str, summary: Summary) -> None:
+        record = summary.SerializeToString()  # Now: the next point changes the summary.
+        self._write(step, name, lambda: tf.summary.experimental.write_raw_pb(record))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes the scalars of one step in one record.
@@ -121,7 +130,7 @@ class Writer:
         summary = self._template(tuple(values))
         for entry, value in zip(summary.value, values.values(), strict=True):
             entry.tensor.float_val[:] = [value]
-        self._write_summary(step, summary)
+        self._write_summary(step, "scalars", summary)
 
     def _template(self, names: tuple[str, ...]) -> Summary:
         """Returns the summary that `tf.summary.scalar` writes for these tags, without the values.
@@ -147,34 +156,37 @@ class Writer:
             buckets = histogram(tensor)
             metadata = histogram_metadata.create_summary_metadata(None, tags.description(name))
             summary.value.add(tag=name, metadata=metadata, tensor=make_tensor_proto(buckets))
-        self._write_summary(step, summary)
+        self._write_summary(step, "histograms", summary)
 
     def image(self, step: int, tag: str, pixels: np.ndarray) -> None:
-        """Writes an image, [H, W, C] uint8."""
-        buffer = io.BytesIO()
-        height, width, channels = pixels.shape
-        image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-        image.save(buffer, "png", compress_level=1)  # Four times as fast as TensorFlow.
-        metadata = image_metadata.create_summary_metadata(None, tags.description(tag))
-        strings = make_tensor_proto([str(width).encode(), str(height).encode(), buffer.getvalue()])
-        self._write_summary(step, Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=strings)]))
+        """Writes an image, [H, W, C] uint8, which must not change afterwards."""
+
+        def write() -> None:
+            tf.summary.experimental.write_raw_pb(_image(tag, pixels).SerializeToString())
+
+        self._write(step, "images", write)
 
     def text(self, step: int, tag: str, markdown: str) -> None:
         """Writes a Markdown text; at a later step if `step` already has one, because readers keep one text per step."""
         step = max(step, self._next_text.get(tag, 0))
         self._next_text[tag] = step + 1
-        self._write_summary(step, text_pb(tag, markdown, description=tags.description(tag)))
+        self._write_summary(step, "texts", text_pb(tag, markdown, description=tags.description(tag)))
 
-    def graph(self, step: int, graph: tf.compat.v1.GraphDef) -> None:
-        """Writes a TensorFlow graph."""
-        self._write(step, lambda: tf.summary.graph(graph))
+    def graph(self, step: int, traced: Callable[[], tf.compat.v1.GraphDef]) -> None:
+        """Writes a TensorFlow graph; `traced` returns it, and is called in the thread, because tracing takes long."""
+        self._write(step, "the graph", lambda: tf.summary.graph(traced()))
 
     def layout(self, step: int, omitted: Collection[str] = ()) -> None:
         """Writes the layout of the Custom Scalars tab, without the categories that the run has no points for."""
-        self._write_summary(step, custom_scalar.pb(_layout(omitted)))
+        self._write_summary(step, "the layout", custom_scalar.pb(_layout(omitted)))
+
+    def show(self) -> None:
+        """Submits a flush, so that TensorBoard shows everything soon."""
+        self._write(self._next_step - 1, "points", lambda: self._writer and self._writer.flush())
 
     def flush(self) -> None:
         """Flushes and fsyncs everything that was not dropped. After an error, tries to open a new event file."""
+        self._worker.wait()
         with self._dropping():
             if self._writer is None:
                 self._writer = self._open()
@@ -188,9 +200,21 @@ class Writer:
 
     def close(self) -> None:
         """Flushes and closes the event file."""
+        self._worker.wait()
         with self._dropping():
             if self._writer is not None:
                 self._writer.close()
+
+
+def _image(tag: str, pixels: np.ndarray) -> Summary:
+    """Returns the summary of an image, [H, W, C] uint8, as PNG."""
+    buffer = io.BytesIO()
+    height, width, channels = pixels.shape
+    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+    image.save(buffer, "png", compress_level=1)  # Four times as fast as TensorFlow.
+    metadata = image_metadata.create_summary_metadata(None, tags.description(tag))
+    strings = make_tensor_proto([str(width).encode(), str(height).encode(), buffer.getvalue()])
+    return Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=strings)])
 
 
 def _filter(image_steps: Collection[int] | None) -> event_files.Filter:

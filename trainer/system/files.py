@@ -1,12 +1,14 @@
 """Atomic and durable file operations: write to a temporary file, fsync, rename."""
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 
 
 def fsync(path: pathlib.Path) -> None:
@@ -27,21 +29,31 @@ def make_folder(path: pathlib.Path) -> None:
         fsync(path.parent)
 
 
-def write(path: pathlib.Path, content: str | bytes, *, durably: bool = True) -> None:
-    """Writes a file atomically, and by default durably: it is on the disk on return. Text is encoded as UTF-8."""
+@contextlib.contextmanager
+def replacing(path: pathlib.Path, *, durably: bool = True) -> Iterator[IO[bytes]]:
+    """Yields a temporary file that replaces `path` atomically at the end of the `with` block, or is deleted on errors.
+
+    By default durably: the file is on the disk at the end.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            yield file
             file.flush()
             if durably:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except Exception:
         temporary.unlink(missing_ok=True)  # Frees space on a full disk.
         raise
     if durably:
         fsync(path.parent)
+
+
+def write(path: pathlib.Path, content: str | bytes, *, durably: bool = True) -> None:
+    """Writes a file atomically, and by default durably: it is on the disk on return. Text is encoded as UTF-8."""
+    with replacing(path, durably=durably) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

@@ -84,6 +84,8 @@ class Actions:
       write_images: (step): writes images.
       profile: (step): starts or stops the profiler if that is due; called before each call of the block.
       weights_are_finite: returns True if all weights and optimizer slots are finite.
+      is_last: (step): returns True if the run ends after this step, whose evaluation, if any, is done.
+      must_keep: (step): returns True if this step needs a checkpoint that the plan does not schedule.
       save: (step, pending): saves a checkpoint, together with the losses that are not logged yet.
       describe_batch: (step): returns a text that names the examples of a step.
     """
@@ -94,6 +96,8 @@ class Actions:
     write_images: Callable[[int], None]
     profile: Callable[[int], None]
     weights_are_finite: Callable[[], bool]
+    is_last: Callable[[int], bool]
+    must_keep: Callable[[int], bool]
     save: Callable[[int, LossAccumulator], None]
     describe_batch: Callable[[int], str]
 
@@ -108,8 +112,9 @@ class _Saver:
         self.saved_step = start_step
 
     def is_due(self, step: int) -> bool:
-        """Returns True if a checkpoint is due by step or by time; after a failure, by time only."""
-        return (self._plan.is_scheduled(step) and not self._failures) or self._now() > self._next
+        """Returns True if a checkpoint is due by step, error or time; after a failure, by time only."""
+        is_required = self._plan.is_scheduled(step) or self._actions.must_keep(step)
+        return (is_required and not self._failures) or self._now() > self._next
 
     def save(self, step: int, pending: LossAccumulator, *, must: bool) -> None:
         """Saves a checkpoint. Checks the weights first: the last loss was computed before the last update.
@@ -150,7 +155,7 @@ def train(
     stop: Stop,
     now: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Trains from a checkpoint, or from the start, until the end of the plan or a stop signal.
+    """Trains from a checkpoint, or from the start, until the last step or a stop signal.
 
     Args:
       block: the compiled block of steps.
@@ -177,7 +182,8 @@ def train(
             actions.write_images(0)
             if plan.save_initial:
                 saver.save(0, pending, must=True)
-    while step < plan.total_steps and stop.signal is None:
+    is_last = actions.is_last(step)
+    while not is_last and stop.signal is None:
         # 1. Call the compiled block, at most up to the next step at which something is due.
         actions.profile(step)
         call_start = clock.seconds
@@ -198,11 +204,11 @@ def train(
         bar.update(step, throughput.steps_per_second, f"loss {reports[-1, LOSS]:.4g}  {evaluation}")
 
         # 3. Do what is due. Save last: everything that TensorBoard shows up to this step must be written before.
-        is_last = step == plan.total_steps
         with clock.paused():
-            if is_last or is_due(step, plan.eval_every):
+            if step == plan.total_steps or is_due(step, plan.eval_every):
                 evaluation = _evaluate(actions, step, saver.saved_step)
-            if plan.has_images(step):
+            is_last = actions.is_last(step)
+            if is_last or plan.has_images(step):
                 actions.write_images(step)
             if is_last or stop.signal is not None or saver.is_due(step):
                 saver.save(step, pending, must=is_last or stop.signal is not None)

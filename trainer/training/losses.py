@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+ExampleErrors = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
@@ -18,7 +20,7 @@ class Loss:
       metric: the metric (mse, rmse, sse) that the loss of a data set equals, or None.
     """
 
-    per_example: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    per_example: ExampleErrors
     total: Callable[[tf.Tensor, int], tf.Tensor] = lambda mean, _: mean
     takes_logits: bool = False
     metric: str | None = None

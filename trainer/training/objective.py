@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from trainer.compute import randomness
 from trainer.models.autoencoder import Autoencoder, Posterior
-from trainer.training import augmentation
-from trainer.training.losses import Loss
+from trainer.training import augmentation, missing
+from trainer.training.losses import ExampleErrors, Loss, summed_squared_errors
 from trainer.training.noise import Noise
 
 # Tags of the loss terms that are logged beside the loss.
@@ -47,6 +47,7 @@ class Objective:
       binarize: sample each pixel as 0 or 1.
       beta: weight of the KL divergence; unused unless the network is variational.
       sparsity: weight of the codes' L1 norm.
+      has_missing: True if numbers of the target may be missing; see `missing`.
     """
 
     loss: Loss
@@ -56,6 +57,7 @@ class Objective:
     binarize: bool = False
     beta: float = 1.0
     sparsity: float = 0.0
+    has_missing: bool = False
 
     def is_plain(self, model: Autoencoder) -> bool:
         """Returns True if the objective in evaluations is just the reconstruction loss of the original images."""
@@ -74,6 +76,19 @@ class Objective:
         """Returns the encoder's input for these images: the images with noise."""
         return self.noise(images, key) if self.noise else images
 
+    def errors(self, images: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns the reconstruction error of each example, [N]; see `Loss.per_example`."""
+        return self._without_missing(self.loss.per_example, images, outputs)
+
+    def squared_errors(self, images: tf.Tensor, reconstructions: tf.Tensor) -> tf.Tensor:
+        """Returns the squared error of each example, summed over pixels: [N]."""
+        return self._without_missing(summed_squared_errors, images, reconstructions)
+
+    def _without_missing(self, per_example: ExampleErrors, images: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        if not self.has_missing:
+            return per_example(images, outputs)
+        return per_example(missing.fill(images, outputs), outputs) * missing.weights(images)
+
     def terms(self, model: Autoencoder, images: tf.Tensor, key: tf.Tensor) -> LossTerms:
         """Returns the terms of the objective for each example.
 
@@ -87,7 +102,7 @@ class Objective:
         outputs = model.logits(codes) if self.loss.takes_logits else model.decode(codes)
         with tf.name_scope("loss"):
             return LossTerms(
-                self.loss.per_example(images, outputs),
+                self.errors(images, outputs),
                 kl_divergence(posterior) if model.is_variational else None,
                 tf.reduce_sum(tf.abs(posterior.mean), axis=1) if self.sparsity else None,
             )

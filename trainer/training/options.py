@@ -3,7 +3,7 @@
 import dataclasses
 
 from trainer.errors import option
-from trainer.system.options import DURATION, MATHEMATICS, PRESENTATION, Options, declare
+from trainer.system.options import DURATION, MATHEMATICS, PLACE, PRESENTATION, Options, declare
 
 LOSSES = ("bernoulli", "gaussian", "mse", "rmse", "sse")
 LIKELIHOODS = ("bernoulli", "gaussian")  # losses in nats: a KL divergence may be added to them
@@ -40,6 +40,15 @@ class TrainingOptions(Options):
     )
     learning_rate: float = declare(
         2e-3, MATHEMATICS, TRAINING, "Peak learning rate", low=0.0, high=1e6, is_common=True, is_column=True
+    )
+    learning_rate_from_now: float | None = declare(
+        None,
+        PLACE,
+        TRAINING,
+        f"Change the peak learning rate of an existing run, from its newest checkpoint on. It is stored as"
+        f" {option('learning_rate')}; the result is no longer bit-identical",
+        low=0.0,
+        high=1e6,
     )
     schedule: str = declare(
         "cosine",
@@ -79,6 +88,14 @@ class TrainingOptions(Options):
         is_common=True,
         is_column=True,
     )
+    early_stopping: int = declare(
+        0,
+        DURATION,
+        LENGTH,
+        "End the run after N evaluations in a row without a lower evaluation error, counted after pretraining. 0: off",
+        low=0,
+        high=10**9,
+    )
     seed: int = declare(
         0,
         MATHEMATICS,
@@ -94,6 +111,7 @@ class TrainingOptions(Options):
         KINDS_OF_TRAINING,
         "Train a denoising autoencoder: corrupt the input with this noise; the target stays clean",
         choices=NOISES,
+        is_column=True,
     )
     noise_level: float = declare(
         0.25,
@@ -103,6 +121,7 @@ class TrainingOptions(Options):
         " pixels",
         low=0.0,
         high=1e6,
+        is_column=True,
     )
     shift: int = declare(
         0,
@@ -126,6 +145,7 @@ class TrainingOptions(Options):
         f"Weight of the KL divergence (with {option('variational')})",
         low=0.0,
         high=1e6,
+        is_column=True,
     )
     sparsity: float = declare(
         0.0,
@@ -134,6 +154,7 @@ class TrainingOptions(Options):
         "Train a sparse autoencoder: weight of the L1 norm of the code",
         low=0.0,
         high=1e6,
+        is_column=True,
     )
     pretrain: str = declare(
         "none",

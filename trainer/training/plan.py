@@ -23,6 +23,7 @@ class Plan:
       save_initial: save a checkpoint at step 0 too.
       stage_ends: last step of each pretraining stage, ascending; empty without layerwise pretraining.
       loss_term_tags: tags of the loss terms that each step reports beside its loss.
+      early_stopping: evaluations in a row without a lower error after which the run ends; 0: only at `total_steps`.
     """
 
     total_steps: int
@@ -38,9 +39,15 @@ class Plan:
     save_initial: bool = False
     stage_ends: Sequence[int] = ()
     loss_term_tags: Sequence[str] = ()
+    early_stopping: int = 0
+
+    @property
+    def pretraining_end(self) -> int:
+        """The last step of layerwise pretraining; 0 without."""
+        return self.stage_ends[-1] if self.stage_ends else 0
 
     def is_scheduled(self, step: int) -> bool:
-        """Returns True if the plan requires a checkpoint at this step; others are saved by time."""
+        """Returns True if the plan requires a checkpoint at this step; others are saved by time or by their error."""
         by_interval = is_due(step, self.checkpoint_every) or is_due(step, self.keep_every)
         return by_interval or step == self.total_steps or (step == 0 and self.save_initial)
 

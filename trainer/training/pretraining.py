@@ -34,7 +34,8 @@ def make_loss(model: Autoencoder, objective: Objective, stage: int, *, seed: int
         features = apply_layer(layer, model.centered(objective.corrupt(images, key)))
         logits = model.decoder.to_logits(apply_layer(mirror, features))
         takes_logits = objective.loss.takes_logits
-        return objective.loss(images, logits if takes_logits else model.output_activation(logits))
+        errors = objective.errors(images, logits if takes_logits else model.output_activation(logits))
+        return objective.loss.total(tf.reduce_mean(errors), objective.num_pixels)
 
     def feature_loss(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         values = model.centered(images)

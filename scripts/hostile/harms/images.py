@@ -9,8 +9,13 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from hostile.crafted import chunk, exif, jpeg, png, saved, zeros, zipped
 from hostile.harms.harm import GIGABYTES_10, Harm, Place, as_file, as_images, hollow, made
+from hostile.tiffs import DEFLATE, DOUBLE, LONG, SHORT, tiff
+
+PIXELS = np.zeros((8, 8), np.uint8)
 
 
 def images() -> Iterator[Harm]:
@@ -29,7 +34,6 @@ def images() -> Iterator[Harm]:
         "png: svg that reads a file": lambda: entity,
         "png: a language of ImageMagick": lambda: b"push graphic-context\nfill 'url(https://x/\"|touch ran\")'\n",
         "png: postscript": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n(ran) (w) file closefile\n",
-        "png: a tiff": lambda: saved("TIFF"),
         "png: a photoshop file": lambda: b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 30_000, 30_000, 8, 3),
         "png: a shell script": lambda: b"#!/bin/sh\ntouch ran\n",
         "png: an archive": lambda: zipped({"a": b"b"}),
@@ -42,6 +46,7 @@ def images() -> Iterator[Harm]:
         "jpg: no pixels": lambda: jpeg(0, 0),
         "webp: cut": lambda: webp[:-4],
         "webp: 16,383 x 16,383": lambda: webp[:21] + b"\xff\xff\xff\x0f" + webp[25:],
+        **_tiffs(),
     }
     skipped: dict[str, Callable[[], bytes]] = {
         "jpg: a loop in EXIF": lambda: exif(b"\1\0\x69\x87\4\0\1\0\0\0\x08\0\0\0\x08\0\0\0"),
@@ -49,6 +54,9 @@ def images() -> Iterator[Harm]:
         "png: 256 MB instead of 192 bytes": lambda: png(8, 8, data=zeros(256)),
         "png: two billion frames": lambda: png(8, 8, before=chunk(b"acTL", struct.pack(">II", (1 << 31) - 1, 0))),
         "gif: 8x8 in the corner of 65,535 x 900": lambda: gif[:6] + struct.pack("<HH", 65_535, 900) + gif[10:],
+        "png: a tiff": lambda: saved("TIFF"),
+        "tif: a loop of pages": lambda: _looping(tiff(PIXELS, pages=2)),
+        "tif: 256 MB instead of 64 bytes": lambda: _with_strip(zeros(256), (1 << 31) - 1),
     }
     for is_skipped, files in ((False, rejected), (True, skipped)):
         for name, content in files.items():
@@ -56,6 +64,68 @@ def images() -> Iterator[Harm]:
             yield Harm(f"image: {name}", as_file(file, content, as_images), is_skipped=is_skipped)
     for size in (GIGABYTES_10, (1 << 30) - 1):
         yield Harm(f"image: {size:,} bytes", hollow("x.png", size, as_images, saved("PNG")[:40]))
+    for name, beginning in _large_tiffs().items():
+        yield Harm(f"image: tif of 1 GB: {name}", hollow("x.tif", (1 << 30) - 1, as_images, beginning))
+
+
+def _tiffs() -> dict[str, Callable[[], bytes]]:
+    """Returns TIFF files that ask for too much memory, or that do not have what their tags say."""
+    huge, deflated = (1 << 31) - 1, {"compression": DEFLATE}
+    return {
+        "tif: 60,000 x 60,000": lambda: tiff(PIXELS, tags={256: (LONG, [60_000]), 257: (LONG, [60_000])}),
+        "tif: 2**31 pixels wide": lambda: tiff(PIXELS, tags={256: (LONG, [huge])}, **deflated),
+        "tif: tiles of 2**31": lambda: tiff(PIXELS, side=16, tags={322: (LONG, [huge]), 323: (LONG, [huge])}),
+        "tif: tiles of 30,000": lambda: tiff(
+            PIXELS, side=16, tags={322: (LONG, [30_000]), 323: (LONG, [30_000])}, **deflated
+        ),
+        "tif: no pixels": lambda: tiff(PIXELS, tags={256: (LONG, [0])}),
+        "tif: cut": lambda: tiff(PIXELS)[:-40],
+        "tif: its pixels are cut": lambda: tiff(PIXELS, tags={273: (LONG, [1 << 20])}, **deflated),
+        "tif: signed bytes": lambda: tiff(PIXELS.astype(np.int8)),
+        "tif: 16-bit planes": lambda: tiff(np.zeros((8, 8, 3), np.uint16), is_planar=True),
+        "tif: numbers of 64 bits": lambda: tiff(np.zeros((8, 8))),
+        "tif: 60,000 channels": lambda: tiff(PIXELS, tags={277: (SHORT, [60_000])}),
+        "tif: a tag twice": lambda: tiff(PIXELS).replace(
+            struct.pack("<HHI", 257, 4, 1), struct.pack("<HHI", 256, 4, 1)
+        ),
+        "tif: a size in floating-point": lambda: tiff(PIXELS, side=16, tags={322: (DOUBLE, [1e9])}),
+        "tif: a compression that does not exist": lambda: tiff(PIXELS, tags={259: (SHORT, [9])}),
+    }
+
+
+def _with_strip(strip: bytes, rows: int) -> bytes:
+    """Returns a TIFF file of 8x8 pixels with this compressed strip, which is longer than the image."""
+    content = tiff(PIXELS, compression=DEFLATE, tags={278: (LONG, [rows]), 279: (LONG, [len(strip)])})
+    return content.replace(struct.pack("<HHII", 273, 4, 1, 8), struct.pack("<HHII", 273, 4, 1, len(content))) + strip
+
+
+def _large_tiffs() -> dict[str, bytes]:
+    """Returns the beginnings of TIFF files whose tags or directories fill a file of 1 GB."""
+    everything = struct.pack("<II", 1 << 27, 8)  # that many numbers, which begin at the eighth byte
+
+    def entry(number: int, kind: int) -> bytes:
+        return struct.pack("<HH", number, kind) + everything
+
+    def directory(entries: list[bytes]) -> bytes:
+        return b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(4)
+
+    exif = struct.pack("<HHII", 34665, LONG, 1, 100)
+    inner = struct.pack("<H", 900) + entry(700, 7) * 900
+    return {
+        "a tag of 500 MB": directory([entry(273, LONG)]),
+        "60,000 tags of 128 MB": directory([entry(700, 7)] * 60_000),
+        "900 tags of 128 MB": directory([entry(700, 7)] * 900),
+        "900 tags of 128 MB in EXIF": directory([exif]).ljust(100, b"\0") + inner,
+        "2**60 tags": b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 1 << 60),
+    }
+
+
+def _looping(content: bytes) -> bytes:
+    """Returns a TIFF file whose last page is followed by its first."""
+    (first,) = struct.unpack("<I", content[4:8])
+    (count,) = struct.unpack("<H", content[first : first + 2])
+    link = first + 2 + 12 * count
+    return content[:link] + content[4:8] + content[link + 4 :]
 
 
 def links() -> Iterator[Harm]:

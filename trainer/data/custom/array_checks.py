@@ -9,7 +9,7 @@ from trainer.data.formats import remedies
 from trainer.data.formats.npy import StoredArray
 from trainer.data.formats.remedies import Remedy, Statistics
 from trainer.data.limits import Limits
-from trainer.errors import DataError, sanitize
+from trainer.errors import DataError, UsageError, option, sanitize
 
 EXPECTED = "images [N, H, W] or [N, H, W, 1 or 3] of uint8, uint16 or floats from 0 to 1, or rows of numbers [N, D]"
 
@@ -53,6 +53,16 @@ def check(path: pathlib.Path, arrays: Mapping[str, StoredArray], limits: Limits)
     raise _error(path, key, stored, remedy, num_arrays=len(arrays))
 
 
+def check_missing(path: pathlib.Path, arrays: Mapping[str, StoredArray], option_value: str) -> None:
+    """Raises `UsageError` if `--missing` is given for images, whose pixels cannot be missing."""
+    if option_value != "error" and any(map(is_image, arrays.values())):
+        raise UsageError(
+            f"{option('missing', option_value)} cannot be used with array in {sanitize(path)}",
+            found="its examples are images; only numbers of rows can be missing",
+            remedy=f"remove {option('missing')}",
+        )
+
+
 def _check_header(path: pathlib.Path, key: str, stored: StoredArray) -> None:
     shape, dtype = stored.shape, stored.dtype
     remedy = None if 0 in shape else remedies.for_type(dtype, shape) or remedies.for_shape(shape)
@@ -85,13 +95,20 @@ def _statistics(arrays: Mapping[str, StoredArray], limits: Limits) -> Statistics
 
 
 def _error(
-    path: pathlib.Path, key: str, stored: StoredArray, remedy: Remedy, *, what: str = "", num_arrays: int = 1
+    path: pathlib.Path,
+    key: str,
+    stored: StoredArray,
+    remedy: Remedy,
+    *,
+    what: str = "",
+    num_arrays: int = 1,
+    others: str = "",
 ) -> DataError:
     description = f"{sanitize(key)} is {stored.dtype} of shape {list(stored.shape)}"
     return DataError(
         f"{sanitize(path)}: {what or description}",
         found=f"{remedy.reason}; expected {EXPECTED}",
-        remedy=remedy.text + ("; do the same with all arrays of examples" if num_arrays > 1 else ""),
+        remedy=remedy.text + ("; do the same with all arrays of examples" if num_arrays > 1 else "") + others,
     )
 
 
@@ -103,6 +120,8 @@ def value_error(
     invalid: np.ndarray,
     first_row: int,
     limits: Limits,
+    *,
+    can_be_missing: bool = False,
 ) -> DataError:
     """Returns the error for images that are not in [0, 1], or rows that are not finite as float32.
 
@@ -114,14 +133,19 @@ def value_error(
       invalid: [N, ...] bool, True for invalid values.
       first_row: index of the first row of this part.
       limits: size of the parts in which the arrays are read.
+      can_be_missing: True if NaN is accepted in rows that have a number.
     """
     statistics, stored = _statistics(arrays, limits), arrays[key]
     if is_image(stored):
         remedy = remedies.for_image_values(stored.dtype, stored.shape, statistics)
+    elif can_be_missing:
+        remedy = remedies.for_rows_with_missing(statistics)
     else:
         remedy = remedies.for_bad_values(stored.shape, statistics)
     not_finite = invalid & ~remedies.is_finite(values)
     shown = not_finite if not_finite.any() else invalid
     row, *rest = map(int, np.unravel_index(int(shown.argmax()), shown.shape))
     what = f"{sanitize(key)}[{', '.join(map(str, (first_row + row, *rest)))}] is {values[(row, *rest)]}"
-    return _error(path, key, stored, remedy, what=what, num_arrays=len(arrays))
+    keep = not is_image(stored) and not can_be_missing and statistics.are_missing
+    others = f"; or give {option('missing', 'mean')} to keep rows with missing numbers" if keep else ""
+    return _error(path, key, stored, remedy, what=what, num_arrays=len(arrays), others=others)

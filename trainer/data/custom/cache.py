@@ -181,8 +181,8 @@ def _describe(folder: pathlib.Path, built: BuiltDataset) -> dict[str, Any]:
             rows = np.ascontiguousarray(examples[chunk])
             digest.update(rows.data)
             if index == 0:
-                low, high = min(low, float(rows.min())), max(high, float(rows.max()))
-                total += rows.sum(axis=0, dtype=np.float64)
+                low, high = min(low, float(np.nanmin(rows))), max(high, float(np.nanmax(rows)))
+                total += np.nansum(rows, axis=0, dtype=np.float64)
     np.save(folder / TOTAL, total, allow_pickle=False)
     return {
         "schema": SCHEMA,

@@ -11,17 +11,17 @@ import stat
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from trainer.data.formats import depth, image_files
 from trainer.data.formats.depth import Depth
-from trainer.data.formats.image_files import BadImage, Target
+from trainer.data.formats.image_files import FIRST_FRAME, FIRST_PAGE, BadImage, Target
 from trainer.data.limits import Limits
 from trainer.errors import error_text
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 MAX_FILE_BYTES = 1 << 30
 QUEUED_JOBS_PER_PROCESS = 4
 
@@ -46,6 +46,7 @@ class Report:
       sizes: number of decoded images of each size, such as "640x480".
       num_16_bit: number of 16-bit images.
       value_range: minimum and maximum of the 16-bit images; None if there are none.
+      num_reduced: number of images with several frames or pages, of which the first was decoded.
       is_temporary: see `BadImage`; True if it is true for one of the bad images.
     """
 
@@ -53,6 +54,7 @@ class Report:
     sizes: collections.Counter[str]
     num_16_bit: int = 0
     value_range: Depth | None = None
+    num_reduced: int = 0
     is_temporary: bool = False
 
 
@@ -127,29 +129,41 @@ def _run_alone(job: Job) -> Iterator[tuple[Job, Report]]:
 
 def run(job: Job) -> Report:
     """Runs a job. The rows of images that cannot be used are not written."""
-    bad, sizes, ranges, is_temporary = [], collections.Counter[str](), list[Depth](), False
+    bad, sizes, ranges, num_reduced, is_temporary = [], collections.Counter[str](), list[Depth](), 0, False
     row_bytes = int(np.prod(job.target.shape))
     with open(job.path, "r+b") as file:
         for row, name in enumerate(job.names, start=job.first_row):
             try:
-                pixels, size, value_range = decode(job.root, name, job.target)
+                image = decode(job.root, name, job.target)
             except BadImage as error:
                 bad.append((row, f"{error.problem} ({error.detail})"))
                 is_temporary |= error.is_temporary
                 continue
-            sizes[size] += 1
-            if value_range is not None:
-                ranges.append(value_range)
-            os.pwrite(file.fileno(), pixels.tobytes(), row * row_bytes)
-    return Report(bad, sizes, len(ranges), depth.merged(ranges), is_temporary)
+            sizes[image.size] += 1
+            num_reduced += image.is_reduced
+            ranges += image.value_range
+            os.pwrite(file.fileno(), image.pixels.tobytes(), row * row_bytes)
+    return Report(bad, sizes, len(ranges), depth.merged(ranges), num_reduced, is_temporary)
 
 
-def decode(root: str, name: str, target: Target) -> tuple[np.ndarray, str, Depth | None]:
+class Decoded(NamedTuple):
+    """A decoded image.
+
+    Attributes:
+      pixels: [H, W, C] uint8.
+      size: the original size, such as "640x480".
+      value_range: the minimum and the maximum of a 16-bit image; empty for other images.
+      is_reduced: True if the file has other frames or pages.
+    """
+
+    pixels: np.ndarray
+    size: str
+    value_range: Sequence[Depth]
+    is_reduced: bool
+
+
+def decode(root: str, name: str, target: Target) -> Decoded:
     """Decodes an image.
-
-    Returns:
-      The pixels, [H, W, C] uint8; the original size, such as "640x480"; and the minimum and the maximum of a 16-bit
-      image, None for other images.
 
     Raises:
       BadImage: the file is not an image that can be used, or not a regular file in the folder `root`.
@@ -158,10 +172,11 @@ def decode(root: str, name: str, target: Target) -> tuple[np.ndarray, str, Depth
     ranges: list[Depth] = []
     try:
         with _open_regular(os.path.join(root, name), root) as file:
-            pixels, _ = image_files.decode(file, target, FORMATS, sizes.append, ranges.append)
+            pixels, conversions = image_files.decode(file, target, FORMATS, sizes.append, ranges.append)
     except OSError as error:
         raise BadImage("cannot be read", error_text(error), is_temporary=True) from error
-    return pixels, "x".join(map(str, sizes[0])), ranges[0] if ranges else None
+    is_reduced = not {FIRST_FRAME, FIRST_PAGE}.isdisjoint(conversions)
+    return Decoded(pixels, "x".join(map(str, sizes[0])), ranges, is_reduced)
 
 
 @contextlib.contextmanager

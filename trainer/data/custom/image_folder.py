@@ -16,29 +16,13 @@ from trainer.data.custom.folder_layout import FolderLayout
 from trainer.data.dataset import Dataset
 from trainer.data.formats import depth as depths
 from trainer.data.formats.depth import FULL, Depth
+from trainer.data.formats.listing import list_images
 from trainer.data.sources import Sources
-from trainer.errors import DataError, error_text, sanitize
+from trainer.errors import DataError, sanitize
 from trainer.system import files
 from trainer.system.progress import Meter
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
-IGNORED = "__MACOSX"  # A folder in zip archives of macOS. Its files are named like images, but are none.
-MAX_SUFFIXES_SHOWN = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class Listing:
-    """The images in a folder and its subfolders.
-
-    Attributes:
-      names: paths relative to the folder, with /, ascending.
-      stamps: (size in bytes, modification time in nanoseconds) of each image.
-      notes: notes on skipped files.
-    """
-
-    names: Sequence[str]
-    stamps: Sequence[tuple[int, int]]
-    notes: Sequence[str]
+SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def load_images(sources: Sources) -> Dataset:
@@ -49,7 +33,7 @@ def load_images(sources: Sources) -> Dataset:
       DataError: there are no images; or some cannot be used, and --on_bad_file=error.
     """
     root, options = locate.folder(sources.options.data_dir, "images"), sources.options
-    listing = list_images(root)
+    listing = list_images(root, SUFFIXES)
     if not listing.names:
         raise DataError(
             f"the folder {sanitize(root)} has no images",
@@ -83,63 +67,6 @@ def load_images(sources: Sources) -> Dataset:
     filters.check_splits(cached.data, options.classes, is_divided=layout.has_split or options.eval_fraction > 0)
     notes = (*listing.notes, *layout.notes(listing.names, names))
     return dataclasses.replace(cached.data, notes=(*cached.data.notes, *notes, *skipped))
-
-
-def list_images(root: pathlib.Path) -> Listing:
-    """Lists files with the extension of an image in a folder and its subfolders. Links to folders are not followed.
-
-    Raises:
-      DataError: a folder cannot be read.
-    """
-    images: list[tuple[str, tuple[int, int]]] = []
-    others: collections.Counter[str] = collections.Counter()
-    linked, folders = 0, [""]
-    while folders:  # Not recursive: folders may be nested deeper than Python's recursion limit.
-        folder = folders.pop()
-        try:
-            with os.scandir(root / folder) as entries:
-                for entry in entries:
-                    name = f"{folder}{entry.name}"
-                    if entry.name.startswith(".") or entry.name == IGNORED:
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(f"{name}/")
-                    elif not entry.name.lower().endswith(SUFFIXES):
-                        others[pathlib.PurePath(entry.name).suffix.lower() or "no extension"] += 1
-                    elif _is_link_to_folder(entry):
-                        linked += 1
-                    else:
-                        status = _status(entry)
-                        images.append((name, (status.st_size, status.st_mtime_ns)))
-        except OSError as error:
-            raise DataError(
-                f"the folder {sanitize(root / folder)} cannot be read",
-                found=error_text(error),
-                remedy="correct its permissions, or move it to another folder",
-            ) from error
-    images.sort()
-    notes = []
-    if others:
-        suffixes = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common(MAX_SUFFIXES_SHOWN))
-        notes.append(f"skipped {others.total():,} files without the extension of an image ({suffixes})")
-    if linked:
-        notes.append(f"skipped {linked:,} links to folders")
-    return Listing([name for name, _ in images], [stamp for _, stamp in images], notes)
-
-
-def _status(entry: os.DirEntry[str]) -> os.stat_result:
-    """Returns the status of a file; for a link, of its target, or of the link itself if it is broken."""
-    try:
-        return entry.stat()
-    except OSError:
-        return entry.stat(follow_symlinks=False)
-
-
-def _is_link_to_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_symlink() and entry.is_dir()
-    except OSError:  # The link points to itself.
-        return False
 
 
 def _build(
@@ -191,8 +118,13 @@ def _build(
         bad=sorted(bad),
         is_temporary=any(report.is_temporary for _, report in results),
         depth=depth,
-        notes=notes,
+        notes=[*_reduced_note(results), *notes],
     )
+
+
+def _reduced_note(results: Sequence[tuple[decode_pool.Job, decode_pool.Report]]) -> list[str]:
+    count = sum(report.num_reduced for _, report in results)
+    return [f"only the first page or frame is read of files that have several: {count:,} files"] if count else []
 
 
 def _decode(

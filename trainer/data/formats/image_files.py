@@ -1,41 +1,29 @@
 """Decodes image files. Training and the use of a trained network decode images in the same way. No TensorFlow."""
 
+import contextlib
 import dataclasses
 import pathlib
 import warnings
 from collections.abc import Callable, Sequence
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from trainer.data.formats import depth as depths
-from trainer.data.formats.depth import FULL, MAX_VALUE, Depth
+from trainer.data.formats import deep_pixels, tiff
+from trainer.data.formats.bad_image import BadImage
+from trainer.data.formats.depth import FULL, Depth
 from trainer.errors import error_text
+
+__all__ = ["FIRST_FRAME", "FIRST_PAGE", "BadImage", "Target", "all_formats", "decode"]
 
 # Larger images are rejected. The side of a JPEG cannot be longer either; very thin images take very long to decode.
 MAX_PIXELS, MAX_SIDE = 64_000_000, 65_535
-STRIP_PIXELS = 1 << 20  # Float images are converted in strips of this size.
-# Pillow's names of the layouts of 16-bit PNG files that it reduces to 8 bits: the layouts of the low bytes.
-LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
-UPRIGHT = 1  # EXIF orientation
+# What is lost of animations, and of TIFF files of several pages.
+FIRST_FRAME, FIRST_PAGE = "reduced to its first frame", "reduced to its first page"
 LAYERED = "PSD"  # The frames after the first are layers, not an animation: the first is the whole image.
 # Pillow does not decode these formats itself: EPS, for example, is a program that Ghostscript would run.
 NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
-
-
-class BadImage(Exception):
-    """A file that is not an image, or an image that cannot be used.
-
-    Attributes:
-      problem: what is wrong, as a predicate: "is empty".
-      detail: values that explain the problem.
-      is_temporary: True if the cause may be outside the file, such as an I/O error, so that it may be readable later.
-    """
-
-    def __init__(self, problem: str, detail: str, *, is_temporary: bool = False) -> None:
-        super().__init__(problem, detail)
-        self.problem, self.detail, self.is_temporary = problem, detail, is_temporary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +59,10 @@ def decode(
 ) -> tuple[np.ndarray, list[str]]:
     """Decodes an image and converts it to the target.
 
-    The first frame of an animation is used. The image is rotated as EXIF says. Transparent parts are composited on
-    white. Palette colors are looked up. 16-bit gray is rounded to 8 bits, 16-bit color keeps its upper 8 bits; if
-    `target.depth` is not `FULL`, both are stretched. CMYK is converted to RGB by Pillow, without color profiles. Images
-    of other sizes are resampled with a Lanczos filter.
+    The first frame of an animation, or the first page, is used. The image is rotated as EXIF says. Transparent parts
+    are composited on white. Palette colors are looked up. 16-bit gray is rounded to 8 bits, 16-bit color keeps its
+    upper 8 bits; if `target.depth` is not `FULL`, both are stretched. CMYK is converted to RGB by Pillow, without color
+    profiles. Images of other sizes are resampled with a Lanczos filter.
 
     Args:
       file: path, or open file.
@@ -90,32 +78,55 @@ def decode(
     Raises:
       BadImage: the file is not an image, is damaged, or has more than `MAX_PIXELS` pixels or `MAX_SIDE` on a side.
     """
+    page, printed = None, list[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(file, formats=tuple(formats or all_formats())) as image:
-                _check_size(image.size)
-                if on_size is not None:
-                    on_size(image.size)
-                is_animated = getattr(image, "is_animated", False) and image.format != LAYERED
-                size = image.size
-                _reduce_jpeg(image, target)
-                reduced, clipped = _to_8_bits(image, file, target.depth, on_range)
-                fitted, resized = _fit(_to_l_rgb_or_rgba(reduced), target, size)
-                opaque, is_transparent = _on_white(fitted)
-                pixels, grayed = _channels(np.asarray(opaque), target.channels)
+            page = _tiff_page(file)
+            with contextlib.nullcontext(printed) if page is None else tiff.messages() as printed:
+                return _decode(file, target, formats or all_formats(), on_size, on_range)
         except BadImage:
             raise
         except Image.DecompressionBombError as error:
             raise BadImage("is too large", error_text(error)) from error
         except UnidentifiedImageError as error:
+            if page is not None:
+                raise page.problem from error
             expected = "" if formats is None else f"; expected {', '.join(formats)}"
             raise BadImage("is not an image that can be read", f"unknown image format{expected}") from error
         except Exception as error:  # Pillow raises many kinds of exceptions for damaged images.
             is_temporary = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None)
-            detail = error_text(error) or type(error).__name__
+            detail = next(iter(printed), "") or error_text(error) or type(error).__name__
             raise BadImage("cannot be decoded", detail, is_temporary=is_temporary) from error
-    conversions = ["reduced to its first frame"] * is_animated + ["composited on white"] * is_transparent
+
+
+def _tiff_page(file: pathlib.Path | IO[bytes]) -> tiff.Page | None:
+    """Checks a TIFF file, and returns the tags of its first page; None for other files."""
+    with open(file, "rb") if isinstance(file, pathlib.Path) else contextlib.nullcontext(file) as content:
+        return tiff.first_page(content)
+
+
+def _decode(
+    file: pathlib.Path | IO[bytes],
+    target: Target,
+    formats: Sequence[str],
+    on_size: Callable[[tuple[int, int]], object] | None,
+    on_range: Callable[[Depth], object] | None,
+) -> tuple[np.ndarray, list[str]]:
+    """Decodes an image, as `decode`; raises many kinds of exceptions."""
+    with Image.open(file, formats=tuple(formats)) as image:
+        _check_size(image.size)
+        if on_size is not None:
+            on_size(image.size)
+        is_animated = getattr(image, "is_animated", False) and image.format != LAYERED
+        first = FIRST_PAGE if image.format == "TIFF" else FIRST_FRAME
+        size = image.size
+        _reduce_jpeg(image, target)
+        reduced, clipped = deep_pixels.to_8_bits(image, file, target.depth, on_range)
+        fitted, resized = _fit(_to_l_rgb_or_rgba(reduced), target, size)
+        opaque, is_transparent = _on_white(fitted)
+        pixels, grayed = _channels(np.asarray(opaque), target.channels)
+    conversions = [first] * is_animated + ["composited on white"] * is_transparent
     return pixels, conversions + clipped + resized + grayed
 
 
@@ -137,106 +148,6 @@ def _reduce_jpeg(image: Image.Image, target: Target) -> None:
     side = 2 * max(target.height, target.width)
     if image.format == "JPEG":
         image.draft(None, (side, side))  # None keeps the mode.
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()
-    try:
-        if image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) == UPRIGHT:
-            return image  # Saves a copy: exif_transpose would make one.
-        return ImageOps.exif_transpose(image)
-    except Exception:  # The pixels are valid even if the EXIF data are damaged.
-        return image
-
-
-def _to_8_bits(
-    image: Image.Image, file: pathlib.Path | IO[bytes], depth: Depth, on_range: Callable[[Depth], object] | None
-) -> tuple[Image.Image, list[str]]:
-    """Loads an image, rotates it, and converts it to 8 bits per channel; returns the image and the conversions.
-
-    Pillow would clip 16-bit gray and float images, and it reads only the upper 8 bits of 16-bit color.
-    """
-    layout = _layout(image)
-    upright = _upright(image)
-    if upright.mode == "F":
-        return _float_to_8_bits(upright), []
-    if upright.mode.startswith("I"):
-        values, alpha = _gray_values(upright)
-    elif layout in LOW_BYTES and image.format == "PNG":
-        values, alpha = _color_values(upright, file, layout)
-    elif ";16" in layout and depth != FULL:
-        raise BadImage("has 16 bits per channel", "16-bit color can only be stretched if it is in PNG files")
-    else:
-        return upright, []
-    visible = values if alpha is None else values[alpha > 0]
-    low, high = (int(visible.min()), int(visible.max())) if visible.size else depth
-    if on_range is not None and visible.size:
-        on_range((low, high))
-    is_color = not upright.mode.startswith("I")
-    reduced = upright if is_color and depth == FULL else _reduced(values, alpha, depth)
-    return reduced, depths.conversions(low, high, depth)
-
-
-def _layout(image: Image.Image) -> str:
-    """Returns Pillow's name of the layout of the pixels in the file, such as "RGB;16B"; empty if it has none."""
-    arguments = image.tile[0][3] if isinstance(image, ImageFile.ImageFile) and image.tile else None
-    layout = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return layout if isinstance(layout, str) else ""
-
-
-def _gray_values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns the values of 16-bit gray, [H, W] integers, and alpha, [H, W] uint8; None without transparent pixels."""
-    values, transparent = np.asarray(image), image.info.get("transparency")
-    if not (values.min() >= 0 and values.max() <= MAX_VALUE):
-        raise ValueError(f"its values range from {values.min()} to {values.max()}; expected 0 to {MAX_VALUE}")
-    is_set = isinstance(transparent, int)
-    return values, np.where(values == transparent, np.uint8(0), np.uint8(255)) if is_set else None
-
-
-def _color_values(
-    image: Image.Image, file: pathlib.Path | IO[bytes], layout: str
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads 16-bit color exactly: its file again, with the lower 8 bits instead of the upper 8 bits in `image`.
-
-    Returns:
-      [H, W, 3] uint16 for color, or [H, W] for gray with alpha; and alpha, [H, W] uint8, or None.
-    """
-    if not isinstance(file, pathlib.Path):
-        file.seek(0)
-    with Image.open(file, formats=("PNG",)) as other:
-        tile: Any = (*other.tile[0][:3], LOW_BYTES[layout])
-        other.tile = [tile]
-        low = np.asarray(_upright(other))
-    if layout == "LA;16B":  # Two channels of two bytes are read as four channels.
-        return low[..., 0].astype(np.uint16) << 8 | low[..., 1], low[..., 2]
-    values = np.asarray(image).astype(np.uint16) << 8 | low
-    if layout == "RGBA;16B":
-        return values[..., :3], np.asarray(image)[..., 3]
-    transparent = image.info.get("transparency")
-    if not isinstance(transparent, tuple):
-        return values, None
-    return values, np.where((values == transparent).all(axis=-1), np.uint8(0), np.uint8(255))
-
-
-def _reduced(values: np.ndarray, alpha: np.ndarray | None, depth: Depth) -> Image.Image:
-    """Returns 16-bit values, [H, W] or [H, W, 3], as an image of 8 bits per channel, with alpha if it is given."""
-    image = Image.fromarray(depths.to_8_bits(values, depth))
-    if alpha is not None:
-        image.putalpha(Image.fromarray(alpha))
-    return image
-
-
-def _float_to_8_bits(image: Image.Image) -> Image.Image:
-    """Rounds a gray image of floats from 0 to 1 to 8 bits."""
-    values = np.asarray(image)
-    low, high = values.min(), values.max()
-    if not (low >= 0 and high <= 1):
-        raise ValueError(f"its values range from {low} to {high}; expected 0 to 1")
-    pixels = np.empty(values.shape, np.uint8)
-    rows = max(1, STRIP_PIXELS // values.shape[1])
-    for start in range(0, len(values), rows):
-        pixels[start : start + rows] = np.rint(values[start : start + rows] * 255.0)
-    return Image.fromarray(pixels)
 
 
 def _to_l_rgb_or_rgba(image: Image.Image) -> Image.Image:

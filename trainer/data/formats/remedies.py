@@ -47,6 +47,8 @@ class Statistics:
       low, high: minimum and maximum of the finite values.
       num_examples: number of examples.
       num_bad, num_bad_examples: number of values that are not finite, and of examples that have one.
+      num_nan: number of values that are NaN.
+      num_empty: number of examples whose values are all NaN.
       bad_columns: [...] bool, in the shape of one example: True where a value of any example is not finite.
     """
 
@@ -55,6 +57,8 @@ class Statistics:
     num_examples: int = 0
     num_bad: int = 0
     num_bad_examples: int = 0
+    num_nan: int = 0
+    num_empty: int = 0
     bad_columns: np.ndarray | None = None
 
     def add(self, values: np.ndarray) -> None:
@@ -66,8 +70,17 @@ class Statistics:
         self.num_examples += len(values)
         self.num_bad += int(is_bad.sum())
         self.num_bad_examples += int(is_bad.reshape(len(values), -1).any(axis=1).sum())
+        if is_bad.any():
+            is_nan = np.isnan(values).reshape(len(values), -1)
+            self.num_nan += int(is_nan.sum())
+            self.num_empty += int(is_nan.all(axis=1).sum())
         columns = np.asarray(is_bad.any(axis=0))
         self.bad_columns = columns if self.bad_columns is None else self.bad_columns | columns
+
+    @property
+    def are_missing(self) -> bool:
+        """True if all values that are not finite are NaN, and each example has a number."""
+        return self.num_nan == self.num_bad and not self.num_empty
 
     @classmethod
     def of(cls, parts: Iterable[np.ndarray]) -> "Statistics":
@@ -228,6 +241,15 @@ def for_bad_values(shape: Sequence[int], statistics: Statistics) -> Remedy:
     low, high = (_literal(value) if math.isfinite(value) else "0" for value in (statistics.low, statistics.high))
     code = f"np.nan_to_num(x, nan={low}, posinf={high}, neginf={low})"
     return Remedy(reason, code, "with the minimum in place of NaN")
+
+
+def for_rows_with_missing(statistics: Statistics) -> Remedy:
+    """Returns the remedy for rows without any number, or otherwise for infinite values, if NaN is accepted."""
+    if statistics.num_empty:
+        reason = f"{statistics.num_empty:,} of {statistics.num_examples:,} examples have no number"
+        return Remedy(reason, "x[~np.isnan(x).all(axis=1)]", "without these examples; leave out their labels too")
+    reason = f"{statistics.num_bad - statistics.num_nan:,} values are infinite as 32-bit numbers"
+    return Remedy(reason, "np.where(np.isinf(x.astype('float32')), np.nan, x)", "these numbers are missing")
 
 
 def _number(value: float) -> str:

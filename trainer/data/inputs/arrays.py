@@ -21,7 +21,9 @@ FINITE = "x[np.isfinite(x.astype('float32')).reshape(len(x), -1).all(axis=1)]"
 SCALE = "scale the values to the range from 0 to 1 as those of the training images"
 
 
-def from_array(path: pathlib.Path, shape: tuple[int, ...], depth: Depth, offset: np.ndarray | None) -> Inputs:
+def from_array(
+    path: pathlib.Path, shape: tuple[int, ...], depth: Depth, offset: np.ndarray | None, *, can_be_missing: bool
+) -> Inputs:
     """Reads an .npy file of one or more examples; see `reader.read`."""
     try:
         array = npy.open_array(path, npy.ONLY_KEY).read()
@@ -51,7 +53,7 @@ def from_array(path: pathlib.Path, shape: tuple[int, ...], depth: Depth, offset:
             found=f"expected {expected}",
             remedy=_type_remedy(examples),
         )
-    return _inputs(_float32(examples, shape, offset, sanitize(path), DataError))
+    return _inputs(_float32(examples, shape, offset, sanitize(path), DataError, can_be_missing=can_be_missing))
 
 
 def _save(code: str) -> str:
@@ -105,9 +107,14 @@ def _batch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
     return None
 
 
-def from_numbers(text: str, shape: tuple[int, ...], offset: np.ndarray | None) -> Inputs:
-    """Reads numbers on the command line, in rows separated by semicolons; see `reader.read`."""
-    rows = [_parse(row, text, shape) for row in text.split(";")]
+def check_numbers(text: str, accepted: str) -> list[list[float]]:
+    """Returns numbers on the command line, in rows separated by semicolons. `accepted` is for the error."""
+    return [_parse(row, text, accepted) for row in text.split(";")]
+
+
+def from_numbers(text: str, shape: tuple[int, ...], offset: np.ndarray | None, *, can_be_missing: bool) -> Inputs:
+    """Reads numbers on the command line; see `reader.read`."""
+    rows = check_numbers(text, messages.accepted_inputs(shape))
     for index, row in enumerate(rows):
         if len(row) != np.prod(shape):
             raise UsageError(
@@ -116,10 +123,11 @@ def from_numbers(text: str, shape: tuple[int, ...], offset: np.ndarray | None) -
                 remedy=f"give {messages.accepted_inputs(shape)}",
             )
     source = option("input", shorten(text))
-    return _inputs(_float32(np.array(rows).reshape(-1, *shape), shape, offset, source, UsageError))
+    values = np.array(rows).reshape(-1, *shape)
+    return _inputs(_float32(values, shape, offset, source, UsageError, can_be_missing=can_be_missing))
 
 
-def _parse(row: str, text: str, shape: tuple[int, ...]) -> list[float]:
+def _parse(row: str, text: str, accepted: str) -> list[float]:
     numbers = []
     for word in row.split(","):
         try:
@@ -128,15 +136,24 @@ def _parse(row: str, text: str, shape: tuple[int, ...]) -> list[float]:
             raise UsageError(
                 f"{option('input', shorten(text))} is neither a path nor numbers",
                 found=f"there is no file of that name, and '{shorten(word.strip())}' is not a number",
-                remedy=f"give {messages.accepted_inputs(shape)}",
+                remedy=f"give {accepted}",
             ) from error
     return numbers
 
 
 def _float32(
-    values: np.ndarray, shape: tuple[int, ...], offset: np.ndarray | None, source: str, kind: type[HourglassError]
+    values: np.ndarray,
+    shape: tuple[int, ...],
+    offset: np.ndarray | None,
+    source: str,
+    kind: type[HourglassError],
+    *,
+    can_be_missing: bool,
 ) -> np.ndarray:
-    """Converts [N, ...] real numbers to float32. Raises `kind` unless images are in [0, 1], and rows are finite."""
+    """Converts [N, ...] real numbers to float32.
+
+    Raises `kind` unless images are in [0, 1], and rows are finite, or NaN where numbers may be missing.
+    """
     if len(shape) == 3:
         invalid, expected = ~((values >= 0) & (values <= 1)), "numbers from 0 to 1"
         remedy = _scale_remedy(values)
@@ -144,6 +161,8 @@ def _float32(
         with np.errstate(over="ignore"):
             rows = (values if offset is None else values - offset).astype(np.float32)
         invalid, expected = ~np.isfinite(rows), "finite 32-bit numbers"
+        if can_be_missing:
+            invalid &= ~np.isnan(values) | np.isnan(values).all(axis=1, keepdims=True)
         remedy = _remove_remedy(Statistics.of([values]))
     if invalid.any():
         first = np.unravel_index(invalid.argmax(), invalid.shape)

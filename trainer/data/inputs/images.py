@@ -1,7 +1,10 @@
 """Reads image files, and folders of image files."""
 
+import collections
 import dataclasses
+import math
 import pathlib
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,71 +13,91 @@ from PIL import Image
 from trainer.data.formats import image_files
 from trainer.data.formats.depth import Depth
 from trainer.data.formats.image_files import BadImage, Target
-from trainer.data.inputs.messages import ARRAY_SUFFIX, first_and_count, join
+from trainer.data.formats.listing import Listing, list_images
+from trainer.data.inputs.messages import ARRAY_SUFFIX, join
 from trainer.data.inputs.types import Inputs
-from trainer.errors import DataError, UsageError, error_text, sanitize
+from trainer.errors import DataError, UsageError, sanitize
+from trainer.system import files
 
 MAX_IMAGES = 10_000  # in a folder
 MAX_NOTES = 10
+IN_MEMORY_BYTES = 256 << 20  # More pixels are put into a temporary file.
 
 
-def from_folder(folder: pathlib.Path, shape: tuple[int, ...], fit: str, depth: Depth) -> Inputs:
-    """Reads all images in a folder, sorted by name; subfolders are not read. See `reader.read`."""
+def list_folder(folder: pathlib.Path) -> Listing:
+    """Lists the images in a folder and its subfolders, by name, without decoding them. Hidden names are left out.
+
+    Raises:
+      UsageError: there are more than 10,000 images.
+      DataError: there are none, or a folder cannot be read.
+    """
     formats = image_files.all_formats()
     suffixes = {suffix for suffix, name in Image.registered_extensions().items() if name in formats}
-    try:
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
-    except OSError as error:
-        raise DataError(
-            f"the folder {sanitize(folder)} cannot be read", found=error_text(error), remedy="correct its permissions"
-        ) from error
+    listing = list_images(folder, suffixes)
     # Broken links are kept, so that they are reported by name. Pipes are skipped: reading them would block.
-    paths = [path for path in paths if path.is_file() or not path.exists()]
-    images = [path for path in paths if path.suffix.lower() in suffixes]
-    others = [path.name for path in paths if path.suffix.lower() not in suffixes]
-    if not images:
+    names = [name for name in listing.names if (folder / name).is_file() or not (folder / name).exists()]
+    num_irregular = len(listing.names) - len(names)
+    notes = [*listing.notes, *([f"skipped {num_irregular:,} pipes, sockets or devices"] if num_irregular else [])]
+    if not names:
         raise DataError(
             f"the folder {sanitize(folder)} has no images",
-            found=f"other files: {first_and_count(others)}" if others else "",
-            remedy="give a folder with PNG or JPEG files (subfolders are not read)",
+            found="; ".join(notes),
+            remedy="give a folder with PNG, JPEG or TIFF files in it, or in its subfolders",
         )
-    if len(images) > MAX_IMAGES:
+    if len(names) > MAX_IMAGES:
         raise UsageError(
-            f"the folder {sanitize(folder)} has {len(images):,} images",
+            f"the folder {sanitize(folder)} has {len(names):,} images",
             found=f"at most {MAX_IMAGES:,} are read at once",
             remedy=f"divide the folder, or give an {ARRAY_SUFFIX} file",
         )
-    inputs = from_images(images, shape, fit, depth)
-    if not others:
-        return inputs
-    note = f"skipped files without the extension of an image: {first_and_count(others)}"
-    return dataclasses.replace(inputs, notes=(*inputs.notes, note))
+    return dataclasses.replace(listing, names=names, notes=notes)
 
 
-def from_images(paths: Sequence[pathlib.Path], shape: tuple[int, ...], fit: str, depth: Depth) -> Inputs:
-    """Reads image files; see `reader.read`."""
-    examples = np.empty((len(paths), *shape), np.uint8)
+def from_folder(folder: pathlib.Path, shape: tuple[int, ...], fit: str, depth: Depth) -> Inputs:
+    """Reads all images in a folder and its subfolders, sorted by name. See `reader.read`."""
+    listing = list_folder(folder)
+    inputs = from_images(listing.names, shape, fit, depth, root=folder)
+    return dataclasses.replace(inputs, notes=(*inputs.notes, *listing.notes))
+
+
+def from_images(names: Sequence[str], shape: tuple[int, ...], fit: str, depth: Depth, *, root: pathlib.Path) -> Inputs:
+    """Reads the image files with these paths below the folder `root`; see `reader.read`."""
+    examples = _allocate((len(names), *shape))
     converted: dict[str, list[str]] = {}  # conversions: names of the converted files
     height, width, channels = shape
     target = Target(height, width, channels, fit, depth)
-    for index, path in enumerate(paths):
+    for index, name in enumerate(names):
         try:
-            examples[index], conversions = image_files.decode(path, target)
+            examples[index], conversions = image_files.decode(root / name, target)
         except BadImage as error:
             raise DataError(
-                f"the image {sanitize(path)} {error.problem}",
+                f"the image {sanitize(root / name)} {error.problem}",
                 found=error.detail,
                 remedy=f"give a valid PNG or JPEG file, a folder of images, or an {ARRAY_SUFFIX} file",
             ) from error
         if conversions:
-            converted.setdefault(join(conversions), []).append(sanitize(path.name))
-    return Inputs(examples, _names(paths), _notes(converted))
+            converted.setdefault(join(conversions), []).append(sanitize(name))
+    return Inputs(examples, _short_names(names), _notes(converted), are_files=True)
 
 
-def _names(paths: Sequence[pathlib.Path]) -> tuple[str, ...]:
-    stems = [path.stem for path in paths]
-    names = stems if len(set(stems)) == len(stems) else [path.name for path in paths]
-    return tuple(map(sanitize, names))
+def _allocate(shape: tuple[int, ...]) -> np.ndarray:
+    """Returns an array of uint8, in memory, or in a temporary file that is deleted with it."""
+    num_bytes = math.prod(shape)
+    if num_bytes <= IN_MEMORY_BYTES:
+        return np.empty(shape, np.uint8)
+    try:
+        with tempfile.NamedTemporaryFile() as file:
+            files.reserve(pathlib.Path(file.name), num_bytes)
+            return np.memmap(file.name, np.uint8, "r+", shape=shape)
+    except OSError:  # There is no space for the file.
+        return np.empty(shape, np.uint8)
+
+
+def _short_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names without their extensions; with it where two would be equal."""
+    short = [str(pathlib.PurePath(name).with_suffix("")) for name in names]
+    counts = collections.Counter(short)
+    return tuple(sanitize(stem if counts[stem] == 1 else name) for stem, name in zip(short, names, strict=True))
 
 
 def _notes(converted: dict[str, list[str]]) -> tuple[str, ...]:

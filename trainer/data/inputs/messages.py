@@ -8,6 +8,10 @@ from trainer.errors import sanitize
 
 ARRAY_SUFFIX = ".npy"
 MAX_SHOWN = 60  # characters of an input
+ANY_INPUT = (
+    f"the path of an image, of a folder of images or of an {ARRAY_SUFFIX} file, or numbers, as in '1.5,2,3;4,5,6' (rows"
+    " are separated by ; inside the quotes)"
+)
 
 
 def accepted_inputs(shape: tuple[int, ...]) -> str:
@@ -48,12 +52,6 @@ def shape_text(sizes: Sequence[int | str]) -> str:
 def join(words: Sequence[str]) -> str:
     """Joins words with commas and "and"."""
     return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), words[-1]])
-
-
-def first_and_count(names: Sequence[str]) -> str:
-    """Returns the first name and the number of the others: "a.txt and 3 more"."""
-    more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-    return f"{sanitize(names[0])}{more}"
 
 
 def shorten(text: str) -> str:

@@ -7,13 +7,28 @@ import numpy as np
 
 from trainer.data.formats.depth import FULL, Depth
 from trainer.data.inputs import messages
-from trainer.data.inputs.arrays import from_array, from_numbers
-from trainer.data.inputs.images import from_folder, from_images
+from trainer.data.inputs.arrays import check_numbers, from_array, from_numbers
+from trainer.data.inputs.images import from_folder, from_images, list_folder
 from trainer.data.inputs.messages import ARRAY_SUFFIX, accepted_numbers, accepted_shapes, shorten
 from trainer.data.inputs.types import Inputs
 from trainer.errors import UsageError, option
 
-__all__ = ["Inputs", "read"]
+__all__ = ["Inputs", "check", "read"]
+
+
+def check(text: str) -> None:
+    """Checks what does not depend on the network: there is such a file, a folder has images, numbers are numbers.
+
+    Raises:
+      UsageError, DataError: as `read`.
+    """
+    path = _path(text)
+    if path is None:
+        check_numbers(text, messages.ANY_INPUT)
+    elif path.is_dir():
+        list_folder(path)
+    elif not path.is_file():
+        raise _irregular(text, messages.ANY_INPUT)
 
 
 def read(
@@ -22,6 +37,8 @@ def read(
     fit: str = "crop",
     depth: Depth = FULL,
     offset: np.ndarray | None = None,
+    *,
+    can_be_missing: bool = False,
 ) -> Inputs:
     """Reads the value of `--input`: the file or folder of that name if it exists, otherwise numbers.
 
@@ -29,13 +46,14 @@ def read(
     are not resized.
 
     Args:
-      text: path of an image, of a folder of images, or of an .npy file with one example or [N, ...] examples (gray
-        images may be [H, W] or [N, H, W]); or numbers such as `8,4,6,2;5,3,1,0`: rows of a table in their own units, or
-        pixels in [0, 1], row by row with channels last.
+      text: path of an image, of a folder with images at any depth, or of an .npy file with one example or [N, ...]
+        examples (gray images may be [H, W] or [N, H, W]); or numbers such as `8,4,6,2;5,3,1,0`: rows of a table in
+        their own units, or pixels in [0, 1], row by row with channels last.
       shape: shape of one example of the run: (H, W, C) for images, C being 1 or 3, or (D,) for rows.
       fit: conversion of images with another aspect ratio; see `image_files.Target`.
       depth: the values of 16-bit images that become 0 and 255, as in the run's training images.
       offset: [D] float64, subtracted from rows, as in the run's training set; None: nothing is subtracted.
+      can_be_missing: True if numbers of rows may be NaN.
 
     Raises:
       UsageError: `text` is neither a path nor valid numbers for one or more examples; images are given for a run on
@@ -43,11 +61,11 @@ def read(
       DataError: the file cannot be read, is damaged or too large, has another shape, or has numbers that are not
         finite, or not in [0, 1] for images.
     """
-    path = pathlib.Path(os.path.expanduser(text))
-    if not text or not os.path.exists(path):  # Path.exists raises an exception for names that are too long.
-        return from_numbers(text, shape, offset)
+    path = _path(text)
+    if path is None:
+        return from_numbers(text, shape, offset, can_be_missing=can_be_missing)
     if path.suffix.lower() == ARRAY_SUFFIX and path.is_file():
-        return from_array(path, shape, depth, offset)
+        return from_array(path, shape, depth, offset, can_be_missing=can_be_missing)
     if len(shape) == 1:
         raise UsageError(
             f"{option('input', shorten(text))} is not an {ARRAY_SUFFIX} file,"
@@ -58,8 +76,15 @@ def read(
     if path.is_dir():
         return from_folder(path, shape, fit, depth)
     if not path.is_file():
-        raise UsageError(
-            f"{option('input', shorten(text))} is neither a file nor a folder",
-            remedy=f"give {messages.accepted_inputs(shape)}",
-        )
-    return from_images([path], shape, fit, depth)
+        raise _irregular(text, messages.accepted_inputs(shape))
+    return from_images([path.name], shape, fit, depth, root=path.parent)
+
+
+def _path(text: str) -> pathlib.Path | None:
+    """Returns the path of that name; None if it does not exist."""
+    path = os.path.expanduser(text)
+    return pathlib.Path(path) if text and os.path.exists(path) else None  # Path.exists fails for very long names.
+
+
+def _irregular(text: str, accepted: str) -> UsageError:
+    return UsageError(f"{option('input', shorten(text))} is neither a file nor a folder", remedy=f"give {accepted}")

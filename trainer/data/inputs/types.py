@@ -1,8 +1,11 @@
 """Inputs of a trained network."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
+
+BATCH, BATCH_BYTES = 1_000, 32 << 20  # of float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -10,17 +13,31 @@ class Inputs:
     """Examples that were given as `--input`.
 
     Attributes:
-      examples: [N, H, W, C] images, uint8 or float32 in [0, 1]; or [N, D] float32 rows of a table. N is at least 1.
-      names: [N] names. The name of an image file is its stem, or its full name if two files have the same stem. Rows of
-        a table are named "row 0", "row 1", ..., and the images in an array "0", "1", ...
+      examples: [N, H, W, C] images, uint8 or float32 in [0, 1]; or [N, D] float32 rows of a table, NaN where a number
+        is missing. N is at least 1. Many image files are memory-mapped.
+      names: [N] names. The name of an image file is its path in the folder without its extension, or with it where two
+        files would have the same name. Rows of a table are named "row 0", "row 1", ..., and the images in an array
+        "0", "1", ...
       notes: one line for each kind of conversion, and for skipped files.
+      are_files: True if each example is an image file.
     """
 
     examples: np.ndarray
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    are_files: bool = False
 
     @property
     def scaled(self) -> np.ndarray:
         """Examples in the network's units, [N, ...] float32: images in [0, 1], rows in the units of the table."""
-        return self.examples / np.float32(255) if self.examples.dtype == np.uint8 else self.examples
+        return _scaled(self.examples)
+
+    def batches(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yields the places of consecutive examples, and these examples in the network's units, as `scaled`."""
+        size = min(BATCH, max(1, BATCH_BYTES // (4 * self.examples[0].size)))
+        for start in range(0, len(self.examples), size):
+            yield slice(start, start + size), _scaled(self.examples[start : start + size])
+
+
+def _scaled(examples: np.ndarray) -> np.ndarray:
+    return examples / np.float32(255) if examples.dtype == np.uint8 else examples
