@@ -173,3 +173,13 @@ def test_data_that_cannot_be_read_are_logged(tmp_path, caplog):
     with caplog.at_level("WARNING"):
         assert background.wait() is None
     assert caplog.messages == ["no baselines: [Errno 5] Input/output error"]
+
+
+def test_rows_with_missing_numbers_have_no_baselines_and_the_log_says_why(tmp_path, caplog):
+    rows = np.float32([[1, 2], [np.nan, 3], [4, 5]])
+    background = baselines.BackgroundBaselines(
+        rows, rows[:1], code_size=1, scale=1.0, fingerprint="a", cache=tmp_path / "floors.json", mean=np.zeros(2)
+    )
+    with caplog.at_level("INFO", logger="hourglass"):
+        assert background.wait() is None
+    assert "no baselines: numbers of the rows are missing" in caplog.text

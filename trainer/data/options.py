@@ -134,8 +134,8 @@ class DataOptions(Options):
         "error",
         MATHEMATICS,
         OWN_DATA,
-        "Missing numbers in rows. error: such rows cannot be used. mean: they are replaced by the column's mean in the"
-        " input, and do not count in the loss and in errors",
+        f"With {option('dataset', 'array')}: missing numbers (NaN) in rows. error: they are refused. mean: they are"
+        " replaced by the column's mean in the input, and do not count in the loss and in errors",
         choices=MISSING,
     )
     standardise: bool = declare(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.data.dataset import chunk_slices
 from trainer.data.rows import RowSubset
 from trainer.evaluation import pca
 from trainer.evaluation.centered_rows import CenteredRows, scaled_chunks
@@ -170,6 +171,11 @@ def _pair(value: Any) -> tuple[float, float] | None:
     return (value[0], value[1]) if all(0 <= error < math.inf for error in value) else None
 
 
+def _has_missing(examples: np.ndarray) -> bool:
+    """Returns True if numbers of the examples are missing."""
+    return examples.dtype.kind == "f" and any(np.isnan(examples[chunk]).any() for chunk in chunk_slices(examples))
+
+
 class BackgroundBaselines:
     """Computes the baselines in a background thread during training, and caches them in a file.
 
@@ -217,9 +223,12 @@ class BackgroundBaselines:
         result = _parse(stored)
         return result if result and result.pca else None  # Earlier versions had no PCA of large examples.
 
-    def _compute(self, *arguments: Any) -> None:
+    def _compute(self, train: np.ndarray, evaluation: np.ndarray, *arguments: Any) -> None:
         try:
-            self.result = compute(*arguments)
+            if any(map(_has_missing, (train, evaluation))):
+                log.info("no baselines: numbers of the rows are missing")
+                return
+            self.result = compute(train, evaluation, *arguments)
         except (OSError, MemoryError, np.linalg.LinAlgError) as error:  # The data may be on a disk that fails.
             log.warning(f"no baselines: {error or type(error).__name__}")
 
