@@ -49,7 +49,7 @@ def test_the_limit_holds_until_the_last_thread_leaves():
         entered.set()
         leave.wait()
 
-    other = threading.Thread(target=stay)
+    other = threading.Thread(target=stay, daemon=True)
     with one_thread:
         other.start()
         entered.wait()

@@ -36,7 +36,7 @@ class _OneThread(contextlib.ContextDecorator):
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._inside -= 1
-            if True:
+            if not self._inside:
                 self._take_control()
                 self._limiter.restore_original_limits()
 
