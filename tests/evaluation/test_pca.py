@@ -102,9 +102,18 @@ def test_pca_of_noise_which_converges_slowly_is_within_a_thousandth_of_the_exact
 
 def test_a_column_of_large_numbers_does_not_spoil_the_other_components():
     rows = np.random.default_rng(4).standard_normal((300, 400)).astype(np.float32) * np.linspace(1, 9, 400) ** 2
-    rows[:, 3] *= 1e5
+    rows[:, 3] *= 1e7
     result = baselines.compute(rows, rows[:30], 12, 1.0, limits=KRYLOV)
-    assert 1 - 1e-9 < result.pca[0] / exact(rows, rows[:30], 12)[0] < 1.001
+    assert result.pca[0] == pytest.approx(exact(rows, rows[:30], 12)[0], rel=1e-3)
+
+
+def test_an_error_far_below_the_variance_is_not_lost_in_the_rounding_of_float32():
+    rng = np.random.default_rng(5)
+    rows = np.where(rng.random((300, 1)) < 0.5, 20, 235) + rng.integers(0, 2, (300, 500)) * (np.arange(500) % 20 == 0)
+    rows = rows.astype(np.uint8)
+    expected = exact(rows, rows[:30], 1)
+    assert expected[0] < 2e-6 * exact(rows, rows[:30], 0)[0]
+    assert baselines.compute(rows, rows[:30], 1, 1.0, limits=KRYLOV).pca == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("limits", [GRAM, KRYLOV])
