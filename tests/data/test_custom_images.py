@@ -88,7 +88,6 @@ def load_tree(tmp_path, *names, **options):
         (["cat/a/0.png", "dog/b/1.png"], {"cat": [0], "dog": [1]}),
         (["0.png", "cat/1.png", "dog/2.png"], {"all": [0], "cat": [1], "dog": [2]}),
         (["train/car/0.png", "train/bus/1.png"], {"bus": [1], "car": [0]}),
-        (["train/0.png", "car/1.png"], {"car": [1], "train": [0]}),
     ],
 )
 def test_labels_begin_below_the_folders_that_all_images_share(names, labels, tmp_path):
@@ -98,8 +97,30 @@ def test_labels_begin_below_the_folders_that_all_images_share(names, labels, tmp
 
 
 @pytest.mark.parametrize(
+    ("names", "training"),
+    [
+        (["train/0.png", "car/1.png"], "train"),
+        (["Training Set/cat/0.png", "unseen/cat/1.png"], "Training Set"),
+        (["train/0.png"], None),
+        (["train/0.png", "val/1.png"], None),
+        (["cat/0.png", "trains/1.png"], None),
+    ],
+)
+def test_a_training_folder_that_is_a_class_is_named_in_a_note(names, training, tmp_path):
+    data, train, _ = load_tree(tmp_path, *names, eval_fraction=0.0)
+    note = (
+        f"not a training split, although named like one: {training}; its name is a class, because no evaluation folder,"
+        " such as test or val, is beside it"
+    )
+    assert [other for other in data.notes if "although" in other] == ([note] if training else [])
+    assert training is None or training in train
+
+
+@pytest.mark.parametrize(
     ("train", "test"),
     [
+        *[("train", "validate"), ("train", "tests"), ("training", "evaluate"), ("imagesTr", "imagesTs")],
+        *[("trainSplit", "testSplit"), ("horsesTrain", "horsesTest")],
         *[("training_set", "test_set"), ("train_set", "validation-set"), ("Train-Data", "Test Data")],
         *[("train_images", "val_images"), ("TRAIN", "dev"), ("trainset", "testset"), ("trainval", "test")],
         *[("train2017", "val2017"), ("train", "test1"), ("images_train", "images_eval"), ("train_val", "holdout")],
@@ -158,6 +179,7 @@ def test_images_outside_the_split_are_skipped_and_counted(names, splits, tmp_pat
         (["test/cat/0.png", "test/dog/1.png"], ("test", 2), ()),
         (["train/train/0.png", "train/val/1.png", "test/x/2.png"], ("train/val", 1), ()),
         (["a_train/0.png", "a_test/1.png", "b_train/2.png", "b_test/3.png"], ("a_test, b_test", 2), ()),
+        (["trainA/0.png", "testA/1.png", "trainB/2.png", "testB/3.png"], ("testA, testB", 2), ()),
         (["x/a/train/0.png", "x/b/test/1.png", "y/c/dev/2.png"], ("x/b/test, y/c/dev", 2), ()),
         (["a/dev/0.png", "b/dev/1.png", "c/dev/2.png", "d/dev/3.png"], ("a/dev, b/dev, c/dev, ...", 4), ()),
         (["test tube/0.png", "contest/1.png", "b_test/2.png", "latest/3.png", "devil/4.png"], None, ()),

@@ -21,7 +21,7 @@ GOOD = {
 }
 
 
-def load(tmp_path, kind, named, dtype=np.float64):
+def load(tmp_path, kind, named, dtype=np.float64, **changes):
     """Loads a table or an array with these columns, by name."""
     values = np.stack(list(named.values()), axis=1)
     if kind == "table":
@@ -30,7 +30,7 @@ def load(tmp_path, kind, named, dtype=np.float64):
     else:
         path = tmp_path / "array.npy"
         np.save(path, values.astype(dtype))
-    options = DataOptions(dataset=kind, data_dir=str(path), standardise=True, eval_fraction=0)
+    options = DataOptions(dataset=kind, data_dir=str(path), standardise=True, eval_fraction=0, **changes)
     return datasets.load(kind, Sources(options, lambda line: None))
 
 
@@ -50,6 +50,14 @@ def test_columns_that_float32_would_round_are_centered_before_and_named(tmp_path
     np.testing.assert_allclose(originals[:, 6], TIME, rtol=0, atol=1e-3)
     np.testing.assert_allclose(data.scale[5:], [PRESSURE.std(), TIME.std()], rtol=1e-6)
     assert data.original_range == (pytest.approx(GOOD["small"].min()), TIME.max())
+
+
+def test_a_column_with_missing_numbers_is_centered_too(tmp_path):
+    times = TIME.copy()
+    times[::7] = np.nan
+    data = load(tmp_path, "array", {**GOOD, "time": times}, missing="mean")
+    assert notes(data) == [f"{columns.CENTERED}: 'column 6' (1600000012 to 1600003588)"]
+    np.testing.assert_allclose(data.train.examples[:, 5] + data.offset[5], times, rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["table", "array"])

@@ -85,6 +85,7 @@ def test_the_sample_of_the_data_is_evenly_spaced(finished):
     np.testing.assert_array_equal(grid[-34:-2:4, -34:-2:4, 0], (last * 255).round())
 
 
+@pytest.mark.whole
 def test_cifar_horse_is_loaded_trained_and_exported(tmp_path, launch):
     folder = tmp_path / "data" / "cifar-10-batches-bin"
     folder.mkdir(parents=True)
@@ -120,7 +121,7 @@ def test_no_ratio_is_printed_if_the_code_is_wider_than_the_data(launch):
     assert [line.split()[3] for line in output.splitlines() if line.startswith(("train ", "eval "))] == ["-", "-"]
 
 
-@pytest.mark.parametrize("name", ["a b ü", "run[1]"])
+@pytest.mark.parametrize("name", [pytest.param("a b ü", marks=pytest.mark.whole), "run[1]"])
 def test_run_directories_may_have_unusual_names(name, launch, tmp_path):
     arguments = (f"--run_dir={tmp_path / name}", "--dataset=iris", "--hidden=2", "--steps=6", "--jit=off")
     assert launch(*arguments, "--checkpoint_every=1", "--keep=2")[0] == 0
@@ -130,6 +131,7 @@ def test_run_directories_may_have_unusual_names(name, launch, tmp_path):
     assert "resumed     at step 6" in output
 
 
+@pytest.mark.whole
 def test_a_longer_run_keeps_only_images_of_the_new_schedule_and_updates_hparams(finished, tmp_path, launch):
     run = tmp_path / "run"
     shutil.copytree(finished, run)

@@ -138,6 +138,7 @@ def test_the_profiler_writes_a_trace_or_logs_that_no_step_was_traced(profile, tr
     assert "profile" not in pathlib.Path("run/flags.txt").read_text()
 
 
+@pytest.mark.whole
 def test_a_run_resumed_within_the_traced_steps_traces_the_remaining_steps(finished, tmp_path, launch, monkeypatch):
     import tensorflow as tf
 
@@ -165,6 +166,7 @@ def test_outdated_projector_files_are_rewritten_after_a_kill(finished, tmp_path,
     assert contents["projector_config.pbtxt"] == expected["projector_config.pbtxt"]
 
 
+@pytest.mark.whole
 def test_a_resumed_run_of_an_older_version_gets_the_missing_summaries(finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, 22, run)

@@ -64,7 +64,7 @@ def test_the_result_and_the_history_say_why_and_the_best_weights_are_exported(st
     assert reason in (stopped / "history.txt").read_text()
 
 
-@pytest.mark.parametrize("step", [35, pytest.param(BEST, marks=pytest.mark.whole), END])
+@pytest.mark.parametrize("step", [35, *(pytest.param(step, marks=pytest.mark.whole) for step in (BEST, END))])
 def test_a_killed_run_ends_at_the_same_step_with_the_same_bits(step, stopped, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(stopped, step, run)

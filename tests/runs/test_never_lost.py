@@ -191,6 +191,7 @@ def test_a_mirror_that_cannot_be_written_does_not_stop_a_run(uninterrupted, laun
     assert same_as(uninterrupted)
 
 
+@pytest.mark.whole
 def test_initial_weights_are_needed_only_at_the_first_start(launch, monkeypatch):
     layers = "--hidden=3,2,1"  # Without the optimizer, TensorFlow would find only some of the layers.
     assert launch(*RUN, layers)[0] == 0

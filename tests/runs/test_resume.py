@@ -29,7 +29,11 @@ def test_the_result_does_not_depend_on_when_checkpoints_are_saved(finished, tmp_
 
 
 @pytest.mark.parametrize(
-    ("precision", "optimizer", "loss"), [("mixed_bfloat16", "rmsprop", "rmse"), ("mixed_float16", "sgd", "sse")]
+    ("precision", "optimizer", "loss"),
+    [
+        pytest.param("mixed_bfloat16", "rmsprop", "rmse", marks=pytest.mark.whole),
+        ("mixed_float16", "sgd", "sse"),
+    ],
 )
 def test_a_resumed_run_in_low_precision_has_the_same_bits(precision, optimizer, loss, launch):
     common = (f"--precision={precision}", f"--optimizer={optimizer}", f"--loss={loss}", "--schedule=constant")
@@ -84,6 +88,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_exits_with_4_and_restart_sets_t
     assert (run / "set_aside" / "run" / "checkpoints" / "ckpt-2.index").exists()
 
 
+@pytest.mark.whole
 def test_a_lost_export_is_repeated_and_a_run_without_checkpoints_is_refused(finished, tmp_path, launch):
     run = tmp_path / "moved"
     shutil.copytree(finished, run)
@@ -143,6 +148,7 @@ def test_a_run_resumed_in_another_precision_exports_float32(precision, finished,
     )
 
 
+@pytest.mark.whole
 def test_resuming_leaves_no_empty_event_files(finished, tmp_path, launch):
     run = tmp_path / "run"
     killed_after(finished, 39, run)

@@ -15,6 +15,7 @@ from trainer.training import losses, noise, objective, optimizers, pipeline, ste
 from trainer.training import options as training_options
 
 ROWS = np.random.default_rng(0).random((40, 6)).astype(np.float32)
+FLOAT16 = "mixed_float16"
 STEPS, BATCH = 24, 8
 
 
@@ -64,7 +65,11 @@ def contents(state):
 
 @pytest.mark.parametrize(
     ("precision", "jit"),
-    [(p, devices.uses_jit("auto", kind="cpu", precision=p, model="dense")) for p in PRECISIONS] + [("float32", False)],
+    [
+        *((p, devices.uses_jit("auto", kind="cpu", precision=p, model="dense")) for p in PRECISIONS if p != FLOAT16),
+        pytest.param(FLOAT16, True, marks=pytest.mark.whole),
+        ("float32", False),
+    ],
 )
 def test_the_result_does_not_depend_on_how_steps_are_divided_into_calls(precision, jit):
     results = []
@@ -112,7 +117,7 @@ def test_faster_steps_agree_with_the_usual_step_up_to_rounding(usual, faster, pr
         assert any(a.tobytes() != b.tobytes() for a, b in zip(*results, strict=True))
 
 
-@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("jit", [pytest.param(True, marks=pytest.mark.whole), False])
 def test_background_compilation_runs_no_step_and_traces_once(jit):
     (state, block), (other_state, other_block) = build(jit=jit), build(jit=jit)
     traced, original = [], state.model.decode

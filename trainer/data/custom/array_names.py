@@ -41,7 +41,7 @@ MAX_SHOWN = 20
 
 @dataclasses.dataclass(frozen=True)
 class Roles:
-    """What the arrays of a file are.
+    """The roles of the arrays of a file.
 
     Attributes:
       examples: names of the training examples, and of the evaluation examples if there are any.
@@ -138,7 +138,7 @@ def _can_be_labels(path: pathlib.Path, examples: str, labels: str) -> bool:
 
 
 def _note(examples: Sequence[str], labels: Mapping[str, str]) -> str:
-    """Returns which arrays are used as what."""
+    """Returns a note on the arrays that are used, by role."""
     shown = [sanitize(key) + (f" (labels: {sanitize(labels[key])})" if key in labels else "") for key in examples]
     roles = ("training examples", "evaluation examples")
     return "; ".join(f"{role}: {text}" for role, text in zip(roles, shown, strict=False))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.data.dataset import chunk_slices, mean_and_deviations
+from trainer.data.dataset import chunk_slices, column_ranges, mean_and_deviations
 from trainer.data.rows import evenly_spaced
 from trainer.errors import option, render, sanitize
 
@@ -54,7 +54,7 @@ def offset(rows: np.ndarray) -> np.ndarray | None:
     and 0 for the other columns; None if there are no such columns.
 
     Args:
-      rows: [N, D] float64, the training rows.
+      rows: [N, D] float64, the training rows; NaN for missing numbers.
     """
     means, deviations = mean_and_deviations(rows)
     result = np.where(_is_fine(rows, deviations, MIN_STEPS_UNCENTERED), means, 0.0)
@@ -84,7 +84,7 @@ def fine_notes(rows: np.ndarray, names: Sequence[str]) -> list[str]:
       names: [D] names of the columns.
     """
     rows = rows[: max(1, MAX_EXACT // rows.shape[1])]
-    fine = np.flatnonzero(_is_fine(rows, rows.std(axis=0), MIN_STEPS))
+    fine = np.flatnonzero(_is_fine(rows, mean_and_deviations(rows)[1], MIN_STEPS))
     if not len(fine):
         return []
     return [f"{FINE}: {_ranges(rows, names, fine)}; subtract a constant, such as the smallest value, from each of them"]
@@ -92,7 +92,7 @@ def fine_notes(rows: np.ndarray, names: Sequence[str]) -> list[str]:
 
 def _is_fine(rows: np.ndarray, deviations: np.ndarray, min_steps: int) -> np.ndarray:
     """Returns a mask of the columns that vary by less than `min_steps` steps of float32 in a standard deviation."""
-    low, high = rows.min(axis=0), rows.max(axis=0)
+    low, high = column_ranges(rows)
     steps = np.spacing(np.maximum(np.abs(low), np.abs(high)).astype(np.float32))
     # Equal numbers can have a tiny deviation, because their mean is rounded.
     return (high > low) & (deviations < min_steps * steps)
@@ -101,7 +101,8 @@ def _is_fine(rows: np.ndarray, deviations: np.ndarray, min_steps: int) -> np.nda
 def _ranges(rows: np.ndarray, names: Sequence[str], selected: np.ndarray) -> str:
     """Returns the names and ranges of the first selected columns."""
     shown = [
-        f"'{sanitize(names[c])}' ({rows[:, c].min():.10g} to {rows[:, c].max():.10g})" for c in selected[:MAX_SHOWN]
+        f"'{sanitize(names[c])}' ({np.nanmin(rows[:, c]):.10g} to {np.nanmax(rows[:, c]):.10g})"
+        for c in selected[:MAX_SHOWN]
     ]
     return ", ".join(shown) + (f" and {len(selected) - MAX_SHOWN:,} more" if len(selected) > MAX_SHOWN else "")
 
@@ -119,7 +120,7 @@ def _is_id(rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
 def _scale_notes(rows: np.ndarray, names: Sequence[str], mask: np.ndarray) -> list[str]:
     """Returns a note if at least half of the columns that vary are small beside the largest; `mask` selects columns."""
-    deviations = np.where(mask, rows.std(axis=0, dtype=np.float64), 0)
+    deviations = np.where(mask, mean_and_deviations(rows)[1], 0)
     varying = np.flatnonzero(deviations > 0)
     if len(varying) < 2:
         return []

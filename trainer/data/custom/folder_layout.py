@@ -19,8 +19,10 @@ PLAIN_NAMES = ("train", "training", "eval", "evaluation", "test", "testing", "va
 # Other usual names, in lower case and without separators: `trainingset`, `valimages`, `test2017`.
 _ADDED = r"(?:sets?|data|images?|imgs?|pictures?|pics?|photos?|samples?|examples?|files?|folders?|splits?|\d)*"
 _NAMES = {
-    TRAIN: re.compile(f"{_ADDED}(?:train|training|trainval|trn){_ADDED}"),
-    EVALUATION: re.compile(f"{_ADDED}(?:eval|evaluation|test|testing|tst|val|valid|validation|dev|holdout){_ADDED}"),
+    TRAIN: re.compile(f"{_ADDED}(?:train|training|trainval|trn|tr){_ADDED}"),
+    EVALUATION: re.compile(
+        f"{_ADDED}(?:eval|evaluate|evaluation|tests?|testing|tst|ts|val|valid|validate|validation|dev|holdout){_ADDED}"
+    ),
 }
 MAX_FOLDERS_SHOWN = 3
 
@@ -42,7 +44,7 @@ class FolderLayout:
       is_extended: True if the first revision of these rules defined other labels or another split.
     """
 
-    REVISION = 2
+    REVISION = 3
 
     def __init__(self, names: Sequence[str]) -> None:
         self._all = {_folder(name) for name in names}
@@ -108,7 +110,18 @@ class FolderLayout:
                 f"not an evaluation split, although named like one: {shown}{more};"
                 f" the {unused.total():,} images there are used like all others"
             )
-        return notes
+        return [*notes, *self._training_label_note(used)]
+
+    def _training_label_note(self, used: Sequence[str]) -> list[str]:
+        """Returns a note if a training folder became a class, because no evaluation folder is beside it."""
+        names = {self.label(name) for name in used}
+        training = sorted(name for name in names if _role(name) == (TRAIN, ()))
+        if self.has_split or len(names) < 2 or not training:
+            return []
+        return [
+            f"not a training split, although named like one: {', '.join(training)}; its name is a class, because no"
+            " evaluation folder, such as test or val, is beside it"
+        ]
 
     def _unused_evaluation_folders(self, used: Sequence[str]) -> collections.Counter[str]:
         """Counts the images for training in folders that are named like an evaluation split, by folder."""
@@ -169,9 +182,9 @@ def _split(names: Iterable[str]) -> dict[str, str]:
 def _role(name: str) -> tuple[str | None, Folder]:
     """Returns the split that a folder's name stands for, if any, and the other words of the name.
 
-    For example, `Test Images` is (eval, ()), and `seg_train` is (train, (seg,)).
+    For example, `Test Images` is (eval, ()), `seg_train` is (train, (seg,)), and `trainA` is (train, (a,)).
     """
-    words = [word for word in re.split(r"[\W_]+", name.lower()) if word]
+    words = [word.lower() for word in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", name) if word]
     for split, pattern in _NAMES.items():
         if pattern.fullmatch("".join(words)):
             return split, ()

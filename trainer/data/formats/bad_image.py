@@ -5,7 +5,7 @@ class BadImage(Exception):
     """A file that is not an image, or an image that cannot be used.
 
     Attributes:
-      problem: what is wrong, as a predicate: "is empty".
+      problem: the problem as a predicate: "is empty".
       detail: values that explain the problem.
       is_temporary: True if the cause may be outside the file, such as an I/O error, so that it may be readable later.
     """

@@ -62,7 +62,7 @@ class Page:
 
     @property
     def description(self) -> str:
-        """What a channel is, and how the page is compressed: "3 channels of 32-bit floats, compression LERC"."""
+        """The channels and the compression of the page: "3 channels of 32-bit floats, compression LERC"."""
         count, bits, kind = self.tag(SAMPLES, 1), self.tag(BITS, 1), self.tag(SAMPLE_FORMAT, UNSIGNED)
         compression = self.tag(COMPRESSION, UNCOMPRESSED)
         numbers = {SIGNED: "signed integers", FLOAT: "floats"}.get(kind, "integers")
