@@ -33,6 +33,16 @@ def test_a_job_that_fails_is_logged_once_and_the_next_ones_are_done(caplog):
     ]
 
 
+def test_a_closed_writer_leaves_no_thread(tmp_path):
+    before = set(threading.enumerate())
+    writer = board.Writer(tmp_path, 0)
+    writer.scalars(1, {"loss": 1.0})
+    assert len(set(threading.enumerate()) - before) == 1
+    writer.close()
+    assert set(threading.enumerate()) <= before
+    assert scalars(tmp_path)["loss"] == {1: 1.0}
+
+
 def test_training_does_not_wait_for_the_compression_of_an_image(tmp_path, monkeypatch):
     gate, encode = threading.Event(), board._image
 

@@ -71,7 +71,14 @@ def served(run):
     with directory.locked():
         files = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            # A shell ignores SIGINT for background jobs, such as these tests, and their children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         url = process.stdout.readline().split()[1]
         deadline = time.monotonic() + 120

@@ -200,7 +200,7 @@ class Writer:
 
     def close(self) -> None:
         """Flushes and closes the event file."""
-        self._worker.wait()
+        self._worker.close()
         with self._dropping():
             if self._writer is not None:
                 self._writer.close()
