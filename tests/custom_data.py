@@ -14,9 +14,9 @@ PIXELS = (np.arange(4_000) % 251).astype(np.uint8).reshape(50, 5, 16)
 COLORS = {"cat": (200, 30, 10), "dog": (10, 30, 200)}
 
 
-def load(tmp_path, name, data_dir, limits=LIMITS, **options):
+def load(tmp_path, name, data_dir, limits=None, **options):
     options = DataOptions(data_dir=str(data_dir), cache_dir=str(tmp_path / "cache"), **options)
-    return datasets.load(name, Sources(options, log=lambda line: None, limits=limits))
+    return datasets.load(name, Sources(options, log=lambda line: None, limits=limits or LIMITS))
 
 
 def load_error(kind, tmp_path, name, data_dir, **options):

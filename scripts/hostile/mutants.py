@@ -28,6 +28,12 @@ from trainer.data.inputs import reader
 from trainer.errors import HourglassError
 
 Place = Callable[[pathlib.Path, bytes, random.Random], list[str]]
+TABLES = [
+    b"a,b,kind\n1,2,x\n3,4,y\n5,6,x\n",
+    b'1;2\r\n"3";4\r\n',
+    b"a\tb\n1\t2.5e3\n3\t4\n",
+    b" 1  2.5\n 3\t NA\n 5  6\n",
+]
 ROWS = 2  # in a batch of CIFAR-10, and images of MNIST
 
 
@@ -122,7 +128,9 @@ def kinds() -> dict[str, Kind]:
         "npy": Kind(arrays, _file("array", "npy")),
         "npz": Kind(arrays, _file("array", "npz"), pack=_zip("data")),
         "npz labels": Kind([_npy(np.array(list("abac"))), _npy(np.arange(4))], _file("array", "npz"), labeled),
-        "csv": Kind([b"a,b,kind\n1,2,x\n3,4,y\n5,6,x\n", b'1;2\r\n"3";4\r\n', b"a\tb\n1\t2.5e3\n3\t4\n"], _table),
+        "csv": Kind(TABLES, _table("csv")),
+        "csv gz": Kind(TABLES, _table("csv.gz"), pack=gzip.compress),
+        "csv zip": Kind(TABLES, _table("zip"), pack=_zip("t", ".csv")),
         "pickle": Kind(batches, _copies("cifar10", *(f"cifar-10-batches-py/{name}" for name in cifar.PYTHON_BATCHES))),
         "batches": Kind([(b"\7" + bytes(cifar.ROW)) * ROWS], _copies("cifar_horse", *cifar.BINARY_BATCHES)),
         "tar": Kind(batches, _copies("cifar10", cifar.PYTHON.name), pack=_tar),
@@ -188,14 +196,14 @@ def _npy(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _zip(name: str, **others: bytes) -> Callable[[bytes], bytes]:
+def _zip(name: str, suffix: str = ".npy", **others: bytes) -> Callable[[bytes], bytes]:
     """Returns a function that packs a content under a name, with other members."""
 
     def pack(content: bytes) -> bytes:
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for key, member in {**others, name: content}.items():
-                archive.writestr(f"{key}.npy", member)
+                archive.writestr(f"{key}{suffix}", member)
         return file.getvalue()
 
     return pack
@@ -228,9 +236,12 @@ def _file(dataset: str, suffix: str) -> Place:
     return place
 
 
-def _table(folder: pathlib.Path, content: bytes, draw: random.Random) -> list[str]:
-    options = [["--label_column=2"], ["--standardise"], ["--on_bad_file=skip"], []]
-    return [*_file("table", "csv")(folder, content, draw), *draw.choice(options)]
+def _table(suffix: str) -> Place:
+    def place(folder: pathlib.Path, content: bytes, draw: random.Random) -> list[str]:
+        options = [["--label_column=2"], ["--standardise"], ["--on_bad_file=skip"], ["--missing=mean"], []]
+        return [*_file("table", suffix)(folder, content, draw), *draw.choice(options)]
+
+    return place
 
 
 def _copies(dataset: str, *names: str) -> Place:

@@ -293,6 +293,22 @@ def test_the_path_of_custom_data_is_stored_and_used_until_another_is_given(datas
         assert config.merge(stored, given, names, guard=False).data.data_dir is None
 
 
+def test_the_path_of_an_evaluation_file_is_stored_and_used_until_another_is_given(tmp_path):
+    text = config.to_flagfile(parse("--dataset=table", "--data_dir=t.csv", "--eval_file=e.csv"))
+    assert f"\n--eval_file={tmp_path / 'e.csv'}\n" in text
+    stored = config.from_flagfile(text)
+    merged = config.merge(stored, *config.parse(["--data_dir=moved.csv"]))
+    assert (merged.data.data_dir, merged.data.eval_file) == ("moved.csv", f"{tmp_path}/e.csv")
+    assert config.merge(stored, *config.parse(["--eval_file=new"])).data.eval_file == "new"
+    (tmp_path / "flags.txt").write_text(text)
+    assert parse("--eval_file=new", "--flagfile=flags.txt").data.eval_file == "new"
+
+
+def test_an_evaluation_file_and_a_fraction_of_the_training_file_exclude_each_other():
+    with pytest.raises(UsageError, match="has no effect with --eval_file"):
+        parse("--dataset=table", "--eval_file=e.csv", "--eval_fraction=0.2")
+
+
 def test_paths_of_built_in_data_are_not_stored_and_buckets_are_stored_as_they_are():
     assert "data_dir" not in config.to_flagfile(parse("--dataset=mnist", "--data_dir=d"))
     assert "--data_dir=gs://b/tf\n" in config.to_flagfile(parse("--dataset=tfds:mnist", "--data_dir=gs://b/tf"))

@@ -171,8 +171,8 @@ def merge(
         raise _changed_error(stored, given, changed, run)
     updated = given_names | set(option_names(PLACE))
     values = {name: (given if name in updated else stored)[name] for name in OPTIONS}
-    if "data_dir" not in given_names and values["dataset"].partition(":")[0] == stored.data.loader:
-        values["data_dir"] = stored.data.own_path
+    if values["dataset"].partition(":")[0] == stored.data.loader:
+        values |= {name: path for name, path in stored.data.own_paths.items() if name not in given_names}
     # `steps` and `epochs` both set the length of the run, so a new value of one clears the stored value of the other.
     for name, alternative in (("steps", "epochs"), ("epochs", "steps")):
         if name in given_names:

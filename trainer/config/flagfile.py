@@ -9,16 +9,16 @@ from trainer.errors import UsageError, option
 
 SUFFIX = ".flags"
 LENGTHS = ("steps", "epochs")  # options that set the length of a run
+PATHS = ("data_dir", "eval_file")  # options that a run stores, although they are places
 
 
 def to_flagfile(config: Config) -> str:
-    """Returns the stored options, and the absolute path of custom data, as the text of an absl flagfile."""
+    """Returns the stored options, and the absolute paths of custom data, as the text of an absl flagfile."""
     lines = ["# The flags of this run: python launch.py --flagfile=THIS_FILE repeats it."]
     for name, declared in OPTIONS.items():
         if declared.is_stored and config[name] is not None:
             lines.append(f"--{name}={config.text(name)}")
-    if config.data.own_path is not None:
-        lines.append(f"--data_dir={config.data.own_path}")
+    lines += [f"--{name}={path}" for name, path in config.data.own_paths.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -37,7 +37,8 @@ def expand_presets(arguments: Sequence[str]) -> list[str]:
     Raises:
       UsageError: a preset does not exist.
     """
-    arguments = _with_data_dir_last(arguments)
+    for name in PATHS:
+        arguments = _with_last(name, arguments)
     has_length = any(_name(argument) in LENGTHS for argument in arguments)
     remaining, expanded = list(arguments), []
     while remaining:
@@ -51,12 +52,12 @@ def expand_presets(arguments: Sequence[str]) -> list[str]:
     return expanded
 
 
-def _with_data_dir_last(arguments: Sequence[str]) -> list[str]:
-    """Moves --data_dir to the end, so that it replaces the path in a flagfile of a run, wherever the flagfile is."""
+def _with_last(name: str, arguments: Sequence[str]) -> list[str]:
+    """Moves a flag to the end, so that it replaces that in a flagfile of a run, wherever the flagfile is."""
     remaining, others, moved = list(arguments), [], []
     while remaining and remaining[0] != "--":
         argument = remaining.pop(0)
-        if _name(argument) == "data_dir":
+        if _name(argument) == name:
             moved = [argument] if "=" in argument else [argument, *remaining[:1]]
             del remaining[: len(moved) - 1]
         else:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.config.options import LIST, USING, WRITING
-from trainer.data.options import OWN
+from trainer.data.options import OWN, DataOptions
 from trainer.errors import UsageError, option
 from trainer.training.options import LIKELIHOODS, SHARES
 
@@ -23,9 +23,11 @@ FOR_MODES = {
 FOR_DATASETS = {
     **dict.fromkeys(("image_size", "color", "fit"), ("images", "tfds")),
     "label_column": ("table",),
+    "ignore_columns": ("table",),
+    "eval_file": ("table",),
     "heading": ("table",),
     "standardise": ("table", "array", "iris"),
-    "missing": ("array",),
+    "missing": ("table", "array"),
     "eval_fraction": OWN,
     "depth": ("images", "array", "tfds"),
 }
@@ -55,6 +57,7 @@ def check(values: Mapping[str, Any]) -> None:
     _check_training(values)
     _check_course(values)
     _check_missing(values)
+    _check_evaluation_file(values)
 
 
 def _check_training(values: Mapping[str, Any]) -> None:
@@ -100,6 +103,15 @@ def _check_missing(values: Mapping[str, Any]) -> None:
             f"{option('missing', 'mean')} cannot be used with {option('loss', 'bernoulli')}",
             found="missing numbers have no probability",
             remedy=f"use another {option('loss')}, such as {option('loss', 'mse')}",
+        )
+
+
+def _check_evaluation_file(values: Mapping[str, Any]) -> None:
+    if values["eval_file"] is not None and values["eval_fraction"] != DataOptions.eval_fraction:
+        raise UsageError(
+            f"{option('eval_fraction', values['eval_fraction'])} has no effect with {option('eval_file')}",
+            found="all rows of that file are used for evaluation, and all rows of the other for training",
+            remedy=f"remove {option('eval_fraction')}, or {option('eval_file')}",
         )
 
 

@@ -123,6 +123,14 @@ class DataOptions(Options):
         f"With {option('dataset', 'table')}: column with the class labels, by name or number (from 1). It is not"
         " trained on",
     )
+    ignore_columns: tuple[str, ...] = declare(
+        (),
+        MATHEMATICS,
+        OWN_DATA,
+        f"With {option('dataset', 'table')}: columns that are not trained on, such as id,Time, by name or number"
+        " (from 1)",
+        parse=names,
+    )
     heading: str = declare(
         "auto",
         MATHEMATICS,
@@ -134,8 +142,8 @@ class DataOptions(Options):
         "error",
         MATHEMATICS,
         OWN_DATA,
-        f"With {option('dataset', 'array')}: missing numbers (NaN) in rows. error: they are refused. mean: they are"
-        " replaced by the column's mean in the input, and do not count in the loss and in errors",
+        "Missing numbers in rows. error: such rows cannot be used. mean: they are replaced by the column's mean in the"
+        " input, and do not count in the loss and in errors",
         choices=MISSING,
     )
     standardise: bool = declare(
@@ -155,6 +163,13 @@ class DataOptions(Options):
         "Fraction of custom data held out for evaluation, if the data have no split. 0: train and evaluate on all",
         low=0.0,
         high=0.9,
+    )
+    eval_file: str | None = declare(
+        None,
+        PLACE,
+        OWN_DATA,
+        f"With {option('dataset', 'table')}: a table with the same columns, which is used for evaluation. The run"
+        " stores its path",
     )
     on_bad_file: str = declare(
         "error",
@@ -177,3 +192,11 @@ class DataOptions(Options):
         if self.loader == "tfds" and "://" in self.data_dir:  # TensorFlow Datasets reads buckets.
             return self.data_dir
         return os.path.abspath(os.path.expanduser(self.data_dir))
+
+    @property
+    def own_paths(self) -> dict[str, str]:
+        """The absolute paths of custom data, by option, which a run stores."""
+        paths = {"data_dir": self.own_path} if self.own_path is not None else {}
+        if self.eval_file is not None and self.loader == "table":
+            paths["eval_file"] = os.path.abspath(os.path.expanduser(self.eval_file))
+        return paths

@@ -14,7 +14,7 @@ from trainer.errors import DataError, HourglassError, UsageError, option
 from trainer.system.logs import log
 
 
-def load(config: Config, given: Container[str] = ("data_dir",)) -> Dataset:
+def load(config: Config, given: Container[str] = ("data_dir", "eval_file")) -> Dataset:
     """Loads, checks and filters the data set, and logs the progress of slow steps.
 
     Args:
@@ -25,14 +25,14 @@ def load(config: Config, given: Container[str] = ("data_dir",)) -> Dataset:
       UsageError, DataError: as `datasets.load`.
       DataError: the stored path of custom data does not exist.
     """
-    path = config.data.own_path
-    is_stored = path is not None and "data_dir" not in given and config.data.dataset in OWN_FILES
-    if is_stored and not os.path.exists(path or ""):
-        raise DataError(
-            f"the stored path of the data does not exist: {path}",
-            found="the run was trained on data that were there, perhaps on another machine",
-            remedy=f"give the path of the same data: {option('data_dir', 'path/to/it')}",
-        )
+    paths = config.data.own_paths if config.data.dataset in OWN_FILES else {}
+    for name, path in paths.items():
+        if name not in given and not os.path.exists(path):
+            raise DataError(
+                f"the stored path of the data does not exist: {path}",
+                found="the run was trained on data that were there, perhaps on another machine",
+                remedy=f"give the path of the same data: {option(name, 'path/to/it')}",
+            )
     return datasets.load(config.data.dataset, Sources(config.data, log.info))
 
 

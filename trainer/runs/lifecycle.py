@@ -56,7 +56,7 @@ def train(
         check_fits(config, data)
         _prepare_start(directory, mirror, config)
         if finished.is_finished(directory, config, data):
-            if "data_dir" in given:
+            if not {"data_dir", "eval_file"}.isdisjoint(given):
                 directory.write_flags(config)  # The data may have been moved.
             return _serve_finished(directory, mirror, config)
         return _train(directory, mirror, config, data, arguments)

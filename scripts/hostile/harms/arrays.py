@@ -1,5 +1,6 @@
 """Malicious pickles, arrays, archives and tables."""
 
+import gzip
 import io
 import os
 import pathlib
@@ -180,5 +181,6 @@ def tables() -> Iterator[Harm]:
     yield from (Harm(f"table: {name}", as_file("t.csv", content, as_table)) for name, content in files.items())
     formulas = b"a,b,c\n=cmd|' /C calc'!A0,1,2\n@SUM(1),2,3\n"
     yield Harm("table: formulas", as_file("t.csv", lambda: formulas, as_table), is_skipped=True)
+    yield Harm("table: a gzip bomb", as_file("t.csv.gz", lambda: gzip.compress(b"0,0\n" * 80_000_000), as_table))
     yield Harm("table: 10 GB of zeros", hollow("t.csv", GIGABYTES_10, as_table))
     yield Harm("table: a pipe", made("t.csv", os.mkfifo, as_table))

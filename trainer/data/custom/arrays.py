@@ -16,7 +16,7 @@ from trainer.data.formats.depth import FULL, Depth
 from trainer.data.formats.npy import BadArray, StoredArray
 from trainer.data.limits import Limits
 from trainer.data.sources import Sources
-from trainer.errors import DataError, sanitize
+from trainer.errors import DataError, render, sanitize
 from trainer.system import files
 from trainer.system.progress import Meter
 
@@ -85,7 +85,8 @@ def _column_notes(data: Dataset, stored: StoredArray, sources: Sources) -> list[
         return []
     names = [f"column {column + 1}" for column in range(data.shape[0])]
     is_standardized = sources.options.standardise
-    result = columns.notes(data.train.examples, names, has_heading=False, is_standardized=is_standardized)
+    notes = columns.notes(data.train.examples, names, has_heading=False, is_standardized=is_standardized)
+    result = [render(note) for note in notes]
     if data.offset is None:
         exact = next(stored.chunks(sources.limits.chunk_bytes))[: max(1, columns.MAX_EXACT // len(names))]
         result += columns.fine_notes(exact.astype(np.float64), names)

@@ -25,7 +25,7 @@ from trainer.errors import DataError, option
 from trainer.system import files, locks
 
 SCHEMA = 3
-METADATA, LABELS, TOTAL = "about.json", "labels-{}.npy", "total.npy"
+METADATA, LABELS, TOTAL, OFFSET = "about.json", "labels-{}.npy", "total.npy", "offset.npy"
 SPLITS = ("train", "eval")
 
 
@@ -37,7 +37,7 @@ class BuiltDataset:
       shape: shape of one example.
       dtype: "uint8" or "float32".
       labels: labels of each split, [N] int64.
-      label_names, scale, notes, depth: see `Dataset`.
+      label_names, scale, notes, depth, offset, has_missing: see `Dataset`.
       bad: the first examples that could not be used: (name, reason).
       num_bad: number of examples that could not be used.
       is_temporary: True if some bad files may be readable later; the data set is then built again at the next start.
@@ -50,6 +50,8 @@ class BuiltDataset:
     scale: float
     notes: Sequence[str] = ()
     depth: Depth = FULL
+    offset: np.ndarray | None = None
+    has_missing: bool = False
     bad: Sequence[tuple[str, str]] = ()
     num_bad: int = 0
     is_temporary: bool = False
@@ -171,6 +173,9 @@ def _describe(folder: pathlib.Path, built: BuiltDataset) -> dict[str, Any]:
     counts = [len(labels) for labels in built.labels]
     # The same digest as `Dataset.fingerprint`.
     digest = hashlib.sha256(units(built.scale, built.depth))
+    if built.offset is not None:
+        digest.update(built.offset.tobytes())
+        np.save(folder / OFFSET, built.offset, allow_pickle=False)
     low, high, total = np.inf, -np.inf, np.zeros(built.shape)
     # Without evaluation examples, the training examples are used for evaluation.
     splits = [(SPLITS[0], counts[0]), (SPLITS[1], counts[1]) if counts[1] else (SPLITS[0], counts[0])]
@@ -192,6 +197,7 @@ def _describe(folder: pathlib.Path, built: BuiltDataset) -> dict[str, Any]:
         "label_names": list(built.label_names),
         "scale": built.scale,
         "depth": list(built.depth),
+        "has_missing": built.has_missing,
         "notes": list(built.notes),
         "bad": list(built.bad),
         "num_bad": built.num_bad,
@@ -241,7 +247,9 @@ def _open(folder: pathlib.Path, metadata: Mapping[str, Any], *, name: str, sourc
         scale=metadata["scale"],
         source=source,
         notes=tuple(metadata["notes"]),
-        depth=tuple(metadata.get("depth", FULL)),  # Caches of older versions have no depth.
+        depth=tuple(metadata.get("depth", FULL)),  # Caches of older versions have no depth, and no missing numbers.
+        offset=np.load(folder / OFFSET, allow_pickle=False) if OFFSET in metadata["files"] else None,
+        has_missing=metadata.get("has_missing", False),
         statistics=CachedStatistics(
             metadata["fingerprint"], metadata["low"], metadata["high"], np.load(folder / TOTAL, allow_pickle=False)
         ),

@@ -1,13 +1,13 @@
 """Notes on the columns of rows of numbers that make training go wrong."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from trainer.data.dataset import chunk_slices, column_ranges, mean_and_deviations
-from trainer.data.rows import evenly_spaced
-from trainer.errors import option, render, sanitize
+from trainer.data.rows import RowSubset, evenly_spaced
+from trainer.errors import option, sanitize
 
 MAX_ROWS = 10_000  # A note does not need more.
 MIN_ROWS = 10
@@ -18,36 +18,50 @@ MIN_STEPS, MIN_STEPS_UNCENTERED = 16, 1024
 FINE = "float32 cannot tell the values of these columns apart"
 CENTERED = "centered before the conversion to float32, which would round their differences"
 MAX_EXACT = 1 << 20  # numbers in float64 that `fine_notes` needs at most
+MAX_NUMBERS = 1 << 25  # that `notes` needs at most
+SCALES = "columns differ by orders of magnitude"
 # Names of columns that hold an id or an index: id, user_id, PassengerId, customerID, Unnamed: 0, and no name.
 ID_NAME = r"(?i:(.*[\W_])?(id|ids|uuid|idx|index)|unnamed: \d+|column \d+)|.*[a-z](Id|ID)"
 
 
-def notes(rows: np.ndarray, names: Sequence[str], *, has_heading: bool, is_standardized: bool) -> list[str]:
+def notes(
+    rows: np.ndarray,
+    names: Sequence[str],
+    *,
+    has_heading: bool,
+    is_standardized: bool,
+    id_remedy: Callable[[list[int]], str] = lambda columns: "remove them from the file",
+) -> list[str]:
     """Returns notes on columns that look like an id or an index, and on columns of very different sizes.
 
+    The notes may refer to options; see `errors.render`.
+
     Args:
-      rows: [N, D] numbers, in the order of the file.
+      rows: [N, D] numbers, in the order of the file; NaN for missing numbers.
       names: [D] names of the columns.
       has_heading: True if the names are those of a heading.
       is_standardized: True with --standardise.
+      id_remedy: returns what to do with these columns, which look like ids or indices.
     """
     if len(rows) < MIN_ROWS or rows.shape[1] < 2:
         return []
-    ids = _is_id(rows[:MAX_ROWS], names if has_heading else [""] * len(names))
+    max_rows = max(MIN_ROWS, min(MAX_ROWS, MAX_NUMBERS // rows.shape[1]))
+    ids = _is_id(np.asarray(rows[:max_rows]), names if has_heading else [""] * len(names))
     result = []
     if ids.any():
-        shown = [f"'{sanitize(names[column])}'" for column in np.flatnonzero(ids).tolist()]
-        more = ", ..." if len(shown) > MAX_SHOWN else ""
+        columns = np.flatnonzero(ids).tolist()
+        shown = ", ".join(f"'{sanitize(names[column])}'" for column in columns[:MAX_SHOWN])
+        more = ", ..." if len(columns) > MAX_SHOWN else ""
         result.append(
-            f"columns that look like ids or indices are trained on: {', '.join(shown[:MAX_SHOWN])}{more}; remove them"
-            " from the file, unless they are measurements"
+            f"columns that look like ids or indices are trained on: {shown}{more}; {id_remedy(columns)}, unless they"
+            " are measurements"
         )
     if not is_standardized and not ids.all():
-        result += _scale_notes(rows[evenly_spaced(len(rows), MAX_ROWS)], names, ~ids)
+        result += _scale_notes(rows[evenly_spaced(len(rows), max_rows)], names, ~ids)
     return result
 
 
-def offset(rows: np.ndarray) -> np.ndarray | None:
+def offset(rows: np.ndarray | RowSubset) -> np.ndarray | None:
     """Returns what to subtract from rows so that float32 keeps their differences: [D] float64.
 
     This is the mean of columns whose values are large beside their differences, such as times in seconds since 1970,
@@ -56,9 +70,19 @@ def offset(rows: np.ndarray) -> np.ndarray | None:
     Args:
       rows: [N, D] float64, the training rows; NaN for missing numbers.
     """
-    means, deviations = mean_and_deviations(rows)
-    result = np.where(_is_fine(rows, deviations, MIN_STEPS_UNCENTERED), means, 0.0)
+    low, high = ranges(rows)
+    # The least deviation with this range: of one number at each end, and all others in the middle.
+    if not _is_fine(low, high, 0.99 * (high - low) / np.sqrt(2 * len(rows)), MIN_STEPS_UNCENTERED).any():
+        return None
+    means, deviations = mean_and_deviations(rows)  # type: ignore[arg-type]
+    result = np.where(_is_fine(low, high, deviations, MIN_STEPS_UNCENTERED), means, 0.0)
     return result if result.any() else None
+
+
+def ranges(rows: np.ndarray | RowSubset) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the columns' minima and maxima, [N, D] -> [D] each; NaN for columns without numbers."""
+    ends = [column_ranges(rows[chunk]) for chunk in chunk_slices(rows)]  # type: ignore[arg-type]
+    return np.fmin.reduce([low for low, _ in ends]), np.fmax.reduce([high for _, high in ends])
 
 
 def to_float32(rows: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
@@ -73,7 +97,7 @@ def centered_notes(rows: np.ndarray, names: Sequence[str], offset: np.ndarray | 
     """Returns a note on the columns of [N, D] rows from which an offset is subtracted."""
     if offset is None:
         return []
-    return [f"{CENTERED}: {_ranges(rows, names, np.flatnonzero(offset))}"]
+    return [f"{CENTERED}: {_ranges_text(rows, names, np.flatnonzero(offset))}"]
 
 
 def fine_notes(rows: np.ndarray, names: Sequence[str]) -> list[str]:
@@ -84,21 +108,22 @@ def fine_notes(rows: np.ndarray, names: Sequence[str]) -> list[str]:
       names: [D] names of the columns.
     """
     rows = rows[: max(1, MAX_EXACT // rows.shape[1])]
-    fine = np.flatnonzero(_is_fine(rows, mean_and_deviations(rows)[1], MIN_STEPS))
+    fine = np.flatnonzero(_is_fine(*ranges(rows), mean_and_deviations(rows)[1], MIN_STEPS))
     if not len(fine):
         return []
-    return [f"{FINE}: {_ranges(rows, names, fine)}; subtract a constant, such as the smallest value, from each of them"]
+    return [
+        f"{FINE}: {_ranges_text(rows, names, fine)}; subtract a constant, such as the smallest value, from each of them"
+    ]
 
 
-def _is_fine(rows: np.ndarray, deviations: np.ndarray, min_steps: int) -> np.ndarray:
+def _is_fine(low: np.ndarray, high: np.ndarray, deviations: np.ndarray, min_steps: int) -> np.ndarray:
     """Returns a mask of the columns that vary by less than `min_steps` steps of float32 in a standard deviation."""
-    low, high = column_ranges(rows)
     steps = np.spacing(np.maximum(np.abs(low), np.abs(high)).astype(np.float32))
     # Equal numbers can have a tiny deviation, because their mean is rounded.
     return (high > low) & (deviations < min_steps * steps)
 
 
-def _ranges(rows: np.ndarray, names: Sequence[str], selected: np.ndarray) -> str:
+def _ranges_text(rows: np.ndarray, names: Sequence[str], selected: np.ndarray) -> str:
     """Returns the names and ranges of the first selected columns."""
     shown = [
         f"'{sanitize(names[c])}' ({np.nanmin(rows[:, c]):.10g} to {np.nanmax(rows[:, c]):.10g})"
@@ -109,13 +134,14 @@ def _ranges(rows: np.ndarray, names: Sequence[str], selected: np.ndarray) -> str
 
 def _is_id(rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Returns a mask of the columns that count the rows, or have the name and the distinct integers of an id: [D]."""
-    integers = (rows == np.floor(rows)).all(axis=0)
-    steps = np.diff(rows.astype(np.float64), axis=0)
-    counts = integers & (steps > 0).all(axis=0) & (steps.sum(axis=0) < 2 * len(rows))
-    for column in np.flatnonzero(integers & ~counts).tolist():
+    result = np.zeros(rows.shape[1], bool)
+    integers = np.flatnonzero((rows == np.floor(rows)).all(axis=0))
+    steps = np.diff(rows[:, integers].astype(np.float64), axis=0)
+    result[integers] = (steps > 0).all(axis=0) & (steps.sum(axis=0) < 2 * len(rows))
+    for column in integers[~result[integers]].tolist():
         if re.fullmatch(ID_NAME, names[column].strip()):
-            counts[column] = len(np.unique(rows[:, column])) >= 0.99 * len(rows)
-    return counts
+            result[column] = len(np.unique(rows[:, column])) >= 0.99 * len(rows)
+    return result
 
 
 def _scale_notes(rows: np.ndarray, names: Sequence[str], mask: np.ndarray) -> list[str]:
@@ -130,7 +156,7 @@ def _scale_notes(rows: np.ndarray, names: Sequence[str], mask: np.ndarray) -> li
         return []
     smallest = int(varying[deviations[varying].argmin()])
     return [
-        f"columns differ by orders of magnitude: the standard deviation of '{sanitize(names[largest])}' is"
+        f"{SCALES}: the standard deviation of '{sanitize(names[largest])}' is"
         f" {deviations[largest]:.3g}, that of '{sanitize(names[smallest])}' {deviations[smallest]:.3g}; training fits"
-        f" only the large columns, unless {render(option('standardise'))} is given"
+        f" only the large columns, unless {option('standardise')} is given"
     ]

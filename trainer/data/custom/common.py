@@ -33,7 +33,13 @@ def size_note(options: DataOptions, sizes: collections.Counter[str]) -> str:
 
 
 def report_unusable(
-    options: DataOptions, kind: str, bad: Sequence[tuple[str, str]], count: int, total: int, where: pathlib.Path
+    options: DataOptions,
+    kind: str,
+    bad: Sequence[tuple[str, str]],
+    count: int,
+    total: int,
+    where: pathlib.Path,
+    other_remedy: str = "",
 ) -> tuple[str, ...]:
     """Returns a note on the files or rows that cannot be used; () if all can be used.
 
@@ -43,6 +49,7 @@ def report_unusable(
       bad: the first bad files or rows: (name, reason).
       count, total: number of bad files or rows, and number of all.
       where: location of the data.
+      other_remedy: what can be done instead, or nothing.
 
     Raises:
       DataError: there are bad files or rows, and `on_bad_file` is `error`.
@@ -55,6 +62,7 @@ def report_unusable(
         raise DataError(
             f"{sanitize(name)} in {sanitize(where)} cannot be used",
             found=f"it {reason}; in total, {count:,} of {total:,} {kind} cannot be used",
-            remedy=f"correct or remove these {kind}, or give {option('on_bad_file', 'skip')} to skip them",
+            remedy=f"correct or remove these {kind}, or give {option('on_bad_file', 'skip')} to skip them"
+            + (f", or {other_remedy}" if other_remedy else ""),
         )
     return (f"skipped {count:,} of {total:,} {kind}: {shown}" + ("; ..." if count > MAX_BAD_SHOWN else ""),)

@@ -8,10 +8,9 @@ from trainer.errors import DataError, UsageError, option, sanitize
 
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz", ".7z", ".rar")
 SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
-TEXTS = (".data", ".dat", ".asc", ".tab", ".prn", ".log", "")  # endings of tables as text
-ARRAYS, TABLES = (".npy", ".npz"), (".csv", ".tsv", ".txt")
+TEXTS = (".dat", ".asc", ".tab", ".prn", ".log", "")  # endings of tables as text
+ARRAYS, TABLES = (".npy", ".npz"), (".csv", ".tsv", ".txt", ".data", ".parquet")
 COLUMNAR = (
-    ".parquet",
     ".feather",
     ".arrow",
     ".pkl",
@@ -46,14 +45,17 @@ def folder(data_dir: str | None, name: str) -> pathlib.Path:
     return path
 
 
-def file(data_dir: str | None, name: str, suffixes: Sequence[str]) -> pathlib.Path:
-    """Returns the file of custom data, which must end in one of `suffixes`; otherwise as `folder`."""
+def file(data_dir: str | None, name: str, suffixes: Sequence[str], key: str = "data_dir") -> pathlib.Path:
+    """Returns the file of custom data, which must end in one of `suffixes`; otherwise as `folder`.
+
+    `key` is the option whose value is passed.
+    """
     expected = f"a file that ends in {' or '.join(suffixes)}"
-    path = _existing(data_dir, name, expected)
+    path = _existing(data_dir, name, expected, key)
     if not path.is_file() or path.suffix.lower() not in suffixes:
         problem = "is not a regular file" if not path.is_file() else f"ends in {path.suffix or 'nothing'}"
         raise DataError(
-            f"{option('data_dir', data_dir)} {problem}",
+            f"{option(key, data_dir)} {problem}",
             found=f"{option('dataset', name)} reads {expected}",
             remedy=(_remedy(path, name) if path.is_file() else None) or "give the path of the file",
         )
@@ -85,7 +87,7 @@ def _remedy(path: pathlib.Path, name: str) -> str | None:
     return None
 
 
-def _existing(data_dir: str | None, name: str, expected: str) -> pathlib.Path:
+def _existing(data_dir: str | None, name: str, expected: str, key: str = "data_dir") -> pathlib.Path:
     if data_dir is None:
         raise UsageError(
             f"{option('dataset', name)} without {option('data_dir')}",
@@ -95,8 +97,8 @@ def _existing(data_dir: str | None, name: str, expected: str) -> pathlib.Path:
     path = pathlib.Path(os.path.expanduser(data_dir)).absolute()
     if not os.path.exists(path):
         raise DataError(
-            f"{option('data_dir', data_dir)} does not exist",
+            f"{option(key, data_dir)} does not exist",
             found=f"expected {expected}",
-            remedy=f"give the right path: {option('data_dir', 'path/to/it')}",
+            remedy=f"give the right path: {option(key, 'path/to/it')}",
         )
     return path

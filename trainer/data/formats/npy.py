@@ -89,7 +89,7 @@ def array_keys(path: pathlib.Path, limits: Limits = DEFAULT_LIMITS) -> list[str]
     """
     if path.suffix.lower() == ".npy":
         return [ONLY_KEY]
-    with _translate_errors(), _archive(path, limits) as archive:
+    with _translate_errors(), opened_archive(path, limits) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
@@ -102,7 +102,7 @@ def open_array(path: pathlib.Path, key: str, limits: Limits = DEFAULT_LIMITS) ->
     with _translate_errors():
         if path.suffix.lower() == ".npy":
             return dataclasses.replace(_stored_array(lambda: open(path, "rb"), path.stat().st_size), path=path)
-        with _archive(path, limits) as archive:
+        with opened_archive(path, limits) as archive:
             if f"{key}.npy" not in archive.namelist():
                 raise BadArray(f"there is no array {key}")
             info = archive.getinfo(f"{key}.npy")
@@ -123,7 +123,7 @@ def _translate_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _archive(path: pathlib.Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
+def opened_archive(path: pathlib.Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
     """Opens a zip archive, unless its directory is too large: zipfile would read all of it at once."""
     with open(path, "rb") as file:
         file.seek(max(0, file.seek(0, io.SEEK_END) - END_BYTES))
@@ -141,7 +141,7 @@ def _archive(path: pathlib.Path, limits: Limits) -> Iterator[zipfile.ZipFile]:
 
 @contextlib.contextmanager
 def _open_member(path: pathlib.Path, info: zipfile.ZipInfo, limits: Limits) -> Iterator[IO[bytes]]:
-    with _archive(path, limits) as archive, archive.open(info) as file:
+    with opened_archive(path, limits) as archive, archive.open(info) as file:
         yield file
 
 
