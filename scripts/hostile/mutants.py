@@ -32,7 +32,7 @@ TABLES = [
     b"a,b,kind\n1,2,x\n3,4,y\n5,6,x\n",
     b'1;2\r\n"3";4\r\n',
     b"a\tb\n1\t2.5e3\n3\t4\n",
-    b" 1  2.5\n 3\t NA\n 5  6\n",
+    b" 1  2.5\n 3\t 7\n 5  6\n",
 ]
 ROWS = 2  # in a batch of CIFAR-10, and images of MNIST
 

@@ -160,7 +160,7 @@ def test_standardized_table_has_standard_deviations_as_scale(tmp_path):
     data = load_table(tmp_path, "1,10,5\n3,50,5\n", standardise=True)
     np.testing.assert_allclose(data.scale, [1, 20, 1])
     assert data.fingerprint != load_table(tmp_path, "1,10,5\n3,50,5\n").fingerprint
-    assert "constant columns: 1; the first is column 3" in data.notes
+    assert "constant columns: 1: 'column 3'" in data.notes
     np.save(tmp_path / "p.npy", np.zeros((4, 4, 4), np.uint8))
     assert "its examples are images" in load_error(UsageError, tmp_path, "array", tmp_path / "p.npy", standardise=True)
 

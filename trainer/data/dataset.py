@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from trainer.data.formats.depth import FULL, Depth
+from trainer.data.schema import Schema
 from trainer.errors import DataError, UsageError, option
 
 NO_LABEL = "all"  # The label of unlabeled examples.
@@ -71,6 +72,7 @@ class Dataset:
       offset: [D] float64, subtracted from rows before they were converted to float32; None: nothing was subtracted. See
         `custom.columns.offset`.
       has_missing: True if numbers of rows are missing; the examples are NaN there.
+      schema: the columns of custom rows; None for images and built-in data sets.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Dataset:
     depth: Depth = FULL
     offset: np.ndarray | None = None
     has_missing: bool = False
+    schema: Schema | None = None
 
     def __post_init__(self) -> None:
         if self.statistics is None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from trainer.data import filters
 from trainer.data.builtin import cifar, digits_iris, mnist
-from trainer.data.custom import arrays, image_folder, tables, tfds
+from trainer.data.custom import arrays, columns, image_folder, tables, tfds
 from trainer.data.dataset import Dataset, Split
 from trainer.data.sources import Sources
-from trainer.errors import DataError, UsageError, option
+from trainer.errors import DataError, UsageError, option, render
 
 __all__ = ["LOADERS", "WITH_VARIANTS", "Dataset", "Sources", "Split", "check_name", "load"]
 
@@ -63,7 +63,11 @@ def load(name: str, sources: Sources) -> Dataset:
         raise DataError(
             f"{name} cannot be read", found=str(error), remedy="correct the permissions, or repair the disk"
         ) from error
-    data = filters.keep_classes(data, sources.options.classes)
-    if sources.options.standardise:
+    options = sources.options
+    data = filters.keep_classes(data, options.classes)
+    # Only now: the notes are on the rows that are trained on.
+    notes = columns.notes(data, is_standardized=options.standardise, ignored=options.ignore_columns)
+    data = dataclasses.replace(data, notes=(*data.notes, *map(render, notes)))
+    if options.standardise:
         data = data.standardized()
     return data.aligned()

@@ -15,8 +15,9 @@ from trainer.data.formats import npy
 from trainer.data.formats.depth import FULL, Depth
 from trainer.data.formats.npy import BadArray, StoredArray
 from trainer.data.limits import Limits
+from trainer.data.schema import Schema
 from trainer.data.sources import Sources
-from trainer.errors import DataError, render, sanitize
+from trainer.errors import DataError, sanitize
 from trainer.system import files
 from trainer.system.progress import Meter
 
@@ -66,8 +67,9 @@ def load_array(sources: Sources) -> Dataset:
         unused = [key for key in all_keys if key not in roles.used]
         notes = [roles.note] if roles.note else []
         notes += [f"skipped arrays that are not used: {', '.join(map(sanitize, unused[:10]))}"] if unused else []
-        notes += [*label_notes, *_column_notes(data, arrays[0].stored, sources)]
-        return dataclasses.replace(data, notes=(*data.notes, *notes))
+        notes += [*label_notes, *_fine_notes(data, arrays[0].stored, sources)]
+        schema = None if data.is_image else Schema.of_array(data.shape[0])
+        return dataclasses.replace(data, notes=(*data.notes, *notes), schema=schema)
     except BadArray as error:
         raise DataError(
             f"{sanitize(path)} cannot be read",
@@ -80,17 +82,12 @@ def _converted_nbytes(stored: StoredArray) -> int:
     return int(np.prod(stored.shape)) * array_checks.converted_dtype(stored).itemsize
 
 
-def _column_notes(data: Dataset, stored: StoredArray, sources: Sources) -> list[str]:
-    if data.is_image:
+def _fine_notes(data: Dataset, stored: StoredArray, sources: Sources) -> list[str]:
+    if data.is_image or data.offset is not None:
         return []
-    names = [f"column {column + 1}" for column in range(data.shape[0])]
-    is_standardized = sources.options.standardise
-    notes = columns.notes(data.train.examples, names, has_heading=False, is_standardized=is_standardized)
-    result = [render(note) for note in notes]
-    if data.offset is None:
-        exact = next(stored.chunks(sources.limits.chunk_bytes))[: max(1, columns.MAX_EXACT // len(names))]
-        result += columns.fine_notes(exact.astype(np.float64), names)
-    return result
+    names = Schema.of_array(data.shape[0]).trained_names
+    exact = next(stored.chunks(sources.limits.chunk_bytes))[: max(1, columns.MAX_EXACT // len(names))]
+    return columns.fine_notes(exact.astype(np.float64), names)
 
 
 def _evaluation_mask(count: int, index: int, num_arrays: int, fraction: float) -> np.ndarray:
@@ -164,7 +161,7 @@ def _load_in_memory(
     stored = [array.stored.read() for array in arrays]
     offset = _offset(arrays, stored)
     if offset is not None:
-        names = [f"column {column + 1}" for column in range(len(offset))]
+        names = Schema.of_array(len(offset)).trained_names
         notes = [*notes, *columns.centered_notes(stored[0], names, offset)]
         stored = [values - offset for values in stored]
     examples = [converter.convert(array.key, values) for array, values in zip(arrays, stored, strict=True)]

@@ -21,6 +21,7 @@ from trainer.data.custom import common
 from trainer.data.dataset import CachedStatistics, Dataset, Split, chunk_slices, units
 from trainer.data.formats.depth import FULL, Depth
 from trainer.data.options import DataOptions
+from trainer.data.schema import Schema
 from trainer.errors import DataError, option
 from trainer.system import files, locks
 
@@ -37,7 +38,7 @@ class BuiltDataset:
       shape: shape of one example.
       dtype: "uint8" or "float32".
       labels: labels of each split, [N] int64.
-      label_names, scale, notes, depth, offset, has_missing: see `Dataset`.
+      label_names, scale, notes, depth, offset, has_missing, schema: see `Dataset`.
       bad: the first examples that could not be used: (name, reason).
       num_bad: number of examples that could not be used.
       is_temporary: True if some bad files may be readable later; the data set is then built again at the next start.
@@ -52,6 +53,7 @@ class BuiltDataset:
     depth: Depth = FULL
     offset: np.ndarray | None = None
     has_missing: bool = False
+    schema: Schema | None = None
     bad: Sequence[tuple[str, str]] = ()
     num_bad: int = 0
     is_temporary: bool = False
@@ -198,6 +200,7 @@ def _describe(folder: pathlib.Path, built: BuiltDataset) -> dict[str, Any]:
         "scale": built.scale,
         "depth": list(built.depth),
         "has_missing": built.has_missing,
+        "columns": built.schema and built.schema.to_json(),
         "notes": list(built.notes),
         "bad": list(built.bad),
         "num_bad": built.num_bad,
@@ -231,7 +234,7 @@ def _is_valid(folder: pathlib.Path, metadata: Mapping[str, Any]) -> bool:
 
 
 def _open(folder: pathlib.Path, metadata: Mapping[str, Any], *, name: str, source: str) -> CachedDataset:
-    shape, dtype = tuple(metadata["shape"]), metadata["dtype"]
+    shape, dtype, columns = tuple(metadata["shape"]), metadata["dtype"], metadata.get("columns")
     splits = [
         Split(
             memory_map(folder / split, dtype, (count, *shape)),
@@ -250,6 +253,7 @@ def _open(folder: pathlib.Path, metadata: Mapping[str, Any], *, name: str, sourc
         depth=tuple(metadata.get("depth", FULL)),  # Caches of older versions have no depth, and no missing numbers.
         offset=np.load(folder / OFFSET, allow_pickle=False) if OFFSET in metadata["files"] else None,
         has_missing=metadata.get("has_missing", False),
+        schema=Schema.from_json(columns) if columns else None,
         statistics=CachedStatistics(
             metadata["fingerprint"], metadata["low"], metadata["high"], np.load(folder / TOTAL, allow_pickle=False)
         ),

@@ -1,12 +1,15 @@
 """Notes on the columns of rows of numbers that make training go wrong."""
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.data.dataset import chunk_slices, column_ranges, mean_and_deviations
+from trainer.data.custom.table_layout import reference
+from trainer.data.dataset import Dataset, chunk_slices, column_ranges, mean_and_deviations
 from trainer.data.rows import RowSubset, evenly_spaced
+from trainer.data.schema import Schema
 from trainer.errors import option, sanitize
 
 MAX_ROWS = 10_000  # A note does not need more.
@@ -19,46 +22,82 @@ FINE = "float32 cannot tell the values of these columns apart"
 CENTERED = "centered before the conversion to float32, which would round their differences"
 MAX_EXACT = 1 << 20  # numbers in float64 that `fine_notes` needs at most
 MAX_NUMBERS = 1 << 25  # that `notes` needs at most
+CONSTANT = "constant columns"
 SCALES = "columns differ by orders of magnitude"
 # Names of columns that hold an id or an index: id, user_id, PassengerId, customerID, Unnamed: 0, and no name.
 ID_NAME = r"(?i:(.*[\W_])?(id|ids|uuid|idx|index)|unnamed: \d+|column \d+)|.*[a-z](Id|ID)"
 
 
-def notes(
-    rows: np.ndarray,
-    names: Sequence[str],
-    *,
-    has_heading: bool,
-    is_standardized: bool,
-    id_remedy: Callable[[list[int]], str] = lambda columns: "remove them from the file",
-) -> list[str]:
-    """Returns notes on columns that look like an id or an index, and on columns of very different sizes.
+def notes(data: Dataset, *, is_standardized: bool, ignored: Sequence[str]) -> list[str]:
+    """Returns notes on training columns that are constant, look like ids or indices, or differ much in size.
 
     The notes may refer to options; see `errors.render`.
 
     Args:
-      rows: [N, D] numbers, in the order of the file; NaN for missing numbers.
-      names: [D] names of the columns.
-      has_heading: True if the names are those of a heading.
+      data: the data set, before it is standardized. Without a schema there are no notes.
       is_standardized: True with --standardise.
-      id_remedy: returns what to do with these columns, which look like ids or indices.
+      ignored: the value of --ignore_columns.
     """
-    if len(rows) < MIN_ROWS or rows.shape[1] < 2:
+    schema, rows = data.schema, data.train.examples
+    if schema is None:
         return []
+    names = schema.trained_names
+    result = _constant_notes(data, names)
+    if len(rows) < MIN_ROWS or rows.shape[1] < 2:
+        return result
     max_rows = max(MIN_ROWS, min(MAX_ROWS, MAX_NUMBERS // rows.shape[1]))
-    ids = _is_id(np.asarray(rows[:max_rows]), names if has_heading else [""] * len(names))
-    result = []
-    if ids.any():
-        columns = np.flatnonzero(ids).tolist()
-        shown = ", ".join(f"'{sanitize(names[column])}'" for column in columns[:MAX_SHOWN])
-        more = ", ..." if len(columns) > MAX_SHOWN else ""
+    is_id = _is_id(data.originals(rows[:max_rows]), names if schema.has_heading else [""] * len(names))
+    if is_id.any():
+        ids = np.flatnonzero(is_id).tolist()
         result.append(
-            f"columns that look like ids or indices are trained on: {shown}{more}; {id_remedy(columns)}, unless they"
-            " are measurements"
+            f"columns that look like ids or indices are trained on: {_quoted([names[column] for column in ids])};"
+            f" {_id_remedy(data.name, schema, ids, ignored)}, unless they are measurements"
         )
-    if not is_standardized and not ids.all():
-        result += _scale_notes(rows[evenly_spaced(len(rows), max_rows)], names, ~ids)
+    if not is_standardized and not is_id.all():
+        result += _scale_notes(rows[evenly_spaced(len(rows), max_rows)], names, ~is_id)
     return result
+
+
+def _id_remedy(name: str, schema: Schema, ids: Sequence[int], ignored: Sequence[str]) -> str:
+    """Returns how to leave out these columns of an example."""
+    if name != "table":
+        return "remove them from the file"
+    references = [reference(schema.trained[column], schema.names) for column in ids]
+    return f"give {option('ignore_columns', ','.join([*ignored, *references]))}"
+
+
+def _constant_notes(data: Dataset, names: Sequence[str]) -> list[str]:
+    """Returns notes on the columns that are constant in the training rows."""
+    train, evaluation = data.train.examples, data.evaluation.examples
+    constant = _constant([train], np.arange(train.shape[1]))
+    if not len(constant):
+        return []
+    result = [f"{CONSTANT}: {len(constant):,}: {_quoted([names[column] for column in constant])}"]
+    varying = np.setdiff1d(constant, _constant([train, evaluation], constant))
+    if len(varying):
+        shown = _quoted([names[column] for column in varying])
+        result.append(f"columns that are constant in the training rows, but not in the evaluation rows: {shown}")
+    return result
+
+
+def _constant(splits: Sequence[np.ndarray], columns: np.ndarray) -> np.ndarray:
+    """Returns those of the columns whose numbers are all equal, or missing, in all splits, [N, D] each."""
+    low, high = np.full(len(columns), np.nan), np.full(len(columns), np.nan)
+    first = (rows[:MIN_ROWS] for rows in splits)  # Usually, these show that there is none.
+    for chunk in itertools.chain(first, (rows[chunk] for rows in splits for chunk in chunk_slices(rows))):
+        if not len(columns):
+            break
+        chunk_low, chunk_high = column_ranges(chunk[:, columns])
+        low, high = np.fmin(low, chunk_low), np.fmax(high, chunk_high)
+        is_kept = ~(low < high)
+        columns, low, high = columns[is_kept], low[is_kept], high[is_kept]
+    return columns
+
+
+def _quoted(names: Sequence[str]) -> str:
+    """Returns the first names in quotes."""
+    shown = ", ".join(f"'{sanitize(name)}'" for name in names[:MAX_SHOWN])
+    return f"{shown}, ..." if len(names) > MAX_SHOWN else shown
 
 
 def offset(rows: np.ndarray | RowSubset) -> np.ndarray | None:

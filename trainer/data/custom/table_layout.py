@@ -31,6 +31,7 @@ class Layout:
       numeric: the columns that become the examples, in the order of the examples.
       label: the column of labels, or None.
       skipped: the other columns, without those that are ignored.
+      ignored: the columns that --ignore_columns names.
       not_plain: the skipped columns of numbers with signs or units, and the first cell of each.
       keeps_missing: True if cells without a number may be missing: --missing=mean.
       notes: remarks on columns that options name.
@@ -40,6 +41,7 @@ class Layout:
     numeric: Sequence[int]
     label: int | None = None
     skipped: Sequence[int] = ()
+    ignored: Sequence[int] = ()
     not_plain: Mapping[int, str] = dataclasses.field(default_factory=dict)
     keeps_missing: bool = False
     notes: Sequence[str] = ()
@@ -143,6 +145,7 @@ def recognize(
         numeric=numeric,
         label=choices.label,
         skipped=skipped,
+        ignored=sorted(choices.ignored),
         not_plain=not_plain,
         keeps_missing=options.missing == "mean",
         notes=choices.notes,

@@ -33,6 +33,7 @@ class ParquetTable:
 
     unit = "row"
     has_heading = True
+    delimiter = ""
 
     def __init__(self, path: pathlib.Path, sources: Sources) -> None:
         """Starts a process that reads the file; `close` ends it."""
@@ -89,6 +90,7 @@ class ParquetTable:
             names=self.names,
             numeric=[c for c, is_number in enumerate(self._contents.are_numbers) if is_number and c not in unread],
             label=choices.label,
+            ignored=sorted(choices.ignored),
             keeps_missing=options.missing == "mean",
             notes=(*choices.notes, *self._skipped_notes(unread)),
         )

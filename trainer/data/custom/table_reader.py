@@ -8,9 +8,11 @@ from typing import IO, Protocol
 
 from trainer.data.custom import common, table_files
 from trainer.data.custom.table_collector import RowCollector
-from trainer.data.custom.table_layout import MAX_CELLS_SHOWN, Layout, names_text, reference
+from trainer.data.custom.table_layout import MAX_CELLS_SHOWN, Layout, names_text
 from trainer.data.custom.table_rows import SAMPLED_LINES
 from trainer.data.custom.table_text import TextTable
+from trainer.data.options import DataOptions
+from trainer.data.schema import Schema
 from trainer.data.sources import Sources
 from trainer.errors import DataError, option, sanitize
 
@@ -23,6 +25,7 @@ class Table(Protocol):
     unit: str
     names: Sequence[str]
     has_heading: bool
+    delimiter: str
 
     def layout(self) -> Layout:
         """Returns which columns are read."""
@@ -48,12 +51,26 @@ class ReadTable:
     Attributes:
       rows: the rows.
       has_heading: True if the columns have names of their own.
+      delimiter: see `Schema`.
       notes: remarks, which may refer to options; see `errors.render`.
     """
 
     rows: RowCollector
     has_heading: bool
+    delimiter: str
     notes: Sequence[str]
+
+    def schema(self) -> Schema:
+        """Returns the columns of the table."""
+        layout = self.rows.layout
+        return Schema(
+            names=tuple(layout.names),
+            has_heading=self.has_heading,
+            trained=tuple(layout.numeric),
+            label=layout.label,
+            ignored=tuple(layout.ignored),
+            delimiter=self.delimiter,
+        )
 
 
 def read(path: pathlib.Path, sources: Sources, open_file: OpenFile) -> ReadTable:
@@ -80,40 +97,41 @@ def read(path: pathlib.Path, sources: Sources, open_file: OpenFile) -> ReadTable
         return _checked(table, rows, path, sources, [*notes, *_skipped_notes(rows)])
 
 
-def read_like(path: pathlib.Path, like: ReadTable, sources: Sources, open_file: OpenFile) -> ReadTable:
-    """Reads another table with the same columns, in any order, as `read`.
+def read_like(path: pathlib.Path, schema: Schema, sources: Sources, open_file: OpenFile) -> ReadTable:
+    """Reads another table with the columns of a schema, in any order, as `read`.
 
     Raises:
       DataError: a column is missing.
     """
-    wanted = like.rows.layout
-    columns = [*wanted.numeric, *([] if wanted.label is None else [wanted.label])]
-    expected = [wanted.names[column] for column in columns] if like.has_heading else ()
+    expected = [schema.names[column] for column in _wanted(schema)] if schema.has_heading else ()
     with _opened(path, sources, expected) as table:
-        layout, notes = _layout_like(path, table, like)
+        layout, notes = _layout_like(path, table, schema, sources.options)
         return _checked(table, _collect(table, layout, open_file), path, sources, notes)
 
 
-def _layout_like(path: pathlib.Path, table: Table, like: ReadTable) -> tuple[Layout, list[str]]:
-    """Returns the layout of a table with the columns of another, and notes."""
-    wanted = like.rows.layout
-    columns = [*wanted.numeric, *([] if wanted.label is None else [wanted.label])]
-    wanted_keys, keys = _numbered(wanted.names), _numbered(table.names)
+def _wanted(schema: Schema) -> list[int]:
+    """Returns the columns that are read: those that are trained on, and that of labels."""
+    return [*schema.trained, *([] if schema.label is None else [schema.label])]
+
+
+def _layout_like(path: pathlib.Path, table: Table, schema: Schema, options: DataOptions) -> tuple[Layout, list[str]]:
+    """Returns the layout of a table with the columns of a schema, and notes."""
+    wanted_keys, keys = _numbered(schema.names), _numbered(table.names)
     index = {key: column for column, key in enumerate(keys)}
-    missing = [wanted.names[column] for column in columns if wanted_keys[column] not in index]
+    missing = [schema.names[column] for column in _wanted(schema) if wanted_keys[column] not in index]
     if missing:
         raise DataError(
             f"{sanitize(path)} has not all columns that are trained on",
             found=f"missing: {names_text(missing)}; columns: {names_text(table.names)}",
             remedy="give a file with the same names in its heading"
-            if like.has_heading
+            if schema.has_heading
             else "give a file with as many columns, and no heading",
         )
     layout = Layout(
         names=table.names,
-        numeric=[index[wanted_keys[column]] for column in wanted.numeric],
-        label=None if wanted.label is None else index[wanted_keys[wanted.label]],
-        keeps_missing=wanted.keeps_missing,
+        numeric=[index[wanted_keys[column]] for column in schema.trained],
+        label=None if schema.label is None else index[wanted_keys[schema.label]],
+        keeps_missing=options.missing == "mean",
     )
     known = set(wanted_keys)
     extra = [name for name, key in zip(table.names, keys, strict=True) if key not in known]
@@ -149,7 +167,9 @@ def _checked(table: Table, rows: RowCollector, path: pathlib.Path, sources: Sour
             f"missing numbers: {rows.num_missing:,}, in {rows.num_incomplete:,} of {rows.num_good:,} rows; they do not"
             " count in errors"
         ]
-    return ReadTable(rows, table.has_heading, [*bad, *table.notes(rows), *rows.layout.notes, *notes, *gaps])
+    return ReadTable(
+        rows, table.has_heading, table.delimiter, [*bad, *table.notes(rows), *rows.layout.notes, *notes, *gaps]
+    )
 
 
 def _numbered(names: Sequence[str]) -> list[tuple[str, int]]:
@@ -189,8 +209,3 @@ def _skipped_notes(rows: RowCollector) -> list[str]:
             f"skipped columns of numbers with signs or units: {', '.join(shown)}; to train on them, write plain numbers"
         )
     return notes
-
-
-def ignore(columns: Sequence[int], names: Sequence[str], given: Sequence[str]) -> str:
-    """Returns the option that ignores these columns, too; `given` are the columns that are ignored already."""
-    return option("ignore_columns", ",".join([*given, *(reference(column, names) for column in columns)]))

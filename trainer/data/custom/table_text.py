@@ -32,6 +32,7 @@ class TextTable:
     Attributes:
       names: names of the columns, from the heading, or by number.
       has_heading: True if the first line is the heading.
+      delimiter: separates the cells; a space stands for white space.
       notes: notes on the delimiter and the heading, once the rows have been collected.
 
     Raises:
@@ -45,11 +46,11 @@ class TextTable:
         self._path, self._sources, self._options = path, sources, sources.options
         with table_files.opened(path, sources.limits) as file:
             lines = table_rows.first_lines(file.read(table_rows.BEGINNING))
-        self._delimiter = table_rows.find_delimiter(lines)
+        self.delimiter = table_rows.find_delimiter(lines)
         self._sample = self._read_sample()
         _check_decimal_commas(path, lines)
-        if table_rows.is_white_space(lines, self._delimiter, len(self._sample[0][1])):
-            self._delimiter = WHITE_SPACE
+        if table_rows.is_white_space(lines, self.delimiter, len(self._sample[0][1])):
+            self.delimiter = WHITE_SPACE
             self._sample = self._read_sample()
         first = self._sample[0][1]
         table_layout.check_width(path, len(first))
@@ -86,7 +87,7 @@ class TextTable:
             cells_of_rows = iter(reader)
             if self.has_heading:
                 next(cells_of_rows)
-            for block, parsed in parsed_blocks(lines, rows.layout, self._delimiter, self._sources.limits):
+            for block, parsed in parsed_blocks(lines, rows.layout, self.delimiter, self._sources.limits):
                 if parsed is not None:
                     rows.add_block(lines.number + 1, parsed)
                     lines.number += parsed.num_lines
@@ -119,7 +120,7 @@ class TextTable:
         limits = self._sources.limits
         with table_files.opened(self._path, limits) as file:
             lines = Lines(file, limits.row_characters)
-            reader = RowReader(lines, self._delimiter, limits.row_characters)
+            reader = RowReader(lines, self.delimiter, limits.row_characters)
             try:
                 yield lines, reader
             except UnicodeDecodeError as error:
@@ -178,7 +179,7 @@ class TextTable:
 
     def notes(self, rows: RowCollector) -> list[str]:
         """Returns notes that say how the first line and the delimiter were understood."""
-        spaced = ["cells are separated by white space"] if self._delimiter == WHITE_SPACE else []
+        spaced = ["cells are separated by white space"] if self.delimiter == WHITE_SPACE else []
         return [self._heading_note(is_bad=self._is_first_bad(rows)), *spaced]
 
     def _heading_note(self, *, is_bad: bool) -> str:

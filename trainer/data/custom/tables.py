@@ -48,8 +48,7 @@ def load_table(sources: Sources) -> Dataset:
         key = _key(paths, sources)
         name, source = "table", str(path)
         data = cache.get_or_build(sources.cache_dir, key, build, name=name, source=source, log=sources.log).data
-    notes = [note for note in data.notes if not (options.standardise and note.startswith(columns.SCALES))]
-    return dataclasses.replace(data, notes=tuple(map(render, notes)))
+    return dataclasses.replace(data, notes=tuple(map(render, data.notes)))
 
 
 def _key(paths: Sequence[pathlib.Path], sources: Sources) -> dict[str, Any]:
@@ -94,6 +93,7 @@ def _in_memory(paths: Sequence[pathlib.Path], sources: Sources) -> Dataset:
         notes=tuple(built.notes),
         offset=built.offset,
         has_missing=built.has_missing,
+        schema=built.schema,
     )
 
 
@@ -114,7 +114,7 @@ def _convert(
 ) -> cache.BuiltDataset:
     """Reads tables, and writes their rows as float32 to the targets, one for each split."""
     tables = [table_reader.read(paths[0], sources, open_file)]
-    tables += [table_reader.read_like(path, tables[0], sources, open_file) for path in paths[1:]]
+    tables += [table_reader.read_like(path, tables[0].schema(), sources, open_file) for path in paths[1:]]
     parts = _parts(tables, sources)
     offset = columns.offset(parts[0].training_rows())
     for part in parts:
@@ -130,7 +130,8 @@ def _convert(
         ],
         label_names=label_names,
         scale=1.0,
-        notes=_notes(tables, paths, offset, sources),
+        notes=_notes(tables, paths, offset),
+        schema=tables[0].schema(),
         offset=offset,
         has_missing=any(part.rows.num_missing for part in parts),
     )
@@ -151,39 +152,13 @@ def _write(part: _Part, offset: np.ndarray | None, targets: Sequence[IO[bytes]])
             target.write(rows[mask == is_evaluation].data)
 
 
-def _is_constant(values: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
-    """Returns True for the columns whose numbers are all equal in float32: [N, D] -> [D] bool."""
-    result = np.zeros(values.shape[1], bool)
-    for rows in (values[: columns.MIN_ROWS], values):  # Usually, the first rows show that there is none.
-        low, high = (columns.to_float32(end[np.newaxis], offset)[0] for end in columns.ranges(rows))
-        result = low == high
-        if not result.any():
-            break
-    return result
-
-
-def _notes(
-    tables: Sequence[ReadTable],
-    paths: Sequence[pathlib.Path],
-    offset: np.ndarray | None,
-    sources: Sources,
-) -> list[str]:
+def _notes(tables: Sequence[ReadTable], paths: Sequence[pathlib.Path], offset: np.ndarray | None) -> list[str]:
     """Returns the notes on all tables."""
-    table, layout = tables[0], tables[0].rows.layout
-    values, names = table.rows.values(), layout.numeric_names
-    constant = np.asarray(layout.numeric)[_is_constant(values, offset)].tolist()
-    ignored = sources.options.ignore_columns
-
-    def id_remedy(ids: Sequence[int]) -> str:
-        ids_option = table_reader.ignore([layout.numeric[column] for column in ids], layout.names, ignored)
-        return f"give {ids_option}"
-
+    table, names = tables[0], tables[0].rows.layout.numeric_names
     return [
         *table.notes,
-        *([f"constant columns: {len(constant):,}; the first is column {constant[0] + 1}"] if constant else []),
         *filter(None, [table.rows.label_note()]),
-        *columns.notes(values, names, has_heading=table.has_heading, is_standardized=False, id_remedy=id_remedy),
-        *columns.centered_notes(values, names, offset),
+        *columns.centered_notes(table.rows.values(), names, offset),
         *(
             f"{sanitize(path.name)}: {note}"
             for path, other in zip(paths[1:], tables[1:], strict=True)
