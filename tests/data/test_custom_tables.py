@@ -88,7 +88,9 @@ def test_first_row_with_a_wrong_cell_is_not_a_heading(first, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("text", ["1,5;2,5\n3,5;4,5\n", "7;7,5\n8;8,5\n", "id;price\n1;1,5\n", 'a,b\n1,"1,234"\n'])
+@pytest.mark.parametrize(
+    "text", ["1,5;2,5\n3,5;4,5\n", "7;7,5\n8;8,5\n", "id;price\n1;1,5\n", 'a,b\n1,"1,234"\n', "1;1,5e+00\n2;2,5e-01\n"]
+)
 def test_numbers_with_commas_are_rejected(text, tmp_path):
     with pytest.raises(DataError, match="has numbers with commas, such as"):
         load_table(tmp_path, text)

@@ -102,6 +102,18 @@ def test_the_range_is_that_of_the_training_images_and_others_are_clipped(tmp_pat
     assert data.depth == (200, 1_200)
     resized = load(tmp_path, "images", tmp_path / "data", **{**GRAY, "image_size": (1, 6), "fit": "resize"})
     assert resized.evaluation.examples[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255, 255]
+    assert CLIPPED.format("0 to 65,535") in resized.notes
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(in_memory_bytes=100, chunk_bytes=999)], ids=["memory", "cache"])
+def test_values_of_evaluation_arrays_that_are_clipped_are_noted(limits, tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=COUNTS, x_test=COUNTS + np.uint16([50]))
+    assert load(tmp_path, "array", tmp_path / "a.npz", limits=limits).notes[-1] == CLIPPED.format("200 to 1,250")
+    np.savez(tmp_path / "a.npz", x_train=COUNTS, x_test=COUNTS[:3])
+    assert "clipped" not in " ".join(load(tmp_path, "array", tmp_path / "a.npz", limits=limits).notes)
+
+
+CLIPPED = "evaluation images have values outside of this range, which are clipped: with them, the values are {}"
 
 
 def test_8_bit_images_beside_16_bit_images_keep_their_values(tmp_path):
@@ -203,6 +215,14 @@ def test_inputs_outside_the_range_of_the_training_images_are_noted(scans, tmp_pa
     dark = "read at the full 16-bit scale, of which it uses less than a quarter"
     assert reader.read(str(scans / "00.png"), (6, 8, 1)).notes == (f"00.png was {dark}",)
     assert reader.read(str(tmp_path / "a.npy"), (6, 8, 1)).notes == (f"a.npy was {dark}",)
+
+
+@pytest.mark.parametrize("array", [STRETCHED, np.float32(STRETCHED / 255)], ids=["uint8", "float"])
+def test_arrays_that_are_not_stretched_are_noted_in_a_stretched_run(array, tmp_path):
+    np.save(tmp_path / "a.npy", array)
+    note = "a.npy is not stretched: 0 stands for the 16-bit value 200, and 1 (in uint8: 255) for 1,200"
+    assert reader.read(str(tmp_path / "a.npy"), (6, 8, 1), "crop", (200, 1_200)).notes == (note,)
+    assert reader.read(str(tmp_path / "a.npy"), (6, 8, 1)).notes == ()
 
 
 def test_a_run_stores_its_depth_and_applies_it_to_inputs(scans, tmp_path, launch):

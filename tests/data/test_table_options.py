@@ -56,6 +56,36 @@ def test_unknown_ignored_columns_are_refused_with_the_known_names(tmp_path):
     assert "ignored: 3" in message
 
 
+def test_a_column_whose_name_is_a_number_that_is_no_place_is_noted(tmp_path):
+    data = load_table(tmp_path, "label,0,1\n7,1.5,2\n8,2.5,9\n", label_column="0", heading="yes")
+    assert data.label_names == ("1.5", "2.5")
+    assert "--label_column=0 is the column with this name: column 2" in data.notes
+    data = load_table(tmp_path, "label,0,1\n7,1.5,2\n8,2.5,9\n", label_column="label", heading="yes")
+    assert not any("with this name" in note for note in data.notes)
+
+
+def test_notes_on_columns_are_on_the_rows_of_the_kept_classes(tmp_path, limits):
+    numbers = np.random.default_rng(0).normal(size=40)
+    rows = [f"{'xy'[row % 2]},{row % 2},{row // 2},{1000 * (row % 2) * n:.3f},{n:.3f}" for row, n in enumerate(numbers)]
+    text = "\n".join(["kind,parity,index,large,small", *rows]) + "\n"
+    options = {"label_column": "kind", "eval_fraction": 0.0, "limits": limits}
+    kept = load_table(tmp_path, text, classes=("x",), **options).notes
+    assert "constant columns: 2: 'parity', 'large'" in kept
+    assert any(note.startswith("columns that look like ids or indices are trained on: 'index'") for note in kept)
+    assert not any("orders of magnitude" in note for note in kept)
+    every = load_table(tmp_path, text, **options).notes
+    assert not any(note.startswith(("constant", "columns that look like ids")) for note in every)
+    assert any("orders of magnitude: the standard deviation of 'large'" in note for note in every)
+
+
+def test_columns_that_are_constant_in_training_but_not_in_evaluation_are_noted(tmp_path, limits):
+    train = written(tmp_path / "a.csv", "a,b,c\n1,5,7\n2,5,7\n")
+    test = written(tmp_path / "b.csv", "a,b,c\n1,6,7\n")
+    notes = load(tmp_path, "table", train, eval_file=str(test), limits=limits).notes
+    assert "constant columns: 2: 'b', 'c'" in notes
+    assert "columns that are constant in the training rows, but not in the evaluation rows: 'b'" in notes
+
+
 def test_number_of_an_ignored_column_that_is_also_a_name_is_noted(tmp_path):
     data = load_table(tmp_path, "x,1\n5,6\n7,9\n", heading="yes", ignore_columns=("1",))
     assert data.train.examples.tolist() == [[6], [9]]

@@ -142,15 +142,18 @@ def _choose_depth(
     if not array_checks.has_16_bits(arrays[0].stored):
         return FULL, []
     kept_labels = filters.class_labels("array", label_names, sources.options.classes)
-    ranges, total = [], sum(array.stored.shape[0] for array in arrays)
+    total = sum(array.stored.shape[0] for array in arrays)
+    ranges: dict[bool, list[Depth]] = {True: [], False: []}  # of training images, and of the others
     for array in arrays if sources.options.depth != "full" else ():
-        is_trained_on = ~array.evaluation_mask & np.isin(array.labels, kept_labels)
-        first_row = 0
+        is_kept, first_row = np.isin(array.labels, kept_labels), 0
         for values in array.stored.chunks(sources.limits.chunk_bytes):
-            rows = values[is_trained_on[first_row : first_row + len(values)]]
-            ranges += [(int(rows.min()), int(rows.max()))] if len(rows) else []
+            chunk = slice(first_row, first_row + len(values))
+            for is_training, split in ranges.items():
+                rows = values[is_kept[chunk] & (array.evaluation_mask[chunk] != is_training)]
+                split += [(int(rows.min()), int(rows.max()))] if len(rows) else []
             first_row += len(values)
-    return depths.choose(sources.options.depth, depths.merged(ranges), count=total, total=total)
+    merged = depths.merged(ranges[True]), depths.merged([*ranges[True], *ranges[False]])
+    return depths.choose(sources.options.depth, *merged, count=total, total=total)
 
 
 def _load_in_memory(

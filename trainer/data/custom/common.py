@@ -29,6 +29,8 @@ def size_note(options: DataOptions, sizes: collections.Counter[str]) -> str:
     shown = ", ".join(f"{size} ({count:,})" for size, count in sizes.most_common(MAX_SIZES_SHOWN))
     more = f" and {len(sizes) - MAX_SIZES_SHOWN:,} other sizes" if len(sizes) > MAX_SIZES_SHOWN else ""
     height, width = options.image_size
+    if set(sizes) == {f"{width}x{height}"}:
+        return f"images of {shown} keep their size; color: {options.color}"
     return f"images of {shown}{more} were converted to {width}x{height}, {options.color}, {options.fit}"
 
 

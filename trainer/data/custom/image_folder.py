@@ -136,10 +136,11 @@ def _decode(
       The jobs with their reports, the depth, and notes on it.
     """
     results = _run(jobs, sources, "decoding")
-    trained_on = [report.value_range for job, report in results if job.path == train_path and report.value_range]
+    ranges = [(job.path, report.value_range) for job, report in results if report.value_range]
     depth, notes = depths.choose(
         sources.options.depth,
-        depths.merged(trained_on),
+        depths.merged(value_range for path, value_range in ranges if path == train_path),
+        depths.merged(value_range for _, value_range in ranges),
         count=sum(report.num_16_bit for _, report in results),
         total=sum(report.sizes.total() for _, report in results),
     )

@@ -12,7 +12,7 @@ from trainer.data.options import DataOptions
 from trainer.errors import DataError, UsageError, option, sanitize
 
 MAX_COLUMNS = 100_000
-COMMAS = r"[+-]?\d+(,\d+)+(\.\d+)?"
+COMMAS = r"[+-]?\d+(,\d+)+(\.\d+)?([eE][+-]?\d+)?"
 CURRENCY = r"[$\u20ac\u00a3\u00a5]"
 PLAIN = r"(\d[\d,]*\.?\d*|\.\d+)"
 # A number with a currency, a percent sign or a short unit; or several numbers in a cell.
@@ -96,6 +96,8 @@ def _find(path: pathlib.Path, names: Sequence[str], key: str, given: str, notes:
             f"{option(key, given)} is the number of the column '{sanitize(names[column])}',"
             f" not the column named {sanitize(given)}"
         )
+    if given.isdecimal() and names[column] == given and column != int(given) - 1:
+        notes.append(f"{option(key, given)} is the column with this name: column {column + 1}")
     return column
 
 
@@ -186,5 +188,7 @@ def check_width(path: pathlib.Path, width: int) -> None:
 
 
 def names_text(names: Sequence[str]) -> str:
-    """Returns the first names, separated by commas."""
-    return ", ".join(map(sanitize, names[:MAX_NAMES_SHOWN])) + (", ..." if len(names) > MAX_NAMES_SHOWN else "")
+    """Returns the first names and the last one, separated by commas."""
+    shown = list(map(sanitize, names[:MAX_NAMES_SHOWN]))
+    more = ["..."] * (len(names) > MAX_NAMES_SHOWN + 1) + [sanitize(name) for name in names[MAX_NAMES_SHOWN:][-1:]]
+    return ", ".join([*shown, *more])

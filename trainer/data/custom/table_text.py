@@ -20,7 +20,8 @@ from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError, error_text, option, sanitize
 from trainer.system.progress import Meter
 
-DECIMAL_COMMAS = r"\s*([+-]?\d+,\d+\s+)+[+-]?\d+,\d+\s*"  # numbers such as 1,5 that are separated by white space
+DECIMAL_COMMA = r"[+-]?\d+,\d+([eE][+-]?\d+)?"
+DECIMAL_COMMAS = rf"\s*({DECIMAL_COMMA}\s+)+{DECIMAL_COMMA}\s*"  # numbers such as 1,5 that are separated by white space
 
 
 class TextTable:

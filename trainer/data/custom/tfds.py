@@ -140,7 +140,8 @@ def _choose_depth(options: DataOptions, decoded: Mapping[str, _DecodedSplit]) ->
     mask = _evaluation_mask(options, decoded)
     train_ranges = [pair for pair, flag in zip(decoded["train"].ranges, mask, strict=True) if pair and not flag]
     count = sum(value_range is not None for value_range in all_ranges)
-    return depths.choose(options.depth, depths.merged(train_ranges), count=count, total=len(all_ranges))
+    ranges = depths.merged(train_ranges), depths.merged(filter(None, all_ranges))
+    return depths.choose(options.depth, *ranges, count=count, total=len(all_ranges))
 
 
 def _divide(folder: pathlib.Path, evaluation_mask: np.ndarray, target: Target) -> None:

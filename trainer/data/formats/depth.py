@@ -49,12 +49,15 @@ def merged(ranges: Iterable[Depth]) -> Depth | None:
     return (min(low for low, _ in pairs), max(high for _, high in pairs)) if pairs else None
 
 
-def choose(option: str, train_range: Depth | None, *, count: int, total: int) -> tuple[Depth, list[str]]:
+def choose(
+    option: str, train_range: Depth | None, all_range: Depth | None, *, count: int, total: int
+) -> tuple[Depth, list[str]]:
     """Chooses the depth of a data set.
 
     Args:
       option: the value of `--depth`: auto, full or stretch.
       train_range: minimum and maximum of the 16-bit training images; None if there are none.
+      all_range: the same for both splits.
       count, total: number of 16-bit images, and of all images, in both splits.
 
     Returns:
@@ -72,4 +75,11 @@ def choose(option: str, train_range: Depth | None, *, count: int, total: int) ->
     subject = "16-bit images" if count == total else f"{count:,} of {total:,} images have 16 bits and"
     if low == high:
         return FULL, [f"{subject} use only the value {low:,} of {MAX_VALUE:,}: not stretched"]
-    return train_range, [f"{subject} use {low:,} to {high:,} of {MAX_VALUE:,}: stretched to the full range"]
+    notes = [f"{subject} use {low:,} to {high:,} of {MAX_VALUE:,}: stretched to the full range"]
+    if all_range != train_range:
+        assert all_range is not None
+        notes.append(
+            "evaluation images have values outside of this range, which are clipped: with them, the values are"
+            f" {all_range[0]:,} to {all_range[1]:,}"
+        )
+    return train_range, notes

@@ -43,7 +43,7 @@ def from_array(
             remedy=_save(code) if code else other if len(shape) == 3 else "give rows of the right length",
         )
     if len(shape) == 3 and examples.dtype == np.uint8:
-        return _inputs(examples)
+        return dataclasses.replace(_inputs(examples), notes=tuple(_stretched_notes(path.name, depth)))
     if len(shape) == 3 and examples.dtype.kind == "u" and examples.dtype.itemsize == 2:
         return _from_16_bits(examples, depth, path.name)
     kinds, expected = ("f", "uint8, uint16, or floats in [0, 1]") if len(shape) == 3 else ("uif", "real numbers")
@@ -53,7 +53,18 @@ def from_array(
             found=f"expected {expected}",
             remedy=_type_remedy(examples),
         )
-    return _inputs(_float32(examples, shape, offset, sanitize(path), DataError, can_be_missing=can_be_missing))
+    inputs = _inputs(_float32(examples, shape, offset, sanitize(path), DataError, can_be_missing=can_be_missing))
+    return dataclasses.replace(inputs, notes=tuple(_stretched_notes(path.name, depth)))
+
+
+def _stretched_notes(name: str, depth: Depth) -> list[str]:
+    """Returns a note on an array that does not have 16-bit integers, for a run that stretched such images."""
+    if depth == depths.FULL:
+        return []
+    low, high = depth
+    return [
+        f"{sanitize(name)} is not stretched: 0 stands for the 16-bit value {low:,}, and 1 (in uint8: 255) for {high:,}"
+    ]
 
 
 def _save(code: str) -> str:
