@@ -12,6 +12,7 @@ import numpy as np
 from trainer.data.dataset import chunk_slices
 from trainer.data.rows import RowSubset
 from trainer.evaluation import pca
+from trainer.evaluation.blas import one_thread
 from trainer.evaluation.centered_rows import CenteredRows, scaled_chunks
 from trainer.evaluation.pca import LIMITS, Limits
 from trainer.system import files
@@ -66,6 +67,7 @@ def compute(
     return _from_components(pca.fit(fitted, code_size, train.dtype, limits), splits, len(train))
 
 
+@one_thread
 def _from_covariance(
     train: CenteredRows, splits: tuple[CenteredRows, CenteredRows], code_size: int, limits: Limits
 ) -> Baselines:
