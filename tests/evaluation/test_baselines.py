@@ -72,7 +72,7 @@ def test_pca_is_fitted_to_a_part_of_very_many_examples():
 def test_the_computation_starts_once_and_only_when_started(tmp_path, monkeypatch):
     rows, calls = np.random.default_rng(0).random((9, 3)), []
     expected = baselines.Baselines(mean=(1.0, 1.0), pca=(0.5, 0.5))
-    monkeypatch.setattr(baselines, "compute", lambda *arguments: calls.append(1) or expected)
+    monkeypatch.setattr(baselines, "compute", lambda *arguments, **options: calls.append(1) or expected)
     background = baselines.BackgroundBaselines(
         rows, rows, code_size=1, scale=1.0, fingerprint="a", cache=tmp_path / "floors.json"
     )
@@ -175,11 +175,36 @@ def test_data_that_cannot_be_read_are_logged(tmp_path, caplog):
     assert caplog.messages == ["no baselines: [Errno 5] Input/output error"]
 
 
-def test_rows_with_missing_numbers_have_no_baselines_and_the_log_says_why(tmp_path, caplog):
-    rows = np.float32([[1, 2], [np.nan, 3], [4, 5]])
+@pytest.mark.parametrize("columns", [6, MAX_COLUMNS + 1])
+def test_missing_numbers_are_at_the_mean_and_do_not_count_in_the_errors(columns):
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(40, columns)).astype(np.float32)
+    rows[random.random(rows.shape) < 0.2] = np.nan
+    train, evaluation, mean = rows[:30], rows[30:], np.nanmean(rows[:30], axis=0, dtype=np.float64)
+    result = baselines.compute(train, evaluation, 2, 1.0, mean=mean, has_missing=True)
+    components = np.linalg.svd(np.nan_to_num(train - mean), full_matrices=False)[2][:2]
+    for index, split in enumerate((train, evaluation)):
+        centered = np.nan_to_num(split - mean)
+        reconstructions = centered @ components.T @ components
+        expected = np.nanmean(np.square(split - mean - reconstructions), axis=1).mean()
+        assert result.pca[index] == pytest.approx(expected, rel=1e-6)
+        assert result.mean[index] == pytest.approx(np.nanmean(np.square(split - mean), axis=1).mean(), rel=1e-6)
+    part = baselines.compute(train, evaluation, 2, 1.0, np.arange(0, 30, 3), mean, has_missing=True)
+    assert part.pca[1] == result.pca[1]
+    assert part.mean[0] == pytest.approx(np.nanmean(np.square(train[::3] - mean), axis=1).mean(), rel=1e-6)
+
+
+def test_a_file_of_baselines_is_written_for_rows_with_missing_numbers(tmp_path):
+    rows, path = np.float32([[1, 2], [np.nan, 3], [4, 5]]), tmp_path / "floors.json"
     background = baselines.BackgroundBaselines(
-        rows, rows[:1], code_size=1, scale=1.0, fingerprint="a", cache=tmp_path / "floors.json", mean=np.zeros(2)
+        rows,
+        rows,
+        code_size=1,
+        scale=1.0,
+        fingerprint="a",
+        cache=path,
+        mean=np.float64([2.5, 10 / 3]),
+        has_missing=True,
     )
-    with caplog.at_level("INFO", logger="hourglass"):
-        assert background.wait() is None
-    assert "no baselines: numbers of the rows are missing" in caplog.text
+    assert background.wait() is background.poll()
+    assert baselines.stored_errors(path)["floor/mean/train"] == pytest.approx(background.result.mean[0] ** 0.5)

@@ -2,14 +2,15 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import pathlib
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from trainer.data.dataset import chunk_slices
 from trainer.data.rows import RowSubset
 from trainer.evaluation import pca
 from trainer.evaluation.blas import one_thread
@@ -42,11 +43,14 @@ def compute(
     rows: np.ndarray | None = None,
     mean: np.ndarray | None = None,
     limits: Limits = LIMITS,
+    *,
+    has_missing: bool = False,
 ) -> Baselines:
     """Computes the baselines for codes of `code_size` numbers.
 
     The first `code_size` principal components of the training examples are the linear code with the smallest squared
-    training error (Eckart and Young 1936; Baldi and Hornik 1989 for linear autoencoders).
+    training error (Eckart and Young 1936; Baldi and Hornik 1989 for linear autoencoders). Missing numbers are replaced
+    by the mean first, as in the network's input. Then other linear codes can have smaller errors.
 
     Args:
       train: [N, ...] examples as stored.
@@ -56,12 +60,10 @@ def compute(
       rows: indices of the training examples for the training errors; None: all.
       mean: mean of the scaled training examples, [D] float64; None: it is computed.
       limits: see `Limits`.
+      has_missing: True if numbers of the examples may be missing (NaN); `mean` has to be given then.
     """
-    fitted = CenteredRows(train, training_mean(train, scale) if mean is None else mean, scale)
-    splits = (
-        fitted if rows is None else fitted.subset(rows),
-        CenteredRows(evaluation, fitted.mean, scale),
-    )
+    fitted = CenteredRows(train, training_mean(train, scale) if mean is None else mean, scale, has_missing)
+    splits = fitted if rows is None else fitted.subset(rows), fitted._replace(examples=evaluation)
     if len(fitted.mean) <= limits.columns:
         return _from_covariance(fitted, splits, code_size, limits)
     return _from_components(pca.fit(fitted, code_size, train.dtype, limits), splits, len(train))
@@ -78,7 +80,7 @@ def _from_covariance(
     covariance = _covariance(fitted)
     eigenvalues, vectors = np.linalg.eigh(covariance)  # ascending
     components = vectors[:, max(columns - code_size, 0) :]
-    if splits[0] is fitted:
+    if splits[0] is fitted and not train.has_missing:
         # The total variance is the trace, so that it agrees with the eigenvalues to the last digit.
         mean_train = float(np.trace(covariance)) / columns
         pca_train = float(np.clip(eigenvalues[: columns - components.shape[1]], 0, None).sum()) / columns
@@ -114,10 +116,14 @@ def _from_components(
         excess = f"{100 * components.excess:.2g} %"
         log.info(f"PCA baseline: approximate; its squared error is an estimated {excess} above that of exact PCA")
     means = [_mean_error(split) for split in splits]
-    errors = [
-        max(0.0, mean - components.captured(split) / split.examples.size)
-        for mean, split in zip(means, splits, strict=True)
-    ]
+    if splits[0].has_missing:
+        vectors = np.concatenate(list(components.blocks()), axis=1)
+        errors = [_projection_error(split, vectors) for split in splits]
+    else:
+        errors = [
+            max(0.0, mean - components.captured(split) / split.examples.size)
+            for mean, split in zip(means, splits, strict=True)
+        ]
     return Baselines(mean=(means[0], means[1]), pca=(errors[0], errors[1]))
 
 
@@ -133,15 +139,12 @@ def training_mean(examples: np.ndarray | RowSubset, scale: float | np.ndarray) -
 
 
 def _mean_error(rows: CenteredRows) -> float:
-    return sum(float(np.square(chunk).sum()) for chunk in rows.chunks(num_bytes=CHUNK_BYTES)) / rows.examples.size
+    return rows.mean_squared_error(lambda chunk: chunk, CHUNK_BYTES)
 
 
 def _projection_error(rows: CenteredRows, vectors: np.ndarray) -> float:
     """Returns the mean squared distance per pixel to the span of the orthonormal `vectors`, [D, K]."""
-    total = 0.0
-    for chunk in rows.chunks(num_bytes=CHUNK_BYTES):
-        total += float(np.square(chunk - (chunk @ vectors) @ vectors.T).sum())
-    return total / rows.examples.size
+    return rows.mean_squared_error(lambda chunk: chunk - (chunk @ vectors) @ vectors.T, CHUNK_BYTES)
 
 
 def stored_errors(path: pathlib.Path) -> dict[str, float]:
@@ -173,16 +176,11 @@ def _pair(value: Any) -> tuple[float, float] | None:
     return (value[0], value[1]) if all(0 <= error < math.inf for error in value) else None
 
 
-def _has_missing(examples: np.ndarray) -> bool:
-    """Returns True if numbers of the examples are missing."""
-    return examples.dtype.kind == "f" and any(np.isnan(examples[chunk]).any() for chunk in chunk_slices(examples))
-
-
 class BackgroundBaselines:
     """Computes the baselines in a background thread during training, and caches them in a file.
 
     Args:
-      train, evaluation, code_size, scale, rows, mean: see `compute`.
+      train, evaluation, code_size, scale, rows, mean, has_missing: see `compute`.
       fingerprint: fingerprint of the data set; a file with another one is ignored.
       cache: path of the file.
 
@@ -201,6 +199,7 @@ class BackgroundBaselines:
         cache: pathlib.Path,
         rows: np.ndarray | None = None,
         mean: np.ndarray | None = None,
+        has_missing: bool = False,
     ) -> None:
         if rows is not None and len(rows) == len(train):
             rows = None
@@ -209,9 +208,10 @@ class BackgroundBaselines:
         self._is_polled = False
         self.result = self._read()
         # A daemon, so that a run that ends early does not wait for it. The thread writes no file.
-        self._thread = threading.Thread(
-            target=self._compute, args=(train, evaluation, code_size, scale, rows, mean), daemon=True
+        compute_now = functools.partial(
+            compute, train, evaluation, code_size, scale, rows, mean, has_missing=has_missing
         )
+        self._thread = threading.Thread(target=self._compute, args=(compute_now,), daemon=True)
 
     def start(self) -> None:
         """Starts the computation, unless the file has the baselines or the computation was started before."""
@@ -225,12 +225,9 @@ class BackgroundBaselines:
         result = _parse(stored)
         return result if result and result.pca else None  # Earlier versions had no PCA of large examples.
 
-    def _compute(self, train: np.ndarray, evaluation: np.ndarray, *arguments: Any) -> None:
+    def _compute(self, compute_now: Callable[[], Baselines]) -> None:
         try:
-            if any(map(_has_missing, (train, evaluation))):
-                log.info("no baselines: numbers of the rows are missing")
-                return
-            self.result = compute(train, evaluation, *arguments)
+            self.result = compute_now()
         except (OSError, MemoryError, np.linalg.LinAlgError) as error:  # The data may be on a disk that fails.
             log.warning(f"no baselines: {error or type(error).__name__}")
 

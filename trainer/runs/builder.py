@@ -89,6 +89,7 @@ def build(config: Config, data: Dataset, directory: RunDirectory) -> RunComponen
         cache=directory.baselines,
         rows=final_train_rows,
         mean=training_mean(data).reshape(-1),
+        has_missing=data.has_missing,
     )
     with tf.device(run_device.name):
         train_state = state(config, network(config, data, config.compute.precision))
