@@ -133,7 +133,10 @@ class RunEvaluator:
         what = "codes are not finite" if math.isfinite(mse) else f"the evaluation error is {mse}"
         remedies = self._remedies_at_start() if step == 0 else []
         if not remedies:
-            remedy = f"use {option('restart', True)} with a lower {option('learning_rate')}"
+            remedy = (
+                f"resume with a lower {option('learning_rate_from_now')}, or use {option('restart', True)} with a lower"
+                f" {option('learning_rate')}"
+            )
             raise DivergedError(f"after step {step:,} {what}", remedy=remedy)
         (low, high), precision = self._data.value_range, "float16" if self._evaluator.is_float16 else "float32"
         raise DivergedError(

@@ -102,7 +102,8 @@ class Recovery:
             raise DivergedError(
                 error.what,
                 found=f"rolled back {MAX_ROLLBACKS} times; the last good checkpoint is of step {scheduled[0]:,}",
-                remedy=f"give {option('restart', True)} and a lower {option('learning_rate')}",
+                remedy=f"resume with a lower {option('learning_rate_from_now')}; or give {option('restart', True)} and"
+                f" a lower {option('learning_rate')}",
             ) from error
         count = self.rollbacks + 1
         retention.roll_back(self._components.directory.checkpoints, scheduled[0])

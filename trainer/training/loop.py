@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from trainer.errors import DivergedError, StorageError, option
+from trainer.errors import DivergedError, StorageError
 from trainer.system import progress
 from trainer.system.intervals import is_due
 from trainer.system.logs import log
 from trainer.system.signals import Stop
+from trainer.training import divergence
 from trainer.training.plan import Plan
 from trainer.training.steps import (
     GRADIENT_NORM,
@@ -24,12 +25,6 @@ from trainer.training.steps import (
     Block,
 )
 
-_ROLL_BACK = option("on_divergence", "rollback")
-_RESTART = f"use {option('restart', True)} with a lower {option('learning_rate')}"
-_REMEDY = f"resume with {_ROLL_BACK}, which lowers the learning rate; or {_RESTART}"
-_REMEDY_WITHOUT_CHECKPOINT = f"{_RESTART}, or with {_ROLL_BACK}, which lowers it automatically"
-_BFLOAT16 = option("precision", "mixed_bfloat16")
-_FLOAT16_REMEDY = f"repeat the command with {_BFLOAT16}: float16 has no numbers above 65,504; or {_RESTART}"
 SECONDS_PER_CALL = 0.25  # of the compiled block; signals and the progress bar wait for the end of a call
 SECONDS_BETWEEN_CHECKPOINTS = 300.0
 SECONDS_BEFORE_RETRY = 20.0  # after a checkpoint could not be written
@@ -127,7 +122,7 @@ class _Saver:
           StorageError: the checkpoint could not be written, and `must` is set or too many writes in a row failed.
         """
         if not self._actions.weights_are_finite():
-            raise _diverged(f"after step {step:,} weights or optimizer slots are not finite", self.saved_step)
+            raise divergence.error(f"after step {step:,} weights or optimizer slots are not finite", self.saved_step)
         try:
             self._actions.save(step, pending)
         except StorageError as error:
@@ -198,7 +193,9 @@ def train(
             throughput.start_stage()
 
         # 2. Check and log the reports.
-        _check(reports, step - count, saver.saved_step, actions.describe_batch, is_float16=plan.has_loss_scale)
+        divergence.check(
+            reports, step - count, saver.saved_step, actions.describe_batch, is_float16=plan.has_loss_scale
+        )
         with clock.paused():
             _log(actions, plan, reports, step - count, pending, throughput)
         bar.update(step, throughput.steps_per_second, f"loss {reports[-1, LOSS]:.4g}  {evaluation}")
@@ -221,36 +218,7 @@ def _evaluate(actions: Actions, step: int, saved_step: int | None) -> str:
     try:
         return actions.evaluate(step)
     except DivergedError as error:
-        raise _diverged(error.what, saved_step) from error
-
-
-def _check(
-    reports: np.ndarray,
-    before: int,
-    saved_step: int | None,
-    describe_batch: Callable[[int], str],
-    *,
-    is_float16: bool,
-) -> None:
-    """Raises `DivergedError` for a loss that is not finite, and for a loss scale below 1."""
-    bad = np.flatnonzero(~np.isfinite(reports[:, LOSS]))
-    if len(bad):
-        step = before + int(bad[0]) + 1
-        what = f"the loss of step {step:,} is {reports[bad[0], LOSS]} ({describe_batch(step)})"
-        raise _diverged(what, saved_step, _FLOAT16_REMEDY if is_float16 else "")
-    tiny = np.flatnonzero(reports[:, LOSS_SCALE] < 1)
-    if len(tiny):
-        step = before + int(tiny[0]) + 1
-        what = f"the loss scale fell below 1 at step {step:,}: the gradients overflow in float16"
-        raise _diverged(what, saved_step, f"resume with {_BFLOAT16}")
-
-
-def _diverged(what: str, saved_step: int | None, remedy: str = "") -> DivergedError:
-    if saved_step is None:
-        found, default_remedy = "there is no checkpoint yet", _REMEDY_WITHOUT_CHECKPOINT
-    else:
-        found, default_remedy = f"the last good checkpoint is of step {saved_step:,}", _REMEDY
-    return DivergedError(what, found=found, remedy=remedy or default_remedy)
+        raise divergence.error(error.what, saved_step) from error
 
 
 def _log(
