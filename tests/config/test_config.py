@@ -10,6 +10,7 @@ from trainer.config import options as run_options
 from trainer.config.flags import define
 from trainer.config.options import RunOptions
 from trainer.data import options as data_options
+from trainer.data import splits
 from trainer.data.datasets import LOADERS
 from trainer.data.options import DataOptions
 from trainer.errors import UsageError
@@ -408,6 +409,12 @@ def test_every_preset_parses_and_has_a_header(path):
     assert len(header) >= 3
     assert any("Source:" in line for line in header)
     assert any("Expected:" in line for line in header)
+
+
+def test_the_batches_of_the_preset_for_anomalies_fit_a_table_of_38_rows():
+    options = parse("--preset=anomalies", "--data_dir=normal.csv")
+    is_evaluation = splits.by_index(38, options.data.eval_fraction)
+    assert options.training.batch_size <= sum(~is_evaluation)
 
 
 def test_there_are_presets():

@@ -1,0 +1,1 @@
+"""Measures the detection of anomalies in tables; `scripts/anomalies` runs it."""
