@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,10 +15,8 @@ from trainer.data.inputs.reader import Inputs
 from trainer.errors import DONE, UsageError, option
 from trainer.runs import report
 from trainer.runs.loading import LoadedRun
+from trainer.runs.model import Model
 from trainer.system.logs import log
-
-if TYPE_CHECKING:
-    from trainer.runs.trained import TrainedModel
 
 ARRAYS, ERRORS = "reconstructions.npz", "errors.csv"
 
@@ -35,11 +32,11 @@ def reconstruct(config: Config, given: frozenset[str]) -> int:
         )
     run = LoadedRun(config, given)
     output, depth = Output.of(run), run.depth()
-    reader.check(text)  # before TensorFlow is imported
-    with run.network() as trained:
-        data = run.config.data
-        can_be_missing = data.missing == "mean"
-        read = reader.read(text, trained.shape, data.fit, depth, trained.offset, can_be_missing=can_be_missing)
+    mean, _, offset = run.statistics
+    data = run.config.data
+    can_be_missing = data.missing == "mean"
+    read = reader.read(text, mean.shape, data.fit, depth, offset, can_be_missing=can_be_missing)
+    with run.model(len(read.names)) as trained:
         for note in read.notes:
             log.info(note)
         _write(output, read, trained)
@@ -63,7 +60,7 @@ class _Results:
     reconstructions: list[np.ndarray] = dataclasses.field(default_factory=list)
 
 
-def _write(output: Output, read: Inputs, trained: "TrainedModel") -> None:
+def _write(output: Output, read: Inputs, trained: Model) -> None:
     """Reconstructs all inputs, and writes what belongs to them."""
     results, is_image = _Results(), len(trained.shape) == 3
     is_standardized = trained.unit is not None
@@ -89,7 +86,7 @@ def _write(output: Output, read: Inputs, trained: "TrainedModel") -> None:
 
 
 def _reconstructions(
-    read: Inputs, trained: "TrainedModel", results: _Results, images: ImageFiles | None
+    read: Inputs, trained: Model, results: _Results, images: ImageFiles | None
 ) -> Iterator[np.ndarray]:
     """Yields the reconstructions in the units of the data, batch by batch: [n, ...].
 

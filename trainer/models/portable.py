@@ -45,7 +45,7 @@ class Dense:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Applies the layer."""
-        outputs = values.reshape(len(values), -1) @ self.kernel
+        outputs = values.reshape(len(values), math.prod(values.shape[1:])) @ self.kernel
         return ACTIVATIONS[self.activation](outputs if self.bias is None else outputs + self.bias)
 
 
@@ -93,7 +93,7 @@ class Reshape:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Applies the operation."""
-        return values.reshape(-1, *self.shape)
+        return values.reshape(len(values), *self.shape)
 
 
 Operation = Dense | Convolution | Enlarge | Reshape
@@ -127,15 +127,42 @@ class Network:
 
         Missing numbers (NaN) are replaced by the mean.
         """
+        return self.posterior(examples)[0]
+
+    def posterior(self, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Encodes examples as `encode`; also returns the log-variances, [N, K], or None."""
         scaled = examples if self.unit is None else examples / self.unit
-        values = np.nan_to_num(scaled.astype(np.float32) - self.mean)
-        return _apply(self.encoder, values)
+        centered = scaled.astype(np.float32) - self.mean
+        features = _apply(self.encoder[:-1], np.where(np.isnan(centered), np.float32(0), centered))
+        codes = self.encoder[-1](features)
+        return codes, None if self.log_variance is None else self.log_variance(features)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Decodes [N, K] codes to [N, ...] float32: images in [0, 1], or rows without offset."""
-        values = _apply(self.decoder, codes.astype(np.float32)).reshape(-1, *self.bias.shape) + self.bias
+        values = _apply(self.decoder, codes.astype(np.float32)).reshape(len(codes), *self.bias.shape) + self.bias
         outputs = ACTIVATIONS[self.output_activation](values)
         return outputs if self.unit is None else outputs * self.unit
+
+    @property
+    def code_size(self) -> int:
+        """Width of the code."""
+        return self.decoder[0].kernel.shape[0] if isinstance(self.decoder[0], Dense) else 0
+
+    @property
+    def num_products(self) -> int:
+        """Number of multiplications for the reconstruction of one example."""
+        starts = ((self.encoder, self.mean.shape), (self.decoder, (self.code_size,)))
+        return sum(_num_products(operations, shape) for operations, shape in starts)
+
+
+def _num_products(operations: Sequence[Operation], shape: tuple[int, ...]) -> int:
+    """Returns the number of multiplications for one example of this shape."""
+    total, values = 0, np.empty((0, *shape), np.float32)  # An empty batch has the shapes, and takes no time.
+    for operation in operations:
+        values = operation(values)
+        if isinstance(operation, Dense | Convolution):
+            total += operation.kernel[..., 0].size * math.prod(values.shape[1:])
+    return total
 
 
 def _apply(operations: Sequence[Operation], values: np.ndarray) -> np.ndarray:
