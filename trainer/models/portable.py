@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 KERNEL, STRIDE = 3, 2  # of convolutions
+NUMBER_COST = 20  # of the bias and the activation of a number; see `Network.cost`
 
 
 def _gelu(values: np.ndarray) -> np.ndarray:
@@ -81,7 +82,7 @@ class Enlarge:
         """Applies the operation."""
         count, height, width, channels = values.shape
         blocks = values.reshape(count, height, width, STRIDE, STRIDE, channels // STRIDE**2)
-        images = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(count, STRIDE * height, STRIDE * width, -1)
+        images = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(count, STRIDE * height, STRIDE * width, channels // STRIDE**2)
         return images[:, : self.size[0], : self.size[1]]
 
 
@@ -149,19 +150,17 @@ class Network:
         return self.decoder[0].kernel.shape[0] if isinstance(self.decoder[0], Dense) else 0
 
     @property
-    def num_products(self) -> int:
-        """Number of multiplications for the reconstruction of one example."""
-        starts = ((self.encoder, self.mean.shape), (self.decoder, (self.code_size,)))
-        return sum(_num_products(operations, shape) for operations, shape in starts)
+    def cost(self) -> int:
+        """Time for the reconstruction of one example, in that of a multiplication in a matrix product."""
+        return _cost(self.encoder, self.mean.shape) + _cost(self.decoder, (self.code_size,))
 
 
-def _num_products(operations: Sequence[Operation], shape: tuple[int, ...]) -> int:
-    """Returns the number of multiplications for one example of this shape."""
-    total, values = 0, np.empty((0, *shape), np.float32)  # An empty batch has the shapes, and takes no time.
+def _cost(operations: Sequence[Operation], shape: tuple[int, ...]) -> int:
+    total, values = NUMBER_COST * math.prod(shape), np.empty((0, *shape), np.float32)
     for operation in operations:
-        values = operation(values)
-        if isinstance(operation, Dense | Convolution):
-            total += operation.kernel[..., 0].size * math.prod(values.shape[1:])
+        values = operation(values)  # An empty batch has the shapes, and takes no time.
+        products = operation.kernel[..., 0].size if isinstance(operation, Dense | Convolution) else 0
+        total += (products + NUMBER_COST) * math.prod(values.shape[1:])
     return total
 
 

@@ -10,10 +10,11 @@ from trainer import config as configs
 from trainer.checkpoints import bundle
 from trainer.checkpoints.catalog import Entry
 from trainer.config import Config
+from trainer.evaluation.blas import one_thread
 from trainer.models import portable
 from trainer.runs.model import Model
 
-BATCH_PRODUCTS = 50_000_000  # Bounds the memory for the windows of convolutions.
+BATCH_COST = 50_000_000  # Bounds the memory for the windows of convolutions.
 
 
 def is_available(config: Config) -> bool:
@@ -27,11 +28,11 @@ class PortableModel(Model):
 
     Attributes:
       network: the network.
-      num_products: number of multiplications for one example.
+      cost: see `portable.Network.cost`.
     """
 
     network: portable.Network
-    num_products: int
+    cost: int
 
     @classmethod
     def load(cls, config: Config, entry: Entry) -> Self:
@@ -43,7 +44,7 @@ class PortableModel(Model):
         options = configs.network_options(configs.mathematical_options(config))
         arrays = bundle.network_arrays(entry.prefix)
         network = portable.network(options, **arrays._asdict())
-        return cls(network, network.num_products)
+        return cls(network, network.cost)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -65,6 +66,7 @@ class PortableModel(Model):
         """Width of the code."""
         return self.network.code_size
 
+    @one_thread  # A second thread saves little time, and several times as much is lost where other programs compute.
     def encode(self, examples: np.ndarray, scale: float = 1.0) -> dict[str, np.ndarray]:
         """Encodes examples; see `Model`."""
         posteriors = []
@@ -75,11 +77,12 @@ class PortableModel(Model):
         result = {"codes": np.concatenate(codes)}
         return result if log_variances[0] is None else {**result, "log_variances": np.concatenate(log_variances)}
 
+    @one_thread
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Decodes codes; see `Model`."""
         with np.errstate(all="ignore"):
             return np.concatenate([self.network.decode(batch) for batch in self._batches(codes)])
 
     def _batches(self, examples: np.ndarray) -> Iterator[np.ndarray]:
-        size = max(1, BATCH_PRODUCTS // self.num_products)
+        size = max(1, BATCH_COST // self.cost)
         return (examples[start : start + size] for start in range(0, len(examples), size))
