@@ -69,7 +69,7 @@ def test_word_that_is_not_a_number_is_named():
 def test_existing_path_is_read_as_a_path_even_if_it_looks_like_numbers(tmp_path):
     np.save(tmp_path / "a.npy", np.ones(4))
     (tmp_path / "8,4,6,2").write_bytes((tmp_path / "a.npy").read_bytes())
-    assert "is not an .npy file" in read_error(UsageError, "8,4,6,2", TABLE)
+    assert "is neither a table nor an array" in read_error(UsageError, "8,4,6,2", TABLE)
 
 
 @pytest.mark.parametrize("name", ["a.png", "."])

@@ -82,7 +82,9 @@ class Enlarge:
         """Applies the operation."""
         count, height, width, channels = values.shape
         blocks = values.reshape(count, height, width, STRIDE, STRIDE, channels // STRIDE**2)
-        images = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(count, STRIDE * height, STRIDE * width, channels // STRIDE**2)
+        images = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(
+            count, STRIDE * height, STRIDE * width, channels // STRIDE**2
+        )
         return images[:, : self.size[0], : self.size[1]]
 
 

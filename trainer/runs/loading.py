@@ -17,6 +17,7 @@ from trainer.compute import frameworks
 from trainer.config import Config
 from trainer.data.dataset import Dataset
 from trainer.data.formats.depth import Depth
+from trainer.data.schema import Schema
 from trainer.errors import CheckpointError, option
 from trainer.models import networks
 from trainer.runs import portable_model
@@ -135,6 +136,10 @@ class LoadedRun:
     def depth(self) -> Depth:
         """Returns the depth of 16-bit images; see `RunDirectory.read_depth`."""
         return self.directory.read_depth(self.config)
+
+    def schema(self) -> Schema | None:
+        """Returns the columns of the table that the run was trained on, None if it was no table. Reads the data set."""
+        return self.data().schema if self.config.data.loader == "table" else None
 
     def data(self) -> Dataset:
         """Loads the data set that the run was trained on.

@@ -1,6 +1,8 @@
 """A trained model that TensorFlow computes."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -72,6 +74,14 @@ class TrainedModel(Model):
 
     def encode(self, examples: np.ndarray, scale: float = 1.0) -> dict[str, np.ndarray]:
         """Encodes examples; see `Model`."""
+        with tf.device(self.device.name):
+            batches = (examples[i : i + BATCH] for i in range(0, len(examples), BATCH))
+            results = [self._encode(tf.constant(batch.astype(np.float32) / np.float32(scale))) for batch in batches]
+        return {name: np.concatenate([result[name].numpy() for result in results]) for name in results[0]}
+
+    @functools.cached_property
+    def _encode(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+        """The compiled encoder, traced once for all calls."""
 
         @tf.function(autograph=False, reduce_retracing=True)
         def encode(batch: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -79,10 +89,7 @@ class TrainedModel(Model):
             variances = {} if posterior.log_variance is None else {"log_variances": posterior.log_variance}
             return {"codes": posterior.mean, **variances}
 
-        with tf.device(self.device.name):
-            batches = (examples[i : i + BATCH] for i in range(0, len(examples), BATCH))
-            results = [encode(tf.constant(batch.astype(np.float32) / np.float32(scale))) for batch in batches]
-        return {name: np.concatenate([result[name].numpy() for result in results]) for name in results[0]}
+        return encode
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Decodes codes; see `Model`."""
