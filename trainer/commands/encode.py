@@ -30,6 +30,12 @@ def encode(config: Config, given: frozenset[str]) -> int:
 
 def _encode_data_set(run: LoadedRun) -> None:
     """Writes the codes and labels of both splits to `codes.npz`."""
+    if file_name := Output.of(run, ENDINGS).file_name:
+        raise UsageError(
+            f"{option('output', file_name)} is the name of a file",
+            found=f"without {option('input')}, the codes of the run's data are written to {CODES} in a folder",
+            remedy=f"give a folder, or {option('input')}",
+        )
     output = Output.of(run)
     data = run.data()
     arrays = {"label_names": np.array(data.label_names)}

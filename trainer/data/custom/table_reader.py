@@ -73,13 +73,14 @@ class ReadTable:
         )
 
 
-def read(path: pathlib.Path, sources: Sources, open_file: OpenFile) -> ReadTable:
+def read(path: pathlib.Path, sources: Sources, open_file: OpenFile, *, is_new: bool = False) -> ReadTable:
     """Reads a table.
 
     Args:
       path: the file.
       sources: options and limits.
       open_file: returns a new file for the numbers, or None to keep them in memory.
+      is_new: True for new data of a network that is trained already.
 
     Raises:
       UsageError: a column that an option names does not exist.
@@ -94,7 +95,7 @@ def read(path: pathlib.Path, sources: Sources, open_file: OpenFile) -> ReadTable
             rows = _collect(table, rows.layout.with_numeric(late), open_file)
             names = names_text([rows.layout.names[column] for column in late])
             notes.append(f"columns whose first {SAMPLED_LINES} lines have no number are trained on: {names}")
-        return _checked(table, rows, path, sources, [*notes, *_skipped_notes(rows)])
+        return _checked(table, rows, path, sources, [*notes, *_skipped_notes(rows)], is_new=is_new)
 
 
 def read_like(

@@ -78,7 +78,7 @@ def read(
 def _table_for_images(text: str, shape: tuple[int, ...]) -> UsageError:
     return UsageError(
         f"{option('input', shorten(text))} cannot be read as images",
-        found="files with such a name are tables, which can only be given for runs that were trained on rows of numbers",
+        found="files with such a name are tables, for runs that were trained on rows of numbers",
         remedy=f"give {messages.accepted_inputs(shape)}",
     )
 

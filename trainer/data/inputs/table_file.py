@@ -77,7 +77,7 @@ def _read(path: pathlib.Path, num_columns: int, source: TableSource) -> ReadTabl
 
     if schema is not None:
         return table_reader.read_like(path, schema, sources, open_file, is_new=True)
-    table = table_reader.read(path, sources, open_file)
+    table = table_reader.read(path, sources, open_file, is_new=True)
     names = table.rows.layout.numeric_names
     if len(names) != num_columns:
         raise DataError(
