@@ -57,7 +57,7 @@ def test_non_finite_number_is_rejected(word):
 def test_text_that_is_neither_a_path_nor_numbers_is_rejected_with_remedy(text, shape):
     message = read_error(UsageError, text, shape)
     assert "neither a path nor numbers" in message
-    assert ("path/to/rows.npy" if shape == TABLE else "photo.png") in message
+    assert ("rows.csv, rows.npy" if shape == TABLE else "photo.png") in message
     assert ("4 numbers ('1.5,1.5,1.5,1.5'" if shape == TABLE else "24 numbers from 0 to 1 ('0.5,0.5,...") in message
     assert len(message) < 500
 
