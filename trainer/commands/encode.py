@@ -1,5 +1,6 @@
 """`--mode=encode`: writes the codes of a data set, or of new data."""
 
+import os
 import pathlib
 from collections.abc import Mapping
 
@@ -30,13 +31,13 @@ def encode(config: Config, given: frozenset[str]) -> int:
 
 def _encode_data_set(run: LoadedRun) -> None:
     """Writes the codes and labels of both splits to `codes.npz`."""
-    if file_name := Output.of(run, ENDINGS).file_name:
+    output = Output.of(run, ENDINGS)
+    if output.file_name:
         raise UsageError(
-            f"{option('output', file_name)} is the name of a file",
+            f"{option('output', output.file_name)} is the name of a file",
             found=f"without {option('input')}, the codes of the run's data are written to {CODES} in a folder",
             remedy=f"give a folder, or {option('input')}",
         )
-    output = Output.of(run)
     data = run.data()
     arrays = {"label_names": np.array(data.label_names)}
     with run.network() as trained:
@@ -79,10 +80,11 @@ def _columns(read: Inputs, codes: np.ndarray) -> dict[str, np.ndarray]:
 
 def _check_is_no_input(output: Output, text: str) -> None:
     """Refuses to replace the input."""
-    path = pathlib.Path(text).expanduser().absolute()
-    if output.file_name and path == output.folder / output.file_name:
+    target, path = output.folder / output.file_name, os.path.expanduser(text)
+    if output.file_name and target.exists() and os.path.exists(path) and target.samefile(path):
         raise UsageError(
-            f"{option('output', path)} is the input, which would be replaced", remedy=f"give another {option('output')}"
+            f"{option('output', target)} is the input, which would be replaced",
+            remedy=f"give another {option('output')}",
         )
 
 
