@@ -9,7 +9,7 @@ from PIL import Image
 
 from trainer.commands.array_file import ArrayFile
 from trainer.commands.image_output import ImageFiles, relative_paths
-from trainer.commands.reconstruct import _rmse
+from trainer.commands.new_data import rmse
 
 
 def paths(*names):
@@ -64,4 +64,4 @@ def test_an_array_in_parts_is_read_like_a_whole_one(kind):
 
 def test_missing_numbers_do_not_count_in_an_error():
     differences = np.array([[3, np.nan, -4], [1, 1, 1]], np.float32)
-    np.testing.assert_allclose(_rmse(differences), [12.5**0.5, 1])
+    np.testing.assert_allclose(rmse(differences), [12.5**0.5, 1])

@@ -16,7 +16,7 @@ from trainer.data import datasets
 from trainer.data.inputs import types
 from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
-from trainer.runs import trained
+from trainer.runs import loading, trained
 
 FLAGS = {
     "digits": ("--hidden=9,2", "--steps=40", "--checkpoint_every=20", "--variational", "--noise=masking", "--jit=off"),
@@ -254,6 +254,7 @@ def test_exhausted_memory_exits_with_7(use, monkeypatch):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 
     monkeypatch.setattr(trained.TrainedModel, "decode", fail)
+    monkeypatch.setattr(loading, "MAX_COST", 0)
     assert "out of memory\nOOM when allocating\n" in use("iris", "generate", "--code=1", code=7)
 
 

@@ -75,25 +75,6 @@ def test_a_full_temporary_folder_leaves_the_images_in_memory(tmp_path, monkeypat
     np.testing.assert_array_equal(reader.read(str(tmp_path), COLOR).examples[0], PIXELS)
 
 
-@pytest.mark.parametrize("text", ["absent", "folder", "pipe.png", "many", "1,2,x"])
-def test_checks_before_the_network_is_known_refuse_what_reading_would_refuse(text, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(images, "MAX_IMAGES", 2)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "a.txt").touch()
-    os.mkfifo("pipe.png")
-    (tmp_path / "many").mkdir()
-    for name in "abc":
-        save(tmp_path / "many" / f"{name}.png", PIXELS)
-    with pytest.raises((UsageError, DataError)) as checked:
-        reader.check(text)
-    with pytest.raises(type(checked.value)) as read:
-        reader.read(text, COLOR)
-    assert (checked.value.what, checked.value.found) == (read.value.what, read.value.found)
-    for valid in ("many/a.png", "1,2;3,4"):
-        reader.check(valid)
-
-
 def test_each_kind_of_conversion_has_one_note(tmp_path):
     for number in range(5):
         save(tmp_path / f"{number}.png", RANDOM.integers(0, 256, (8, 12, 3), np.uint8))

@@ -57,7 +57,7 @@ def test_non_finite_number_is_rejected(word):
 def test_text_that_is_neither_a_path_nor_numbers_is_rejected_with_remedy(text, shape):
     message = read_error(UsageError, text, shape)
     assert "neither a path nor numbers" in message
-    assert ("path/to/rows.npy" if shape == TABLE else "photo.png") in message
+    assert ("rows.csv, rows.npy" if shape == TABLE else "photo.png") in message
     assert ("4 numbers ('1.5,1.5,1.5,1.5'" if shape == TABLE else "24 numbers from 0 to 1 ('0.5,0.5,...") in message
     assert len(message) < 500
 
@@ -69,7 +69,7 @@ def test_word_that_is_not_a_number_is_named():
 def test_existing_path_is_read_as_a_path_even_if_it_looks_like_numbers(tmp_path):
     np.save(tmp_path / "a.npy", np.ones(4))
     (tmp_path / "8,4,6,2").write_bytes((tmp_path / "a.npy").read_bytes())
-    assert "is not an .npy file" in read_error(UsageError, "8,4,6,2", TABLE)
+    assert "is neither a table nor an array" in read_error(UsageError, "8,4,6,2", TABLE)
 
 
 @pytest.mark.parametrize("name", ["a.png", "."])

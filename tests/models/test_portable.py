@@ -65,6 +65,14 @@ def test_codes_and_reconstructions_equal_those_of_tensorflow(case):
     assert same.encode(images).dtype == same.decode(codes).dtype == np.float32
 
 
+def test_the_cost_of_an_example_counts_products_and_numbers():
+    dense = portable_network(*build("dense", (5,), (3,), "relu", False, False))
+    assert dense.cost == 2 * 5 * 3 + portable.NUMBER_COST * (5 + 3 + 3 + 5)
+    conv = portable_network(*build("conv", (8, 8, 1), (4, 2), "relu", False, False))
+    products = 4 * 4 * 9 * 4 + 64 * 2 + 2 * 64 + 4 * 4 * 9 * 4 * 4
+    assert conv.cost == products + portable.NUMBER_COST * (64 + 64 + 2 + 2 + 64 + 64 + 64 + 64)
+
+
 @pytest.mark.parametrize("name", options.ACTIVATIONS)
 def test_activations_equal_those_of_keras(name):
     import keras

@@ -55,16 +55,35 @@ class NetworkArrays(NamedTuple):
     trainable: tuple[np.ndarray, ...]
 
 
+class Statistics(NamedTuple):
+    """The statistics of the training set in a checkpoint; see `models.portable.Network`."""
+
+    mean: np.ndarray
+    unit: np.ndarray | None
+    offset: np.ndarray | None
+
+
+def statistics(prefix: pathlib.Path) -> Statistics:
+    """Reads the statistics of the training set. For arguments and errors see `read`."""
+    return _statistics(prefix, read(prefix, STATISTICS))
+
+
+def _statistics(prefix: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> Statistics:
+    mean, unit, offset = (arrays.get(name) for name in STATISTICS)
+    if mean is None:
+        raise _error(prefix, "it has no network")
+    return Statistics(mean, unit, offset)
+
+
 def network_arrays(prefix: pathlib.Path) -> NetworkArrays:
     """Reads the arrays of the network. For arguments and errors see `read`."""
     numbers = [name.removeprefix(TRAINABLE) for name in variables(prefix) if name.startswith(TRAINABLE)]
     # The output bias is not among them, because it has a name of its own.
     trainable = [f"{TRAINABLE}{number}" for number in sorted(map(int, filter(str.isdecimal, numbers)))]
     arrays = read(prefix, [*trainable, *STATISTICS, BIAS])
-    mean, unit, offset = (arrays.get(name) for name in STATISTICS)
-    if mean is None or BIAS not in arrays:
+    if BIAS not in arrays:
         raise _error(prefix, "it has no network")
-    return NetworkArrays(mean, unit, offset, arrays[BIAS], tuple(arrays[name] for name in trainable))
+    return NetworkArrays(*_statistics(prefix, arrays), arrays[BIAS], tuple(arrays[name] for name in trainable))
 
 
 def read(prefix: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:

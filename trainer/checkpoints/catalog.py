@@ -34,6 +34,11 @@ class Entry:
     manifest: Manifest | None
     reason: str = ""
 
+    @property
+    def prefix(self) -> pathlib.Path:
+        """Path of the checkpoint, without the suffixes of its files."""
+        return self.folder / manifests.checkpoint_name(self.step)
+
 
 def folders(root: pathlib.Path) -> tuple[pathlib.Path, ...]:
     """Returns the folders that exist: the rotation (`root`), kept/ and best/."""

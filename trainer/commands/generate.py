@@ -14,7 +14,7 @@ def generate(config: Config, given: frozenset[str]) -> int:
     run = LoadedRun(config, given)
     output = Output.of(run)
     codes = _codes(config.command.code, run.config.model.hidden[-1])
-    with run.network() as trained:
+    with run.model(len(codes)) as trained:
         decoded = trained.originals(trained.decode(codes))
     check_finite(decoded, option("code"))
     for code, row in list(zip(codes, decoded, strict=True))[:MAX_LOGGED]:

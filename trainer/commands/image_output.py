@@ -35,10 +35,10 @@ class ImageFiles:
             target.parent.mkdir(parents=True, exist_ok=True)
             files.write(target, png((np.clip(image, 0, 1) * 255).round().astype(np.uint8)), durably=False)
 
-    def log(self) -> None:
-        """Logs the folder and the number of images."""
+    def log(self, remark: str = "") -> None:
+        """Logs the folder, the number of images, and a remark on them."""
         first = f"the first {len(self._paths):,} of " if len(self._paths) < self._count else ""
-        log.info(f"written     {self._folder}: {first}{self._count:,} images")
+        log.info(f"written     {self._folder}: {first}{self._count:,} images{remark}")
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -5,7 +5,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from typing import IO, Self
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from trainer.system.logs import log
 COMPARISON = "comparison.png"
 MAX_LOGGED = 10  # examples that are logged, and numbers of an example
 MAX_GRID_IMAGES = 64
-IMAGE_FOLDER = "pictures"
+IMAGE_FOLDER, ERROR_FOLDER = "pictures", "error_maps"
 
 
 class Output:
@@ -29,21 +29,28 @@ class Output:
     Args:
       command: options of the command.
       default: the folder without `--output`, in the run directory.
+      endings: `--output` is a file if its name ends in one of these, unless there is a folder of that name.
+
+    Attributes:
+      folder: the folder, or that of the file.
+      file_name: the name of the file; empty if `--output` is a folder.
 
     Raises:
       UsageError: the folder cannot exist.
       StorageError: the folder is not writable.
     """
 
-    def __init__(self, command: CommandOptions, default: pathlib.Path) -> None:
+    def __init__(self, command: CommandOptions, default: pathlib.Path, endings: Sequence[str] = ()) -> None:
         self._is_in_run_directory = not command.output
-        self.folder = default
+        self.folder, self.file_name = default, ""
         if command.output:
             try:
                 self.folder = pathlib.Path(command.output).expanduser().absolute()
             except (OSError, RuntimeError) as error:  # Unknown user in ~user; or the working directory was deleted.
                 what = option("output", command.output)
                 raise UsageError(what, found=str(error), remedy="give an absolute path") from error
+            if self.folder.suffix.lower() in endings and not self.folder.is_dir():
+                self.folder, self.file_name = self.folder.parent, self.folder.name
         existing = next(path for path in (self.folder, *self.folder.parents) if path.exists())
         if not existing.is_dir():
             what = f"{option('output', command.output)}: {existing} is a file"
@@ -53,10 +60,10 @@ class Output:
             raise StorageError(f"{existing} is not writable", remedy=remedy)
 
     @classmethod
-    def of(cls, run: LoadedRun) -> Self:
+    def of(cls, run: LoadedRun, endings: Sequence[str] = ()) -> Self:
         """Returns the output folder of a mode that uses a checkpoint."""
         command = run.config.command
-        return cls(command, run.directory.output(command.mode, run.entry.step))
+        return cls(command, run.directory.output(command.mode, run.entry.step), endings)
 
     def write(self, name: str, content: str | bytes) -> None:
         """Writes a file atomically, and logs its path."""
@@ -71,23 +78,31 @@ class Output:
                 file.write(key, array)
 
     @contextlib.contextmanager
-    def array_file(self, name: str) -> Iterator[ArrayFile]:
-        """Yields an .npz file, which is written atomically; its path is logged then."""
+    def file(self, name: str) -> Iterator[IO[bytes]]:
+        """Yields a file, which is written atomically; its path is logged then."""
         files.make_folder(self.folder)
-        with files.replacing(self.folder / name) as file, ArrayFile(file) as arrays:
-            yield arrays
+        with files.replacing(self.folder / name) as file:
+            yield file
         log.info(f"written     {self.folder / name}")
+
+    @contextlib.contextmanager
+    def array_file(self, name: str) -> Iterator[ArrayFile]:
+        """Yields an .npz file, which is written as `file`."""
+        with self.file(name) as file, ArrayFile(file) as arrays:
+            yield arrays
 
     def write_image(self, name: str, pixels: np.ndarray) -> None:
         """Writes [H, W, C] uint8 pixels to a PNG file; C is 1 or 3."""
         self.write(name, png(pixels))
 
-    def image_files(self, names: Sequence[str], *, limit: int | None = MAX_IMAGE_FILES) -> ImageFiles:
+    def image_files(
+        self, names: Sequence[str], *, limit: int | None = MAX_IMAGE_FILES, subfolder: str = IMAGE_FOLDER
+    ) -> ImageFiles:
         """Returns files for images with these names, in a subfolder; at most `limit`.
 
         The subfolder is emptied if it is in the run directory: a folder of --output may have other files of the user.
         """
-        folder = self.folder / IMAGE_FOLDER
+        folder = self.folder / subfolder
         if self._is_in_run_directory:
             shutil.rmtree(folder, ignore_errors=True)
         files.make_folder(folder)

@@ -85,7 +85,9 @@ class CommandOptions(Options):
         None,
         PLACE,
         USING_A_RUN,
-        f"With {option('mode', 'reconstruct')}: an image, a folder of images, an .npy file, or numbers such as 8,4,6,2",
+        f"With {option('mode', 'reconstruct')}, encode and evaluate: new data. An image, a folder of images, an .npy or"
+        " .npz file, a table (.csv, .tsv, .txt, .data, .gz, .zip, .parquet), or numbers such as 8,4,6,2. encode and"
+        " evaluate without it: the data of the run",
         is_common=True,
     )
     code: str | None = declare(
@@ -99,5 +101,5 @@ class CommandOptions(Options):
         PLACE,
         USING_A_RUN,
         f"With {', '.join(WRITING)}: folder for the results. Default: <mode>/<step> in the run directory;"
-        f" {SCALARS}: {SCALARS}/",
+        f" {SCALARS}: {SCALARS}/. encode with {option('input')}: a name that ends in .csv, .npz or .parquet is a file",
     )

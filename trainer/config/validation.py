@@ -14,7 +14,7 @@ FOR_MODES = {
     "learning_rate_from_now": ("train",),
     "verify": (LIST,),
     "rollback": (LIST,),
-    "input": ("reconstruct",),
+    "input": ("reconstruct", "encode", "evaluate"),
     "code": ("generate",),
     "at_step": USING,
     "output": WRITING,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 KERNEL, STRIDE = 3, 2  # of convolutions
+NUMBER_COST = 20  # of the bias and the activation of a number; see `Network.cost`
 
 
 def _gelu(values: np.ndarray) -> np.ndarray:
@@ -45,7 +46,7 @@ class Dense:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Applies the layer."""
-        outputs = values.reshape(len(values), -1) @ self.kernel
+        outputs = values.reshape(len(values), math.prod(values.shape[1:])) @ self.kernel
         return ACTIVATIONS[self.activation](outputs if self.bias is None else outputs + self.bias)
 
 
@@ -81,7 +82,9 @@ class Enlarge:
         """Applies the operation."""
         count, height, width, channels = values.shape
         blocks = values.reshape(count, height, width, STRIDE, STRIDE, channels // STRIDE**2)
-        images = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(count, STRIDE * height, STRIDE * width, -1)
+        images = blocks.transpose(0, 1, 3, 2, 4, 5).reshape(
+            count, STRIDE * height, STRIDE * width, channels // STRIDE**2
+        )
         return images[:, : self.size[0], : self.size[1]]
 
 
@@ -93,7 +96,7 @@ class Reshape:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Applies the operation."""
-        return values.reshape(-1, *self.shape)
+        return values.reshape(len(values), *self.shape)
 
 
 Operation = Dense | Convolution | Enlarge | Reshape
@@ -127,15 +130,40 @@ class Network:
 
         Missing numbers (NaN) are replaced by the mean.
         """
+        return self.posterior(examples)[0]
+
+    def posterior(self, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Encodes examples as `encode`; also returns the log-variances, [N, K], or None."""
         scaled = examples if self.unit is None else examples / self.unit
-        values = np.nan_to_num(scaled.astype(np.float32) - self.mean)
-        return _apply(self.encoder, values)
+        centered = scaled.astype(np.float32) - self.mean
+        features = _apply(self.encoder[:-1], np.where(np.isnan(centered), np.float32(0), centered))
+        codes = self.encoder[-1](features)
+        return codes, None if self.log_variance is None else self.log_variance(features)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Decodes [N, K] codes to [N, ...] float32: images in [0, 1], or rows without offset."""
-        values = _apply(self.decoder, codes.astype(np.float32)).reshape(-1, *self.bias.shape) + self.bias
+        values = _apply(self.decoder, codes.astype(np.float32)).reshape(len(codes), *self.bias.shape) + self.bias
         outputs = ACTIVATIONS[self.output_activation](values)
         return outputs if self.unit is None else outputs * self.unit
+
+    @property
+    def code_size(self) -> int:
+        """Width of the code."""
+        return self.decoder[0].kernel.shape[0] if isinstance(self.decoder[0], Dense) else 0
+
+    @property
+    def cost(self) -> int:
+        """Time for the reconstruction of one example, in that of a multiplication in a matrix product."""
+        return _cost(self.encoder, self.mean.shape) + _cost(self.decoder, (self.code_size,))
+
+
+def _cost(operations: Sequence[Operation], shape: tuple[int, ...]) -> int:
+    total, values = NUMBER_COST * math.prod(shape), np.empty((0, *shape), np.float32)
+    for operation in operations:
+        values = operation(values)  # An empty batch has the shapes, and takes no time.
+        products = operation.kernel[..., 0].size if isinstance(operation, Dense | Convolution) else 0
+        total += (products + NUMBER_COST) * math.prod(values.shape[1:])
+    return total
 
 
 def _apply(operations: Sequence[Operation], values: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""A trained model with the weights of a checkpoint, for the modes evaluate, encode, reconstruct and generate."""
+"""A trained model that TensorFlow computes."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -16,12 +18,13 @@ from trainer.evaluation.metrics import Metrics
 from trainer.evaluation.probes import ProbeSet
 from trainer.models.autoencoder import Autoencoder
 from trainer.runs import builder
+from trainer.runs.model import Model
 
 BATCH = 1_000
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainedModel:
+class TrainedModel(Model):
     """A model with the weights of a checkpoint, always in float32.
 
     Attributes:
@@ -51,34 +54,34 @@ class TrainedModel:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of an example: (H, W, C) of an image, (D,) of a row."""
+        """Shape of an example; see `Model`."""
         return tuple(self.model.mean.shape)
 
     @property
     def unit(self) -> np.ndarray | None:
-        """The standard deviations of the columns, [D] float32, if the run is standardized."""
+        """The standard deviations of the columns; see `Model`."""
         return None if self.model.unit is None else self.model.unit.numpy()
 
     @property
     def offset(self) -> np.ndarray | None:
-        """The offset of the training set; see `Dataset.offset`."""
+        """The offset of the training set; see `Model`."""
         return None if self.model.offset is None else self.model.offset.numpy()
 
-    def originals(self, rows: np.ndarray) -> np.ndarray:
-        """Returns decoded rows with the offset added to them: [N, D], float64 if there is an offset."""
-        return rows if self.offset is None else rows + self.offset
+    @property
+    def code_size(self) -> int:
+        """Width of the code."""
+        return self.model.code_size
 
     def encode(self, examples: np.ndarray, scale: float = 1.0) -> dict[str, np.ndarray]:
-        """Encodes examples.
+        """Encodes examples; see `Model`."""
+        with tf.device(self.device.name):
+            batches = (examples[i : i + BATCH] for i in range(0, len(examples), BATCH))
+            results = [self._encode(tf.constant(batch.astype(np.float32) / np.float32(scale))) for batch in batches]
+        return {name: np.concatenate([result[name].numpy() for result in results]) for name in results[0]}
 
-        Args:
-          examples: [N, ...] images, which lie in [0, 1] after division by `scale`, or rows in their own units, without
-            the offset.
-          scale: divisor of images; 1 for rows.
-
-        Returns:
-          `codes` [N, K], the means if the model is variational; then also `log_variances` [N, K].
-        """
+    @functools.cached_property
+    def _encode(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+        """The compiled encoder, traced once for all calls."""
 
         @tf.function(autograph=False, reduce_retracing=True)
         def encode(batch: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -86,13 +89,10 @@ class TrainedModel:
             variances = {} if posterior.log_variance is None else {"log_variances": posterior.log_variance}
             return {"codes": posterior.mean, **variances}
 
-        with tf.device(self.device.name):
-            batches = (examples[i : i + BATCH] for i in range(0, len(examples), BATCH))
-            results = [encode(tf.constant(batch.astype(np.float32) / np.float32(scale))) for batch in batches]
-        return {name: np.concatenate([result[name].numpy() for result in results]) for name in results[0]}
+        return encode
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Decodes [N, K] codes to [N, ...] float32: images in [0, 1], or rows in their own units, without offset."""
+        """Decodes codes; see `Model`."""
         with tf.device(self.device.name):
             batches = (tf.constant(codes[i : i + BATCH], tf.float32) for i in range(0, len(codes), BATCH))
             return np.concatenate([self.model.unstandardize(self.model.decode(batch)).numpy() for batch in batches])

@@ -4,6 +4,7 @@ import numpy as np
 
 from trainer.evaluation.probes import NUM_EXAMPLES
 
+ERROR_SCALE = 2  # Absolute differences are multiplied by it, so that an error of 0.5 is white.
 GAP = 2  # pixels between tiles
 MIN_SIDE = 64  # pixels; smaller images are enlarged
 MAX_WEIGHTS = 100  # units whose weights are shown
@@ -23,8 +24,13 @@ def reconstruction_grid(originals: np.ndarray, reconstructions: np.ndarray) -> n
     Returns:
       [height, width, C] uint8.
     """
-    difference = np.abs(originals - reconstructions) * 2
+    difference = np.abs(originals - reconstructions) * ERROR_SCALE
     return grid(np.stack([originals, reconstructions, difference]))
+
+
+def error_maps(originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """Returns gray images of the absolute difference, mean over channels, times 2: [N, H, W, C] -> [N, H, W, 1]."""
+    return np.abs(originals - reconstructions).mean(axis=3, keepdims=True) * ERROR_SCALE
 
 
 def extremes(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -81,6 +81,11 @@ class RowCollector:
         """Number of all rows."""
         return self.num_good + self.num_bad
 
+    @property
+    def row_numbers(self) -> np.ndarray:
+        """The numbers of the good rows among all rows, from 0, without the heading: [N] int64."""
+        return np.frombuffer(self._row_numbers, np.int64) if self._row_numbers else np.empty(0, np.int64)
+
     def values(self) -> np.ndarray:
         """Returns the numbers of the good rows, [N, D] float64."""
         shape = self.num_good, len(self.layout.numeric)
@@ -91,7 +96,7 @@ class RowCollector:
 
     def evaluation_mask(self, fraction: float) -> np.ndarray:
         """Returns the evaluation mask of the good rows, [N] bool; it does not change when a bad row is corrected."""
-        return splits.by_row_number(np.frombuffer(self._row_numbers, np.int64), fraction)
+        return splits.by_row_number(self.row_numbers, fraction)
 
     def labels(self, names: Sequence[str]) -> np.ndarray:
         """Returns the labels of the good rows, [N] int64, as indices into `names`, which contain all label names."""

@@ -73,13 +73,14 @@ class ReadTable:
         )
 
 
-def read(path: pathlib.Path, sources: Sources, open_file: OpenFile) -> ReadTable:
+def read(path: pathlib.Path, sources: Sources, open_file: OpenFile, *, is_new: bool = False) -> ReadTable:
     """Reads a table.
 
     Args:
       path: the file.
       sources: options and limits.
       open_file: returns a new file for the numbers, or None to keep them in memory.
+      is_new: True for new data of a network that is trained already.
 
     Raises:
       UsageError: a column that an option names does not exist.
@@ -94,19 +95,27 @@ def read(path: pathlib.Path, sources: Sources, open_file: OpenFile) -> ReadTable
             rows = _collect(table, rows.layout.with_numeric(late), open_file)
             names = names_text([rows.layout.names[column] for column in late])
             notes.append(f"columns whose first {SAMPLED_LINES} lines have no number are trained on: {names}")
-        return _checked(table, rows, path, sources, [*notes, *_skipped_notes(rows)])
+        return _checked(table, rows, path, sources, [*notes, *_skipped_notes(rows)], is_new=is_new)
 
 
-def read_like(path: pathlib.Path, schema: Schema, sources: Sources, open_file: OpenFile) -> ReadTable:
+def read_like(
+    path: pathlib.Path, schema: Schema, sources: Sources, open_file: OpenFile, *, is_new: bool = False
+) -> ReadTable:
     """Reads another table with the columns of a schema, in any order, as `read`.
+
+    New data (`is_new`) are for a network that is trained already: the column of labels may be missing, in a table
+    without a heading only if it is the last one.
 
     Raises:
       DataError: a column is missing.
     """
-    expected = [schema.names[column] for column in _wanted(schema)] if schema.has_heading else ()
+    wanted = schema.trained if is_new else _wanted(schema)
+    expected = [schema.names[column] for column in wanted] if schema.has_heading else ()
     with _opened(path, sources, expected) as table:
-        layout, notes = _layout_like(path, table, schema, sources.options)
-        return _checked(table, _collect(table, layout, open_file), path, sources, notes)
+        if is_new:
+            _check_width(path, table, schema)
+        layout, notes = _layout_like(path, table, schema, sources.options, wanted)
+        return _checked(table, _collect(table, layout, open_file), path, sources, notes, is_new=is_new)
 
 
 def _wanted(schema: Schema) -> list[int]:
@@ -114,11 +123,25 @@ def _wanted(schema: Schema) -> list[int]:
     return [*schema.trained, *([] if schema.label is None else [schema.label])]
 
 
-def _layout_like(path: pathlib.Path, table: Table, schema: Schema, options: DataOptions) -> tuple[Layout, list[str]]:
-    """Returns the layout of a table with the columns of a schema, and notes."""
+def _check_width(path: pathlib.Path, table: Table, schema: Schema) -> None:
+    """Raises `DataError` if columns without names may be shifted because a column is missing."""
+    width, expected = len(table.names), len(schema.names)
+    if schema.has_heading or width == expected or (schema.label == expected - 1 == width):
+        return
+    raise DataError(
+        f"{sanitize(path)} has {width:,} columns",
+        found=f"the table that was trained on has {expected:,}, and no heading",
+        remedy=f"give a table with the same {expected:,} columns, in the same order",
+    )
+
+
+def _layout_like(
+    path: pathlib.Path, table: Table, schema: Schema, options: DataOptions, wanted: Sequence[int]
+) -> tuple[Layout, list[str]]:
+    """Returns the layout of a table with the columns of a schema, of which `wanted` are needed, and notes."""
     wanted_keys, keys = _numbered(schema.names), _numbered(table.names)
     index = {key: column for column, key in enumerate(keys)}
-    missing = [schema.names[column] for column in _wanted(schema) if wanted_keys[column] not in index]
+    missing = [schema.names[column] for column in wanted if wanted_keys[column] not in index]
     if missing:
         raise DataError(
             f"{sanitize(path)} has not all columns that are trained on",
@@ -130,7 +153,7 @@ def _layout_like(path: pathlib.Path, table: Table, schema: Schema, options: Data
     layout = Layout(
         names=table.names,
         numeric=[index[wanted_keys[column]] for column in schema.trained],
-        label=None if schema.label is None else index[wanted_keys[schema.label]],
+        label=None if schema.label is None else index.get(wanted_keys[schema.label]),
         keeps_missing=options.missing == "mean",
     )
     known = set(wanted_keys)
@@ -156,10 +179,20 @@ def _collect(table: Table, layout: Layout, open_file: OpenFile) -> RowCollector:
     return rows
 
 
-def _checked(table: Table, rows: RowCollector, path: pathlib.Path, sources: Sources, notes: Sequence[str]) -> ReadTable:
+def _checked(
+    table: Table,
+    rows: RowCollector,
+    path: pathlib.Path,
+    sources: Sources,
+    notes: Sequence[str],
+    *,
+    is_new: bool = False,
+) -> ReadTable:
     """Returns the contents of a table, if its rows can be used or skipped."""
     table.check(rows)
-    remedy = f"{option('missing', 'mean')} to train on rows with missing numbers" if rows.num_gaps else ""
+    remedy = (
+        f"{option('missing', 'mean')} to train on rows with missing numbers" if rows.num_gaps and not is_new else ""
+    )
     bad = common.report_unusable(sources.options, "rows", rows.bad, rows.num_bad, rows.total, path, remedy)
     gaps = []
     if rows.num_missing:

@@ -22,23 +22,32 @@ SCALE = "scale the values to the range from 0 to 1 as those of the training imag
 
 
 def from_array(
-    path: pathlib.Path, shape: tuple[int, ...], depth: Depth, offset: np.ndarray | None, *, can_be_missing: bool
+    path: pathlib.Path,
+    shape: tuple[int, ...],
+    depth: Depth,
+    offset: np.ndarray | None,
+    *,
+    can_be_missing: bool,
+    key: str = npy.ONLY_KEY,
 ) -> Inputs:
-    """Reads an .npy file of one or more examples; see `reader.read`."""
+    """Reads an .npy file, or the array `key` of an .npz file, of one or more examples; see `reader.read`."""
+    name = sanitize(path) if key == npy.ONLY_KEY else f"{sanitize(path)}: {sanitize(key)}"
     try:
-        array = npy.open_array(path, npy.ONLY_KEY).read()
+        array = npy.open_array(path, key).read()
     except BadArray as error:
         raise DataError(
-            f"{sanitize(path)} cannot be read as an {ARRAY_SUFFIX} file",
+            f"{sanitize(path)} cannot be read as an {path.suffix.lower()} file",
             found=str(error),
-            remedy="write an array of numbers with numpy.save",
+            remedy="write arrays of numbers with numpy.save or numpy.savez"
+            if path.suffix.lower() != ARRAY_SUFFIX
+            else "write an array of numbers with numpy.save",
         ) from error
     examples = _batch(array, shape)
     if examples is None or not examples.size:
         code = _fitting_code(array, shape) if array.size else None
         other = "give images of the right shape, or PNG files, which are resized"
         raise DataError(
-            f"{sanitize(path)} has an array of shape {messages.shape_text(array.shape)}",
+            f"{name} has an array of shape {messages.shape_text(array.shape)}",
             found=f"expected {messages.accepted_shapes(shape)}, at least one example",
             remedy=_save(code) if code else other if len(shape) == 3 else "give rows of the right length",
         )
@@ -49,11 +58,11 @@ def from_array(
     kinds, expected = ("f", "uint8, uint16, or floats in [0, 1]") if len(shape) == 3 else ("uif", "real numbers")
     if examples.dtype.kind not in kinds:
         raise DataError(
-            f"{sanitize(path)} has an array of type {examples.dtype}",
+            f"{name} has an array of type {examples.dtype}",
             found=f"expected {expected}",
             remedy=_type_remedy(examples),
         )
-    inputs = _inputs(_float32(examples, shape, offset, sanitize(path), DataError, can_be_missing=can_be_missing))
+    inputs = _inputs(_float32(examples, shape, offset, name, DataError, can_be_missing=can_be_missing))
     return dataclasses.replace(inputs, notes=tuple(_stretched_notes(path.name, depth)))
 
 
@@ -209,4 +218,5 @@ def _position(index: Sequence[np.intp]) -> str:
 
 def _inputs(examples: np.ndarray) -> Inputs:
     name = "{}" if examples.ndim == 4 else "row {}"
-    return Inputs(np.ascontiguousarray(examples), tuple(name.format(index) for index in range(len(examples))))
+    names = tuple(name.format(index) for index in range(len(examples)))
+    return Inputs(np.ascontiguousarray(examples), names, numbers=np.arange(len(examples)))

@@ -8,16 +8,12 @@ from trainer.errors import sanitize
 
 ARRAY_SUFFIX = ".npy"
 MAX_SHOWN = 60  # characters of an input
-ANY_INPUT = (
-    f"the path of an image, of a folder of images or of an {ARRAY_SUFFIX} file, or numbers, as in '1.5,2,3;4,5,6' (rows"
-    " are separated by ; inside the quotes)"
-)
 
 
 def accepted_inputs(shape: tuple[int, ...]) -> str:
     """Returns examples of valid values of `--input`."""
     images = f"a path (photo.png, a folder of images, digits{ARRAY_SUFFIX})"
-    paths = f"path/to/rows{ARRAY_SUFFIX}" if len(shape) == 1 else images
+    paths = f"a path (rows.csv, rows{ARRAY_SUFFIX})" if len(shape) == 1 else images
     return f"{paths}, or {accepted_numbers(shape)}"
 
 

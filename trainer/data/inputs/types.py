@@ -17,15 +17,21 @@ class Inputs:
         is missing. N is at least 1. Many image files are memory-mapped.
       names: [N] names. The name of an image file is its path in the folder without its extension, or with it where two
         files would have the same name. Rows of a table are named "row 0", "row 1", ..., and the images in an array
-        "0", "1", ...
+        "0", "1", ...; rows of a table file are named "row 1", "row 2", ..., as they stand in the file.
       notes: one line for each kind of conversion, and for skipped files.
       are_files: True if each example is an image file.
+      numbers: [N] int64, the numbers in the names; None for image files, and for two arrays.
+      labels: [N] str, the labels, if the file has them.
+      columns: names of the columns, [D], if the examples are the rows of a table file; otherwise empty.
     """
 
     examples: np.ndarray
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     are_files: bool = False
+    numbers: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def scaled(self) -> np.ndarray:
