@@ -237,6 +237,7 @@ class Session:
 
     def _manifest(self, step: int, pending: loop.LossAccumulator) -> Manifest:
         provenance, run_evaluator = self.components.provenance, self.recorder.run_evaluator
+        calibration = run_evaluator.calibration(step)
         return Manifest(
             run_id=provenance.run_id,
             step=step,
@@ -251,6 +252,7 @@ class Session:
             evaluated=run_evaluator.evaluated,
             rollbacks=self._recovery.rollbacks,
             saved=time.strftime("%F %T%z"),
+            scores=calibration.to_json() if calibration else None,
         )
 
     def _describe_batch(self, step: int) -> str:
