@@ -29,9 +29,7 @@ def finish(session: Session, step: int) -> None:
         "export": components.config.export,
         "exported": exported,
         "stopped": _stopped(session, step),
-        "unit": report.error_unit(
-            is_image=components.data.is_image, is_standardized=components.config.data.standardise
-        ),
+        "unit": components.error_unit,
     }
     result["notes"] = remarks.on_result(components.config, components.data, result, codes)
     reason = [f"stopped {report.early(result['stopped'])}"] if result["stopped"] else []

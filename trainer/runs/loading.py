@@ -16,6 +16,7 @@ from trainer.compute import frameworks
 from trainer.config import Config
 from trainer.data.dataset import Dataset
 from trainer.data.formats.depth import Depth
+from trainer.data.schema import Schema
 from trainer.errors import CheckpointError, option
 from trainer.models import networks
 from trainer.runs.data import changed_data_error, load
@@ -99,6 +100,14 @@ class LoadedRun:
     def depth(self) -> Depth:
         """Returns the depth of 16-bit images; see `RunDirectory.read_depth`."""
         return self.directory.read_depth(self.config)
+
+    def schema(self) -> Schema | None:
+        """Returns the columns of the run's table; None for images, built-in data sets and runs of older versions.
+
+        Raises:
+          CheckpointError: the file is damaged, or missing although the checkpoint was saved with it.
+        """
+        return self.directory.read_schema(self.entry.manifest.columns if self.entry.manifest else "")
 
     def data(self) -> Dataset:
         """Loads the data set that the run was trained on.
