@@ -11,13 +11,16 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trainer.checkpoints import catalog, retention
 from trainer.compute import frameworks
 from trainer.config import Config
 from trainer.data.dataset import Dataset
 from trainer.data.formats.depth import Depth
 from trainer.data.schema import Schema
-from trainer.errors import CheckpointError, option
+from trainer.errors import CheckpointError, HourglassError, option
+from trainer.evaluation.calibration import Calibration
 from trainer.models import networks
 from trainer.runs.data import changed_data_error, load
 from trainer.runs.directory import RunDirectory
@@ -108,6 +111,24 @@ class LoadedRun:
           CheckpointError: the file is damaged, or missing although the checkpoint was saved with it.
         """
         return self.directory.read_schema(self.entry.manifest.columns if self.entry.manifest else "")
+
+    def calibration(self, scoring: str) -> Calibration | None:
+        """Returns the calibration of anomaly scores, or None; `scoring` is `squared` or `relative`.
+
+        Without one in the checkpoint, computes it from the data of the run if they can be read. Logs what it does.
+        """
+        manifest, missing = self.entry.manifest, f"the checkpoint of step {self.entry.step:,} has no {scoring} scores"
+        if manifest and manifest.scores and manifest.scores.get("scoring") == scoring:
+            return Calibration.from_json(manifest.scores)
+        try:
+            data = self.data()
+        except HourglassError as error:
+            log.info(f"note        there are no thresholds: {missing}, and {error.what}")
+            return None
+        with self.network() as trained:
+            values = trained.held_out_scores(data, scoring)
+        log.info(f"note        {missing}; they were computed for the {len(values):,} evaluation examples")
+        return None if np.isnan(values).all() else Calibration.of(values, scoring)
 
     def data(self) -> Dataset:
         """Loads the data set that the run was trained on.
