@@ -18,7 +18,7 @@ def run(table_run, tmp_path):
     return shutil.copytree(table_run, tmp_path / "run")
 
 
-def test_a_checkpoint_is_exported_while_the_run_is_locked_and_without_its_data(run, launch):
+def test_a_checkpoint_is_exported_while_the_run_is_locked_and_without_its_data(run, launch, monkeypatch):
     from trainer.system import locks
 
     before = (run / "checkpoints" / "ckpt-2.json").read_bytes()
@@ -36,6 +36,12 @@ def test_a_checkpoint_is_exported_while_the_run_is_locked_and_without_its_data(r
     assert "| training | 2 steps, Hourglass" in card
     assert manifests.read(run / "checkpoints", 2).data in card
     assert str(run.parent) not in card
+    monkeypatch.chdir(run)
+    names = {}
+    exec(card.split("```python")[1].split("```")[0], names)
+    assert [names[name].shape for name in ("codes", "outputs", "scores")] == [(3, 2), (3, 3), (3,)]
+    listed = {line.split("`")[1] for line in card.split("## Signatures")[1].splitlines() if line.startswith("| `")}
+    assert listed == set(names["network"].signatures)
 
 
 def _check_scores(run):
