@@ -81,7 +81,6 @@ def _python(card: Card) -> str:
     return f"""## Python
 
 ```python
-import numpy as np
 import tensorflow as tf
 
 network = tf.saved_model.load("export/{card.step}")
