@@ -44,7 +44,7 @@ def test_a_run_stores_the_columns_of_its_table_and_the_unit_of_its_errors(run):
         (lambda path: path.write_text(path.read_text().replace("size", "mass")), "is not that of the checkpoint"),
     ],
 )
-def test_a_file_that_is_not_that_of_the_checkpoint_is_refused_until_the_run_is_resumed(change, message, run, launch):
+def test_a_file_that_is_not_that_of_the_checkpoint_is_refused_until_it_is_written_again(change, message, run):
     original = (run / "schema.json").read_bytes()
     change(run / "schema.json")
     with pytest.raises(CheckpointError, match=message):
@@ -54,6 +54,14 @@ def test_a_file_that_is_not_that_of_the_checkpoint_is_refused_until_the_run_is_r
     columns.write(run / "schema.json", Schema.from_json(content), content["unit"], stored=manifest.columns)
     assert (run / "schema.json").read_bytes() == original
     assert loaded(run).schema().trained == (0, 1, 2)
+
+
+def test_starting_a_finished_run_again_restores_a_lost_file(run, launch):
+    original = (run / "schema.json").read_bytes()
+    (run / "schema.json").unlink()
+    assert launch(f"--run_dir={run}")[0] == 0
+    assert (run / "schema.json").read_bytes() == original
+    assert "finished already" in launch(f"--run_dir={run}")[1]
 
 
 def test_without_a_digest_a_missing_file_is_none_and_a_damaged_one_is_refused(tmp_path):
