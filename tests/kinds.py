@@ -13,6 +13,7 @@ from trainer.compute.options import PRECISIONS
 from trainer.data import datasets
 from trainer.data.dataset import Dataset, Split
 from trainer.data.sources import Sources
+from trainer.evaluation import scores
 from trainer.evaluation.metrics import Metrics
 from trainer.evaluation.probes import ProbeResult, ProbeSet
 from trainer.models import networks
@@ -143,12 +144,19 @@ def check_export(model, images, folder):
     exported = tf.saved_model.load(str(export.export(model, folder / "export", 4, input_name="images")))
     signatures = {name: exported.signatures[name] for name in exported.signatures}
     random = {"sample", "generate"} if model.is_variational else set()
-    assert set(signatures) == {"serving_default", "encode", "decode", *random}
+    assert set(signatures) == {"serving_default", "encode", "decode", "score", *random}
     x = tf.constant(images)
     codes = signatures["encode"](images=x)["codes"]
     np.testing.assert_allclose(codes, model.encode(x), rtol=1e-5, atol=1e-6)
     for outputs in (signatures["decode"](codes=codes), signatures["serving_default"](images=x)):
         np.testing.assert_allclose(outputs["reconstructions"], model(x), rtol=1e-4, atol=1e-5)
+    scored, scoring = signatures["score"](images=x), scores.resolve(scores.AUTO, is_image=images.ndim == 4)
+    parts = scores.parts(images, outputs["reconstructions"].numpy(), scoring=scoring)
+    np.testing.assert_allclose(scored["scores"], scores.total(parts), rtol=1e-5)
+    assert scored["errors"].shape == images.shape
+    np.testing.assert_allclose(
+        tf.reduce_mean(tf.reshape(scored["errors"], [len(images), -1]), axis=1), scored["scores"], rtol=1e-5
+    )
     if model.is_variational:
         seeds = [tf.constant(seed, tf.int64) for seed in ([1, 2], [1, 2], [1, 3])]
         first, same, other = (signatures["sample"](images=x, seed=seed)["codes"].numpy() for seed in seeds)

@@ -12,6 +12,7 @@ from trainer.checkpoints import catalog, retention
 from trainer.checkpoints import manifest as manifests
 from trainer.checkpoints.manager import CheckpointManager
 from trainer.errors import CheckpointError, StorageError
+from trainer.system import files
 
 
 class Run:
@@ -55,6 +56,15 @@ def manifest(step):
 def folder(request, tmp_path):
     (tmp_path / request.param).mkdir()
     return tmp_path / request.param / "checkpoints"
+
+
+def test_a_manifest_of_an_older_version_is_read(tmp_path):
+    content = vars(manifest(3)) | {"schema": 1}
+    for name in ("scores", "columns"):
+        del content[name]
+    files.write(tmp_path / "ckpt-3.json", manifests._seal(content))
+    read = manifests.read(tmp_path, 3)
+    assert (read.schema, read.scores, read.columns) == (1, None, "")
 
 
 def names(folder):

@@ -25,6 +25,7 @@ def test_a_finished_run_has_the_documented_files(finished):
     } - {
         ".restoring",
         "depth.json",  # of custom images and arrays
+        "schema.json",  # of custom rows
         *config.WRITING,
     }
     assert manifests.steps_in(finished / "checkpoints") == list(range(1, 41))

@@ -148,7 +148,7 @@ def test_a_full_disk_exits_with_6_and_the_run_can_be_resumed(launch, monkeypatch
     arguments = ("--dataset=iris", "--hidden=2", "--steps=6", "--jit=off", "--run_dir=run")
     for function, error in (
         ("session.Recorder.log", tf.errors.ResourceExhaustedError(None, None, "x.v2; No space left on device")),
-        ("finish.export.export", OSError(errno.ENOSPC, "No space left on device")),
+        ("packaging.export.export", OSError(errno.ENOSPC, "No space left on device")),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(f"trainer.runs.{function}", raising(error))

@@ -17,7 +17,7 @@ from typing import Any
 from trainer.errors import CheckpointError, option
 from trainer.system import files
 
-SCHEMA = 1
+SCHEMA = 2  # 1: without `scores` and `columns`
 SEAL = "sha256"  # the field with the SHA-256 of the manifest itself
 PREFIX = "ckpt"
 STATE_FILE = "checkpoint"  # TensorFlow's list of checkpoints
@@ -50,6 +50,9 @@ class Manifest:
       rollbacks: the number of rollbacks to a lower learning rate after a divergence.
       saved: the local time of the save, with its UTC offset.
       files: file name to {"size": bytes, "sha256": hex}.
+      scores: the calibration of anomaly scores by the evaluation examples, as `Calibration.to_json` returns it; None
+        unless this step was evaluated.
+      columns: SHA-256 of `schema.json`; empty if there is none.
       schema: the version of the manifest's format.
     """
 
@@ -66,6 +69,8 @@ class Manifest:
     evaluated: int | None = None
     rollbacks: int = 0
     saved: str = ""
+    scores: dict[str, Any] | None = None
+    columns: str = ""
     schema: int = SCHEMA
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from trainer.commands.checkpoints import checkpoints
 from trainer.commands.encode import encode
 from trainer.commands.evaluate import evaluate
+from trainer.commands.export import export
 from trainer.commands.generate import generate
 from trainer.commands.inspect import inspect
 from trainer.commands.reconstruct import reconstruct
@@ -29,6 +30,7 @@ MODES: dict[str, Callable[[Config, frozenset[str]], int]] = {
     "reconstruct": reconstruct,
     "generate": generate,
     "scalars": scalars,
+    "export": export,
 }
 
 

@@ -9,10 +9,10 @@ from trainer.system.options import MATHEMATICS, PLACE, PRESENTATION, Options, de
 
 RUN, USING_A_RUN = "Run", "Checkpoints and trained networks"  # themes
 LIST, USING = "checkpoints", ("reconstruct", "generate", "encode", "evaluate")  # USING: modes of a trained network
-SCALARS = "scalars"
+SCALARS, EXPORT = "scalars", "export"
 WRITING = (*USING, SCALARS)  # modes that write results to a folder
-MODES = ("train", "inspect", LIST, "serve", *WRITING)
-_USING = ", ".join(USING)
+MODES = ("train", "inspect", LIST, "serve", *WRITING, EXPORT)
+AT_STEP = (*USING, EXPORT)  # modes that use one checkpoint
 
 
 def absolute(path: Any) -> str:
@@ -78,7 +78,7 @@ class CommandOptions(Options):
         None,
         PLACE,
         USING_A_RUN,
-        f"With {_USING}: use the checkpoint of step N. Default: the newest",
+        f"With {', '.join(AT_STEP)}: use the checkpoint of step N. Default: the newest",
         low=0,
     )
     input: str | None = declare(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.options import LIST, USING, WRITING
+from trainer.config.options import AT_STEP, LIST, WRITING
 from trainer.data.options import OWN, DataOptions
 from trainer.errors import UsageError, option
 from trainer.training.options import LIKELIHOODS, SHARES
@@ -16,7 +16,7 @@ FOR_MODES = {
     "rollback": (LIST,),
     "input": ("reconstruct", "encode", "evaluate"),
     "code": ("generate",),
-    "at_step": USING,
+    "at_step": AT_STEP,
     "output": WRITING,
 }
 # Options, and the data sets that use them.

@@ -10,7 +10,9 @@ from trainer.data.dataset import Dataset
 from trainer.data.rows import RowSubset
 from trainer.errors import DivergedError, option
 from trainer.evaluation import statistics, stopping
+from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.evaluator import EvaluationResult, Evaluator
+from trainer.evaluation.held_out import HeldOut
 from trainer.evaluation.metrics import Metrics
 from trainer.evaluation.probes import ProbeResult, ProbeSet
 from trainer.training.plan import Plan
@@ -67,6 +69,8 @@ class RunEvaluator:
         self._data, self._evaluator, self._plan, self._final_train_rows = data, evaluator, plan, final_train_rows
         self._num_pixels = int(np.prod(data.shape))
         self._metrics = Metrics(data, self.probes, evaluator)
+        self._held_out = HeldOut(data)
+        self._last_errors: tuple[int, np.ndarray] | None = None  # step and squared errors of the last evaluation
         self._last_probe: tuple[int, ProbeResult] | None = None
 
     def evaluate(self, step: int) -> Evaluation:
@@ -93,6 +97,13 @@ class RunEvaluator:
         """Makes `evaluation` the last evaluation, whose metrics are stored in checkpoints and results."""
         self.metrics = {f"eval/{tag}": value for tag, value in evaluation.values.items()}
         self.evaluated = evaluation.step
+        self._last_errors = evaluation.step, evaluation.result.squared_errors
+
+    def calibration(self, step: int) -> Calibration | None:
+        """Returns the calibration of anomaly scores; None unless the last evaluation was at `step`, in this process."""
+        if self._last_errors is None or self._last_errors[0] != step:
+            return None
+        return self._held_out.calibration(self._last_errors[1])
 
     def is_last(self, step: int) -> bool:
         """Returns True if the run ends after this step: it is the last one, or early stopping ends it."""

@@ -3,7 +3,7 @@
 Higher is worse. The score of rows is the mean over columns of the squared error, in the unit in which the run measures
 errors: standard deviations of the training rows if they are standardized. The score of images is the mean squared error
 over pixels, divided by the variance of the image's own pixels, because a busy image has larger errors than a plain one,
-whatever it shows. Missing numbers do not count.
+whatever it shows. Missing numbers do not count; an example without numbers has the score NaN.
 """
 
 import numpy as np
@@ -25,23 +25,26 @@ def parts(
 ) -> np.ndarray:
     """Returns what each number adds to the score of its example: [N, D] float32, D numbers per example.
 
+    Missing numbers add 0. All parts are NaN in an example without numbers.
+
     Args:
       examples: [N, ...] float32, images in [0, 1] or rows; NaN for missing numbers.
       reconstructions: [N, ...] float32, in the same unit.
       scoring: `squared` or `relative`.
       unit: [D] standard deviations of the columns if the run is standardized, otherwise None.
     """
-    count = len(examples)
     differences = examples - reconstructions
     if unit is not None:
         differences /= unit
-    result = np.square(differences, out=differences).reshape(count, -1)
-    divisors = num_present(examples)
-    if scoring == RELATIVE:
-        divisors = divisors * (variances(examples) + np.float32(MIN_VARIANCE))
-    with np.errstate(invalid="ignore", divide="ignore"):
+        examples = examples / unit
+    differences[np.isnan(examples)] = 0
+    with np.errstate(over="ignore", invalid="ignore"):  # Too large for float32: the score is infinite.
+        result = np.square(differences, out=differences).reshape(len(examples), -1)
+        divisors = num_present(examples)
+        if scoring == RELATIVE:
+            divisors = divisors * (variances(examples) + np.float32(MIN_VARIANCE))
         result /= divisors[:, np.newaxis]
-    return np.nan_to_num(result, copy=False, nan=0.0, posinf=np.inf)
+    return result
 
 
 def num_present(examples: np.ndarray) -> np.ndarray:
@@ -50,10 +53,21 @@ def num_present(examples: np.ndarray) -> np.ndarray:
 
 
 def variances(examples: np.ndarray) -> np.ndarray:
-    """Returns the variance of the numbers of each of [N, ...] examples that are not missing: [N] float32."""
-    return np.nanvar(examples.reshape(len(examples), -1), axis=1, dtype=np.float64).astype(np.float32)
+    """Returns the variance of the numbers of each of [N, ...] examples that are not missing: [N] float32.
+
+    NaN for an example without numbers.
+    """
+    values = examples.reshape(len(examples), -1).astype(np.float64)
+    present = ~np.isnan(values)
+    counts = np.count_nonzero(present, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = values.sum(axis=1, where=present) / counts
+        values -= means[:, np.newaxis]
+        values[~present] = 0
+        return (np.einsum("nd,nd->n", values, values) / counts).astype(np.float32)
 
 
 def total(parts: np.ndarray) -> np.ndarray:
     """Returns the scores, [N] float32, the sums of their parts [N, D]."""
-    return parts.sum(axis=1, dtype=np.float64).astype(np.float32)
+    with np.errstate(over="ignore"):
+        return parts.sum(axis=1, dtype=np.float64).astype(np.float32)

@@ -20,7 +20,7 @@ from trainer.evaluation.evaluator import Evaluator, make_evaluator
 from trainer.models import networks
 from trainer.models.autoencoder import Autoencoder
 from trainer.models.small_batch_matmul import with_small_batch_matmul
-from trainer.runs import planning
+from trainer.runs import planning, report
 from trainer.runs.directory import RunDirectory
 from trainer.runs.provenance import Provenance
 from trainer.training import losses, pretraining, steps
@@ -63,6 +63,11 @@ class RunComponents:
     def model(self) -> Autoencoder:
         """The model."""
         return self.state.model
+
+    @property
+    def error_unit(self) -> str:
+        """The unit of errors, in words."""
+        return report.error_unit(is_image=self.data.is_image, is_standardized=self.config.data.standardise)
 
     @property
     def block_spec(self) -> tf.TensorSpec:

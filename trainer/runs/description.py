@@ -154,16 +154,21 @@ def revision() -> str:
 
 def header(config: Config, data: Dataset, device: devices.Device, plan: Plan, model: Autoencoder) -> dict[str, str]:
     """Returns one-line descriptions of data, network, training and device."""
-    options = config.model
-    kinds = [kind for kind, is_used in (("variational", options.variational), ("tied", options.tied)) if is_used]
-    weights = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return {
         "data": f"{data.name}: {len(data.train.examples):,} train, {len(data.evaluation.examples):,} eval,"
         f" {'x'.join(map(str, data.shape))}, {data.source}",
-        "network": f"{' '.join([*kinds, options.model])} {model.shape_summary()}, {weights:,} weights",
+        "network": network(config, model),
         "training": ", ".join([f"{plan.total_steps:,} steps of {config.training.batch_size}", *_task(config)]),
         "device": f"{device.description}, {_arithmetic(config, device)}, XLA {'on' if device.jit else 'off'}",
     }
+
+
+def network(config: Config, model: Autoencoder) -> str:
+    """Returns a one-line description of the network, such as `dense 64 -> 5 -> 64, 709 weights`."""
+    options = config.model
+    kinds = [kind for kind, is_used in (("variational", options.variational), ("tied", options.tied)) if is_used]
+    weights = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return f"{' '.join([*kinds, options.model])} {model.shape_summary()}, {weights:,} weights"
 
 
 def _arithmetic(config: Config, device: devices.Device) -> str:

@@ -13,7 +13,9 @@ from typing import IO, Any
 from trainer import config as configs
 from trainer.config import Config
 from trainer.data.formats.depth import FULL, MAX_VALUE, Depth
+from trainer.data.schema import Schema
 from trainer.errors import CheckpointError, LockedError, StorageError, UsageError, error_text, option, render, sanitize
+from trainer.runs import columns
 from trainer.runs.naming import checkpoint_name
 from trainer.system import files, locks
 from trainer.system.options import DURATION, MATHEMATICS
@@ -39,6 +41,7 @@ class RunFiles:
         self.result = path / "result.json"
         self.baselines = path / "floors.json"
         self.depth = path / "depth.json"  # exists if the run's --depth may stretch 16-bit images
+        self.schema = path / "schema.json"  # exists if the run is trained on custom rows
         self.restoring = path / ".restoring"  # exists while the run is being restored from its mirror
         # Folders.
         self.checkpoints = path / "checkpoints"
@@ -49,7 +52,7 @@ class RunFiles:
     @property
     def before_checkpoints(self) -> tuple[pathlib.Path, ...]:
         """The files that a checkpoint refers to. A mirror copies them before the checkpoints."""
-        files_of_start = self.flags, self.run_id, self.depth, self.history, self.baselines
+        files_of_start = self.flags, self.run_id, self.depth, self.schema, self.history, self.baselines
         return *files_of_start, self.train, self.eval, self.baseline_curves
 
     @property
@@ -265,6 +268,10 @@ class RunDirectory(RunFiles):
             found=f"the run has {option('depth', config.data.depth)}, and this file has the range of its 16-bit images",
             remedy="copy it from the original run, or resume the run with its data, which writes it again",
         )
+
+    def read_schema(self, stored: str = "") -> Schema | None:
+        """Returns the columns of the run's table; see `columns.read`."""
+        return columns.read(self.schema, stored)
 
     def append_history(self, step: int, event: str) -> None:
         """Appends a line to the history: a start, a stop or a problem."""

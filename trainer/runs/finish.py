@@ -4,8 +4,10 @@ from typing import Any
 
 from trainer.checkpoints import catalog
 from trainer.checkpoints.catalog import Entry
+from trainer.checkpoints.manifest import Manifest
 from trainer.evaluation import stopping
-from trainer.runs import builder, export, remarks, report
+from trainer.evaluation.calibration import Calibration
+from trainer.runs import builder, packaging, remarks, report
 from trainer.runs.session import Session
 from trainer.serving.server import command
 from trainer.system.logs import log
@@ -29,9 +31,7 @@ def finish(session: Session, step: int) -> None:
         "export": components.config.export,
         "exported": exported,
         "stopped": _stopped(session, step),
-        "unit": report.error_unit(
-            is_image=components.data.is_image, is_standardized=components.config.data.standardise
-        ),
+        "unit": components.error_unit,
     }
     result["notes"] = remarks.on_result(components.config, components.data, result, codes)
     reason = [f"stopped {report.early(result['stopped'])}"] if result["stopped"] else []
@@ -64,14 +64,31 @@ def _export(session: Session, step: int, best: Entry | None) -> int | None:
     config, data = components.config, components.data
     if config.export == "none":
         return None
+    metrics, saved = session.recorder.run_evaluator.metrics, catalog.newest(components.directory.checkpoints)
     if config.export == "best" and best and best.step != step:
         session.store.restore(best)
-        step = best.step
+        step, saved, metrics = best.step, best.manifest, best.manifest.metrics if best.manifest else {}
     model = components.model
     if config.compute.precision != "float32":
         model = builder.network(config, data, "float32")
         for variable, trained in zip(model.variables, components.model.variables, strict=True):
             variable.assign(trained.value)
-    input_name = "images" if data.is_image else "rows"
-    export.export(model, components.directory.exports, step, input_name=input_name, depth=data.depth)
+    facts = packaging.Facts(
+        config=config,
+        directory=components.directory,
+        step=step,
+        data=data.fingerprint,
+        metrics=metrics,
+        depth=data.depth,
+        schema=components.directory.read_schema(),
+        calibration=_calibration(session, step, saved),
+    )
+    packaging.package(model, facts)
     return step
+
+
+def _calibration(session: Session, step: int, saved: Manifest | None) -> Calibration | None:
+    """Returns the calibration of the scores of these weights, from this process or from their checkpoint."""
+    if evaluated := session.recorder.run_evaluator.calibration(step):
+        return evaluated
+    return Calibration.from_json(saved.scores) if saved and saved.step == step and saved.scores else None

@@ -12,13 +12,16 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trainer.checkpoints import bundle, catalog, retention
 from trainer.compute import frameworks
 from trainer.config import Config
 from trainer.data.dataset import Dataset
 from trainer.data.formats.depth import Depth
 from trainer.data.schema import Schema
-from trainer.errors import CheckpointError, option
+from trainer.errors import CheckpointError, HourglassError, option
+from trainer.evaluation.calibration import Calibration
 from trainer.models import networks
 from trainer.runs import portable_model
 from trainer.runs.data import changed_data_error, load
@@ -138,8 +141,44 @@ class LoadedRun:
         return self.directory.read_depth(self.config)
 
     def schema(self) -> Schema | None:
-        """Returns the columns of the table that the run was trained on, None if it was no table. Reads the data set."""
-        return self.data().schema if self.config.data.loader == "table" else None
+        """Returns the columns of the table that the run was trained on, or None. Older versions did not store them.
+
+        Raises:
+          CheckpointError: as `stored_schema`.
+          DataError, UsageError: as `data`, for a run of an older version.
+        """
+        if self.config.data.loader != "table":
+            return None
+        return self.stored_schema() or self.data().schema
+
+    def stored_schema(self) -> Schema | None:
+        """Returns the stored columns of rows; None for images, built-in data sets and runs of older versions.
+
+        Raises:
+          CheckpointError: the file is damaged, or missing although the checkpoint was saved with it.
+        """
+        return self.directory.read_schema(self.entry.manifest.columns if self.entry.manifest else "")
+
+    def calibration(self, scoring: str) -> Calibration | None:
+        """Returns the calibration of anomaly scores, or None; `scoring` is `squared` or `relative`.
+
+        Without one in the checkpoint, computes it from the data of the run if they can be read. Logs what it does.
+        """
+        manifest, missing = self.entry.manifest, f"the checkpoint of step {self.entry.step:,} has no {scoring} scores"
+        if manifest and manifest.scores and manifest.scores.get("scoring") == scoring:
+            return Calibration.from_json(manifest.scores)
+        try:
+            data = self.data()
+        except HourglassError as error:
+            log.info(f"note        there are no thresholds: {missing}, and {error.what}")
+            return None
+        if data.evaluation is data.train:
+            log.info("note        there are no thresholds: no examples were held out from training")
+            return None
+        with self.network() as trained:
+            values = trained.held_out_scores(data, scoring)
+        log.info(f"note        {missing}; they were computed for the {len(values):,} evaluation examples")
+        return None if np.isnan(values).all() else Calibration.of(values, scoring)
 
     def data(self) -> Dataset:
         """Loads the data set that the run was trained on.

@@ -10,7 +10,7 @@ from trainer.checkpoints import catalog
 from trainer.checkpoints.manager import CheckpointManager
 from trainer.checkpoints.manifest import Manifest
 from trainer.errors import DivergedError
-from trainer.runs import builder, description, remarks
+from trainer.runs import builder, columns, description, remarks
 from trainer.runs.builder import RunComponents
 from trainer.runs.mirror import Mirror
 from trainer.runs.recovery import DAMPING, Recovery
@@ -44,6 +44,8 @@ def open_session(
         stack.callback(block.wait)
         components.directory.write_flags(components.config)  # Only now: the checkpoint is compatible with the flags.
         components.directory.write_depth(components.config, components.data.depth)
+        stored = restored.columns if restored else ""
+        columns.write(components.directory.schema, components.data.schema, components.error_unit, stored=stored)
         header = _header(components, restored, recovery.initial_checkpoint)
         log.info(f"Hourglass {trainer.__version__}")
         for name, text in header.items():
@@ -237,6 +239,7 @@ class Session:
 
     def _manifest(self, step: int, pending: loop.LossAccumulator) -> Manifest:
         provenance, run_evaluator = self.components.provenance, self.recorder.run_evaluator
+        calibration = run_evaluator.calibration(step)
         return Manifest(
             run_id=provenance.run_id,
             step=step,
@@ -251,6 +254,8 @@ class Session:
             evaluated=run_evaluator.evaluated,
             rollbacks=self._recovery.rollbacks,
             saved=time.strftime("%F %T%z"),
+            columns=columns.digest(self.components.directory.schema),
+            scores=calibration.to_json() if calibration else None,
         )
 
     def _describe_batch(self, step: int) -> str:

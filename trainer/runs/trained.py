@@ -13,7 +13,7 @@ from trainer.checkpoints.manager import restore_weights, training_statistics
 from trainer.compute import devices
 from trainer.config import Config
 from trainer.data.dataset import Dataset
-from trainer.evaluation import statistics
+from trainer.evaluation import scores, statistics
 from trainer.evaluation.metrics import Metrics
 from trainer.evaluation.probes import ProbeSet
 from trainer.models.autoencoder import Autoencoder
@@ -96,6 +96,16 @@ class TrainedModel(Model):
         with tf.device(self.device.name):
             batches = (tf.constant(codes[i : i + BATCH], tf.float32) for i in range(0, len(codes), BATCH))
             return np.concatenate([self.model.unstandardize(self.model.decode(batch)).numpy() for batch in batches])
+
+    def held_out_scores(self, data: Dataset, scoring: str) -> np.ndarray:
+        """Returns the anomaly scores of the evaluation examples, [N] float32; see `scores.parts`."""
+        examples, scale = data.evaluation.examples, data.scale if isinstance(data.scale, float) else 1.0
+        codes, totals = self.encode(examples, scale)["codes"], []
+        for start in range(0, len(examples), BATCH):
+            batch = examples[start : start + BATCH].astype(np.float32) / np.float32(scale)
+            parts = scores.parts(batch, self.decode(codes[start : start + BATCH]), scoring=scoring, unit=self.unit)
+            totals.append(scores.total(parts))
+        return np.concatenate(totals)
 
     def evaluate(self, data: Dataset) -> dict[str, float]:
         """Returns the metrics of both splits by `<train or eval>/<tag>`: all of evaluation, only errors of training."""

@@ -1,6 +1,7 @@
 """Atomic and durable file operations: write to a temporary file, fsync, rename."""
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
@@ -9,6 +10,8 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 from typing import IO, Any
+
+AT_FDCWD, EXCHANGE = -100, 2  # of Linux's renameat2: paths are relative to the working directory; exchange both names
 
 
 def fsync(path: pathlib.Path) -> None:
@@ -64,6 +67,30 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 def to_json(value: Any) -> str:
     """Returns a value as JSON. Equal values give equal text."""
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def replace_folder(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Renames a folder to `target`. Deletes the folder that was there.
+
+    On Linux, readers see the old or the new folder at any time, except on a file system that cannot exchange two names.
+    """
+    if target.exists():
+        replaced = source
+        if not _exchange(source, target):
+            replaced = unused_path(source.with_name(f"{source.name}.old"))
+            os.rename(target, replaced)
+            os.rename(source, target)
+        fsync(target.parent)
+        shutil.rmtree(replaced)
+    else:
+        os.rename(source, target)
+    fsync(target.parent)
+
+
+def _exchange(first: pathlib.Path, second: pathlib.Path) -> bool:
+    """Exchanges two names in one system call; returns False if that is impossible here."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    return rename is not None and not rename(AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), EXCHANGE)
 
 
 def copy(source: pathlib.Path, target: pathlib.Path) -> None:

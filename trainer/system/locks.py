@@ -2,12 +2,13 @@
 
 import contextlib
 import fcntl
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import IO, Any
 
 
-def acquire(file: IO[Any]) -> None:
+def acquire(file: IO[Any] | int) -> None:
     """Acquires a file's lock; waits until it is free."""
     fcntl.flock(file, fcntl.LOCK_EX)
 
@@ -28,3 +29,15 @@ def held(path: pathlib.Path) -> Iterator[None]:
     with open(path, "a") as file:
         acquire(file)
         yield
+
+
+@contextlib.contextmanager
+def held_folder(path: pathlib.Path) -> Iterator[None]:
+    """Holds the lock of an existing folder within a `with` block, where folders have locks; leaves no file behind."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # NFS locks only what is open for writing.
+            acquire(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
