@@ -10,10 +10,9 @@ from trainer.evaluation.held_out import HeldOut
 
 
 def make(examples, scale=1.0, **facts):
-    split = Split(examples, np.zeros(len(examples), np.int64))
-    return Dataset(
-        name="d", train=split, evaluation=split, label_names=("all",), scale=scale, source="arithmetic", **facts
-    )
+    labels = np.zeros(len(examples), np.int64)
+    splits = {"train": Split(examples[:1], labels[:1]), "evaluation": Split(examples, labels)}
+    return Dataset(name="d", **splits, label_names=("all",), scale=scale, source="arithmetic", **facts)
 
 
 def expected(examples, reconstructions, scoring, unit=None):
@@ -53,3 +52,9 @@ def test_without_a_finite_score_there_is_no_calibration():
     held_out = HeldOut(make(np.full([2, 3], np.nan, np.float32), has_missing=True))
     assert held_out.calibration(np.zeros(2, np.float32)) is None
     assert HeldOut(make(np.zeros([2, 3], np.float32))).calibration(np.float32([1, np.inf])) is None
+
+
+def test_examples_that_were_trained_on_give_no_calibration():
+    data = make(np.zeros([2, 3], np.float32))
+    assert HeldOut(data).calibration(np.ones(2, np.float32)).count == 2
+    assert HeldOut(data.with_splits(data.evaluation, data.evaluation)).calibration(np.ones(2, np.float32)) is None
