@@ -11,7 +11,7 @@ import numpy as np
 import polars
 
 from trainer.data.custom.headings import MISSING
-from trainer.data.custom.table_collector import MAX_FLOAT32, Block, are_usable
+from trainer.data.custom.table_judge import MAX_FLOAT32, Block, are_usable
 from trainer.data.custom.table_layout import Layout
 from trainer.data.custom.table_rows import WHITE_SPACE, cells_of, is_blank
 

@@ -8,10 +8,12 @@ import pathlib
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from trainer.data.custom import headings, table_files, table_layout, table_rows
 from trainer.data.custom.headings import Heading
 from trainer.data.custom.table_collector import RowCollector
+from trainer.data.custom.table_judge import Block
 from trainer.data.custom.table_layout import MAX_CELLS_SHOWN, Layout, names_text
 from trainer.data.custom.table_pipeline import parsed_blocks
 from trainer.data.custom.table_rows import SAMPLED_LINES, WHITE_SPACE, Lines, RowReader
@@ -20,7 +22,38 @@ from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError, error_text, option, sanitize
 from trainer.system.progress import Meter
 
+PART = 1_000  # rows
 DECIMAL_COMMAS = r"\s*([+-]?\d+,\d+\s+)+[+-]?\d+,\d+\s*"  # numbers such as 1,5 that are separated by white space
+
+
+class Row(NamedTuple):
+    """A row that was read by Python.
+
+    Attributes:
+      number: number of its last line, from 1.
+      text: its lines, without the last line feed.
+      cells: its cells; none if all are empty.
+    """
+
+    number: int
+    text: str
+    cells: list[str]
+
+
+class Piece(NamedTuple):
+    """Some lines of a table.
+
+    Attributes:
+      number: number of the first line, from 1.
+      block: the lines, with line feeds. If they were read by Python, these are the lines of this piece and the next.
+      parsed: the rows of the block; None if they are in `rows`.
+      rows: the rows if they were read by Python.
+    """
+
+    number: int
+    block: bytes
+    parsed: Block | None
+    rows: Sequence[Row] = ()
 
 
 class TextTable:
@@ -33,7 +66,7 @@ class TextTable:
       names: names of the columns, from the heading, or by number.
       has_heading: True if the first line is the heading.
       delimiter: separates the cells; a space stands for white space.
-      notes: notes on the delimiter and the heading, once the rows have been collected.
+      heading_lines: the lines of the heading, and blank ones before it, once the rows are being read.
 
     Raises:
       DataError: there are no rows, or they cannot be read.
@@ -55,7 +88,7 @@ class TextTable:
         first = self._sample[0][1]
         table_layout.check_width(path, len(first))
         self._heading = _recognize([row for _, row in self._sample], self._options, expected)
-        self.has_heading = self._heading.names is not None
+        self.has_heading, self.heading_lines = self._heading.names is not None, list[str]()
         self.names: Sequence[str] = self._heading.names or [f"column {column + 1}" for column in range(len(first))]
 
     def layout(self) -> Layout:
@@ -83,19 +116,33 @@ class TextTable:
         Raises:
           DataError: a row is too long, is not UTF-8, or has wrong quotes.
         """
-        with self._opened() as (lines, reader), self._progress() as advance:
-            cells_of_rows = iter(reader)
+        with self._progress() as advance:
+            for piece in self.pieces(rows.layout):
+                if piece.parsed is not None:
+                    rows.add_block(piece.number, piece.parsed)
+                for row in piece.rows:
+                    if row.cells:
+                        rows.add_row(row.number, row.cells)
+                advance(len(piece.block))
+
+    def pieces(self, layout: Layout) -> Iterator[Piece]:
+        """Yields all lines after the heading in pieces.
+
+        Raises:
+          DataError: as `collect`.
+        """
+        with self._opened() as (lines, reader):
             if self.has_heading:
-                next(cells_of_rows)
-            for block, parsed in parsed_blocks(lines, rows.layout, self.delimiter, self._sources.limits):
+                self.heading_lines = list(_lines_of_first_row(reader))
+            for block, parsed in parsed_blocks(lines, layout, self.delimiter, self._sources.limits):
                 if parsed is not None:
-                    rows.add_block(lines.number + 1, parsed)
+                    yield Piece(lines.number + 1, block, parsed)
                     lines.number += parsed.num_lines
                 else:
-                    end = lines.number + block.count(b"\n")
-                    while lines.number < end and (row := next(cells_of_rows, None)) is not None:
-                        rows.add_row(reader.line_number, row)
-                advance(len(block))
+                    rows = _rows(lines, reader, lines.number + block.count(b"\n"))
+                    while part := list(itertools.islice(rows, PART)):
+                        yield Piece(part[0].number, block, None, part)
+                        block = b""
 
     @contextlib.contextmanager
     def _progress(self) -> Iterator[Callable[[int], None]]:
@@ -192,6 +239,20 @@ class TextTable:
         is_sure = heading.is_certain and not is_bad
         doubt = "" if is_sure else f"; if it is the heading, give {option('heading', 'yes')}"
         return f"there is no heading: the first line is a row: {', '.join(cells)}{doubt}"
+
+
+def _rows(lines: Lines, reader: RowReader, end: int) -> Iterator[Row]:
+    """Yields the rows that begin before the end of this line."""
+    while lines.number < end and (cells := reader.read()) is not None:
+        yield Row(reader.line_number, reader.text, cells)
+
+
+def _lines_of_first_row(reader: RowReader) -> Iterator[str]:
+    """Yields the text of the first row, and of the blank rows before it."""
+    cells: list[str] | None = []
+    while cells is not None and not cells:
+        cells = reader.read()
+        yield reader.text
 
 
 def _recognize(rows: Sequence[Sequence[str]], options: DataOptions, expected: Sequence[str] | None) -> Heading:
