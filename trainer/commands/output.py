@@ -44,9 +44,14 @@ class Output:
             except (OSError, RuntimeError) as error:  # Unknown user in ~user; or the working directory was deleted.
                 what = option("output", command.output)
                 raise UsageError(what, found=str(error), remedy="give an absolute path") from error
-        existing = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        self.check(self.folder, command.output)
+
+    @staticmethod
+    def check(folder: pathlib.Path, given: str | None) -> None:
+        """Raises an error, as the constructor, if files cannot be written to a folder; `given`: --output."""
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
         if not existing.is_dir():
-            what = f"{option('output', command.output)}: {existing} is a file"
+            what = f"{option('output', given)}: {existing} is a file"
             raise UsageError(what, remedy="give a new or existing folder")
         if not os.access(existing, os.W_OK):
             remedy = f"give a writable {option('output', 'FOLDER')}"

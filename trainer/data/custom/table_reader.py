@@ -105,7 +105,7 @@ def read_like(path: pathlib.Path, schema: Schema, sources: Sources, open_file: O
     """
     expected = [schema.names[column] for column in _wanted(schema)] if schema.has_heading else ()
     with _opened(path, sources, expected) as table:
-        layout, notes = _layout_like(path, table, schema, sources.options)
+        layout, notes = layout_like(path, table, schema, sources.options)
         return _checked(table, _collect(table, layout, open_file), path, sources, notes)
 
 
@@ -114,11 +114,18 @@ def _wanted(schema: Schema) -> list[int]:
     return [*schema.trained, *([] if schema.label is None else [schema.label])]
 
 
-def _layout_like(path: pathlib.Path, table: Table, schema: Schema, options: DataOptions) -> tuple[Layout, list[str]]:
-    """Returns the layout of a table with the columns of a schema, and notes."""
+def layout_like(
+    path: pathlib.Path, table: Table, schema: Schema, options: DataOptions, *, needs_label: bool = True
+) -> tuple[Layout, list[str]]:
+    """Returns the layout of a table with the columns of a schema, and notes.
+
+    Raises:
+      DataError: a column that is trained on is missing, or that of labels if it is needed.
+    """
     wanted_keys, keys = _numbered(schema.names), _numbered(table.names)
     index = {key: column for column, key in enumerate(keys)}
-    missing = [schema.names[column] for column in _wanted(schema) if wanted_keys[column] not in index]
+    wanted = _wanted(schema) if needs_label else schema.trained
+    missing = [schema.names[column] for column in wanted if wanted_keys[column] not in index]
     if missing:
         raise DataError(
             f"{sanitize(path)} has not all columns that are trained on",
@@ -130,12 +137,32 @@ def _layout_like(path: pathlib.Path, table: Table, schema: Schema, options: Data
     layout = Layout(
         names=table.names,
         numeric=[index[wanted_keys[column]] for column in schema.trained],
-        label=None if schema.label is None else index[wanted_keys[schema.label]],
+        label=None if schema.label is None else index.get(wanted_keys[schema.label]),
         keeps_missing=options.missing == "mean",
     )
     known = set(wanted_keys)
     extra = [name for name, key in zip(table.names, keys, strict=True) if key not in known]
     return layout, [f"columns that are not in the training data: {names_text(extra)}"] if extra else []
+
+
+def layout_for_scores(
+    path: pathlib.Path, table: Table, schema: Schema, options: DataOptions
+) -> tuple[Layout, list[str]]:
+    """Returns the layout of a table of new rows, as `layout_like`, and notes. Labels are not needed.
+
+    Raises:
+      DataError: a column that is trained on is missing, or there is no heading and another number of columns.
+    """
+    if not schema.has_heading and not table.has_heading and len(table.names) != len(schema.names):
+        raise DataError(
+            f"{sanitize(path)} has {len(table.names):,} columns",
+            found=f"the training data have {len(schema.names):,}; neither has a heading",
+            remedy="give a table with the same columns",
+        )
+    layout, notes = layout_like(path, table, schema, options, needs_label=False)
+    if list(layout.numeric) != sorted(layout.numeric):
+        notes.append("the columns are in another order than in the training data; they are matched by their names")
+    return layout, notes
 
 
 @contextlib.contextmanager

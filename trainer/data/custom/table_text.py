@@ -13,15 +13,18 @@ from typing import NamedTuple
 from trainer.data.custom import headings, table_files, table_layout, table_rows
 from trainer.data.custom.headings import Heading
 from trainer.data.custom.table_collector import RowCollector
+from trainer.data.custom.table_files import Readable
 from trainer.data.custom.table_judge import Block
 from trainer.data.custom.table_layout import MAX_CELLS_SHOWN, Layout, names_text
 from trainer.data.custom.table_pipeline import parsed_blocks
 from trainer.data.custom.table_rows import SAMPLED_LINES, WHITE_SPACE, Lines, RowReader
+from trainer.data.limits import Limits
 from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError, error_text, option, sanitize
 from trainer.system.progress import Meter
 
+OpenTable = Callable[[pathlib.Path, Limits], contextlib.AbstractContextManager[Readable]]
 PART = 1_000  # rows
 DECIMAL_COMMAS = r"\s*([+-]?\d+,\d+\s+)+[+-]?\d+,\d+\s*"  # numbers such as 1,5 that are separated by white space
 
@@ -74,10 +77,17 @@ class TextTable:
 
     unit = "line"
 
-    def __init__(self, path: pathlib.Path, sources: Sources, expected: Sequence[str] | None = None) -> None:
-        """Reads the first lines; `expected`: see `_recognize`."""
-        self._path, self._sources, self._options = path, sources, sources.options
-        with table_files.opened(path, sources.limits) as file:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        sources: Sources,
+        expected: Sequence[str] | None = None,
+        *,
+        open_file: OpenTable = table_files.opened,
+    ) -> None:
+        """Reads the first lines; `expected`: see `_recognize`. `open_file` opens the file, several times."""
+        self._path, self._sources, self._options, self._open_file = path, sources, sources.options, open_file
+        with open_file(path, sources.limits) as file:
             lines = table_rows.first_lines(file.read(table_rows.BEGINNING))
         self.delimiter = table_rows.find_delimiter(lines)
         self._sample = self._read_sample()
@@ -165,7 +175,7 @@ class TextTable:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[Lines, RowReader]]:
         limits = self._sources.limits
-        with table_files.opened(self._path, limits) as file:
+        with self._open_file(self._path, limits) as file:
             lines = Lines(file, limits.row_characters)
             reader = RowReader(lines, self.delimiter, limits.row_characters)
             try:

@@ -1,0 +1,207 @@
+"""`--mode=score`: scores new rows or images, and flags anomalies."""
+
+import dataclasses
+from typing import IO, Any
+
+from trainer.commands import score_output
+from trainer.commands.score_cells import ALL, NONE, Cells, Format
+from trainer.commands.score_output import ScoreOutput
+from trainer.commands.score_summary import Summary, number
+from trainer.config import Config
+from trainer.data.custom import table_layout
+from trainer.data.inputs import scored
+from trainer.data.inputs.scored import ScoredInput
+from trainer.data.sources import Sources
+from trainer.errors import DONE, DataError, UsageError, option, sanitize
+from trainer.evaluation.calibration import Calibration
+from trainer.runs import scoring
+from trainer.runs.loading import LoadedRun
+from trainer.runs.scoring import Scorer
+from trainer.system.logs import log
+
+
+def score(config: Config, given: frozenset[str]) -> int:
+    """Scores `--input` line by line, and writes a table. Reads the data set of the run for the threshold."""
+    text = config.command.input
+    score_output.start(config.command.output)
+    if text is None:
+        raise UsageError(
+            f"{option('input')} is missing",
+            found="expected a table, an array, an image or a folder of images",
+            remedy=f"give an input, such as {option('input', 'new.csv')}",
+        )
+    path = scored.path_of(text)
+    # These options are for the input here, and may differ from those that the run stores.
+    run = LoadedRun(config, given - {"label_column", "on_bad_file"})
+    output = ScoreOutput(run, path)
+    with scoring.opened(run, config.command.scoring, is_image=scoring.is_image(run)) as scorer:
+        source = _opened(config, given, run, scorer)
+        for note in source.notes:
+            log.info(note)
+        decision = _decide(config, run, scorer)
+        _Scoring(config, given, scorer, source, decision).run(output, {"step": run.entry.step})
+    return DONE
+
+
+def _opened(config: Config, given: frozenset[str], run: LoadedRun, scorer: Scorer) -> ScoredInput:
+    """Opens the input."""
+    command, data = config.command, run.config.data
+    return scored.opened(
+        command.input or "",
+        scorer.shape,
+        None if len(scorer.shape) == 3 else scoring.schema(run),
+        Sources(data, log.info),
+        depth=run.depth(),
+        offset=scorer.offset,
+        label_column=config.data.label_column if "label_column" in given else None,
+        needs_label=command.anomaly_label is not None,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Decision:
+    """The threshold, where it is from in words, the share of false alarms or None, and the held-out scores or None."""
+
+    threshold: float
+    origin: str
+    contamination: float | None
+    calibration: Calibration | None
+
+
+def _decide(config: Config, run: LoadedRun, scorer: Scorer) -> _Decision:
+    """Returns the threshold.
+
+    Raises:
+      DataError: the data of the run are needed, and do not exist or have changed.
+    """
+    command = config.command
+    if command.threshold is not None:
+        try:
+            calibration = scoring.calibration(run, scorer)
+        except DataError as error:
+            log.warning(f"no p-values: {error.what}")
+            calibration = None
+        return _Decision(command.threshold, f"given as {option('threshold')}", None, calibration)
+    calibration, share = scoring.calibration(run, scorer), command.contamination
+    if share < calibration.least:
+        share = calibration.least
+        log.warning(
+            f"{calibration.count:,} held-out rows do not support {option('contamination', command.contamination)}: the"
+            f" threshold is for {share:.3g}; give {option('threshold')}, or train with more held-out rows"
+        )
+    origin = f"at most {share:.3g} of normal rows exceed it, by {calibration.count:,} held-out rows"
+    return _Decision(calibration.threshold(share), origin, share, calibration)
+
+
+class _Scoring:
+    """Scores all rows of an input."""
+
+    def __init__(
+        self, config: Config, given: frozenset[str], scorer: Scorer, source: ScoredInput, decision: _Decision
+    ) -> None:
+        self._scorer, self._source, self._decision = scorer, source, decision
+        self._on_bad = config.data.on_bad_file if "on_bad_file" in given else "keep"
+        self._form = _format(config, source, keeps_bad=self._on_bad == "keep")
+        self._cells = Cells(self._form, scorer, decision.threshold, decision.calibration)
+        self._summary = Summary(decision.threshold, source.unit, config.command.anomaly_label)
+
+    def run(self, output: ScoreOutput, facts: dict[str, Any]) -> None:
+        """Writes the table and the summary."""
+        decision = self._decision
+        output.note_delimiter(self._form.delimiter)
+        if self._source.has_heading:
+            self._form.heading(["heading"])  # Refuses equal names before anything is written.
+        with output.opened() as file:
+            self._write(file)
+        metrics = self._summary.metrics()
+        self._summary.log(metrics)
+        log.info(f"threshold   {decision.threshold:.6g}: {decision.origin}")
+        about = {
+            "threshold": number(decision.threshold),
+            "threshold_origin": option_free(decision.origin),
+            "contamination": decision.contamination,
+            "held_out": decision.calibration.count if decision.calibration else None,
+            "scoring": self._scorer.scoring,
+        }
+        output.write_summary({**facts, **about, **self._summary.to_json(), "metrics": metrics})
+
+    def _write(self, file: IO[bytes]) -> None:
+        is_first = True
+        for block in self._source.blocks():
+            if is_first:
+                self._write_heading(file)
+            is_first = False
+            result = self._scorer(block.examples)
+            first_row = self._summary.num_rows + 1
+            self._summary.add(block, result, self._cells)
+            self._check_bad(block.bad)
+            file.write(self._cells.text(block, result, first_row))
+        if is_first:
+            self._write_heading(file)
+            log.warning("the input has no rows")
+        elif not self._summary.num_scored:
+            self._raise_bad("no row can be scored")
+
+    def _write_heading(self, file: IO[bytes]) -> None:
+        heading = self._form.heading(self._source.heading)
+        if heading:
+            file.write(f"{heading}\n".encode())
+        else:
+            log.info(
+                f"the input has no heading: the last columns are {', '.join(map(sanitize, self._form.added[:20]))}"
+            )
+
+    def _check_bad(self, bad: Any) -> None:
+        if bad and self._on_bad == "error":
+            self._raise_bad("a row cannot be scored")
+
+    def _raise_bad(self, what: str) -> None:
+        raise DataError(
+            f"{sanitize(self._source.name)}: {what}",
+            found=self._summary.first_bad,
+            remedy=f"correct the rows, or give {option('on_bad_file', 'keep')} to score the others"
+            if self._on_bad == "error"
+            else "give a table with numbers in the columns that are trained on",
+        )
+
+
+def option_free(text: str) -> str:
+    """Returns a text whose references to options are shown as in messages."""
+    from trainer.errors import render
+
+    return render(text)
+
+
+def _format(config: Config, source: ScoredInput, *, keeps_bad: bool) -> Format:
+    """Returns what is written.
+
+    Raises:
+      UsageError: there is no such column, or the input has no columns.
+    """
+    command, kept = config.command, None
+    if command.columns == NONE:
+        kept = ()
+    elif command.columns != ALL:
+        kept = tuple(_column(given, source) for given in command.columns)
+    return Format(
+        delimiter=source.delimiter,
+        names=source.names,
+        trained_names=source.trained_names,
+        kept=kept,
+        explain=command.explain if source.trained_names else 0,
+        errors=command.errors,
+        reconstructions=command.reconstructions,
+        only_anomalies=command.only_anomalies,
+        keeps_bad=keeps_bad,
+    )
+
+
+def _column(given: str, source: ScoredInput) -> int:
+    column = table_layout.index_of(given, source.names)
+    if column is None:
+        raise UsageError(
+            f"{option('columns', given)}: {sanitize(source.name)} has no such column",
+            found=f"columns: {table_layout.names_text(source.names)}",
+            remedy=f"give names from the heading, or {option('columns', 'all')}",
+        )
+    return column
