@@ -1,6 +1,9 @@
 """`--mode=score`: scores new rows or images, and flags anomalies."""
 
+import collections
+import concurrent.futures
 import dataclasses
+from collections.abc import Iterator
 from typing import IO, Any
 
 from trainer.commands import score_output
@@ -10,14 +13,18 @@ from trainer.commands.score_summary import Summary, number
 from trainer.config import Config
 from trainer.data.custom import table_layout
 from trainer.data.inputs import scored
+from trainer.data.inputs.blocks import InputBlock
 from trainer.data.inputs.scored import ScoredInput
 from trainer.data.sources import Sources
 from trainer.errors import DONE, DataError, UsageError, option, sanitize
 from trainer.evaluation.calibration import Calibration
 from trainer.runs import scoring
 from trainer.runs.loading import LoadedRun
-from trainer.runs.scoring import Scorer
+from trainer.runs.scoring import Scored, Scorer
+from trainer.system import cores
 from trainer.system.logs import log
+
+MAX_THREADS = 4
 
 
 def score(config: Config, given: frozenset[str]) -> int:
@@ -127,20 +134,36 @@ class _Scoring:
 
     def _write(self, file: IO[bytes]) -> None:
         is_first = True
-        for block in self._source.blocks():
+        for block, result, text in self._results():
             if is_first:
                 self._write_heading(file)
             is_first = False
-            result = self._scorer(block.examples)
-            first_row = self._summary.num_rows + 1
             self._summary.add(block, result, self._cells)
-            self._check_bad(block.bad)
-            file.write(self._cells.text(block, result, first_row))
+            if block.bad and self._on_bad == "error":
+                self._raise_bad("a row cannot be scored")
+            file.write(text)
         if is_first:
             self._write_heading(file)
             log.warning("the input has no rows")
         elif not self._summary.num_scored:
             self._raise_bad("no row can be scored")
+
+    def _results(self) -> Iterator[tuple[InputBlock, Scored, bytes]]:
+        """Yields each block with its scores and its text. The next blocks are scored in threads meanwhile."""
+        num_threads, num_rows = min(MAX_THREADS, cores.available()), 0
+        pending: collections.deque[concurrent.futures.Future[tuple[InputBlock, Scored, bytes]]] = collections.deque()
+        with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
+            for block in self._source.blocks():
+                pending.append(pool.submit(self._result, block, num_rows + 1))
+                num_rows += int(block.is_row.sum())
+                if len(pending) > num_threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _result(self, block: InputBlock, first_row: int) -> tuple[InputBlock, Scored, bytes]:
+        result = self._scorer(block.examples)
+        return block, result, self._cells.text(block, result, first_row)
 
     def _write_heading(self, file: IO[bytes]) -> None:
         heading = self._form.heading(self._source.heading)
@@ -150,10 +173,6 @@ class _Scoring:
             log.info(
                 f"the input has no heading: the last columns are {', '.join(map(sanitize, self._form.added[:20]))}"
             )
-
-    def _check_bad(self, bad: Any) -> None:
-        if bad and self._on_bad == "error":
-            self._raise_bad("a row cannot be scored")
 
     def _raise_bad(self, what: str) -> None:
         raise DataError(

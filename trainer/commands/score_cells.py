@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SCORE, FLAG, P_VALUE, COLUMNS, NOTE = "anomaly_score", "is_anomaly", "anomaly_p", "anomaly_columns", "anomaly_note"
 ROW = "row"
 DIGITS = 6
+NUM_SHARES, MAX_TEXTS = 101, 1_000  # from 0 % to 100 %; columns whose texts are kept
 ALL, NONE = ("all",), ("none",)
 
 
@@ -104,8 +105,10 @@ class Cells:
         import polars  # Takes 0.1 s.
 
         self._form, self._scorer, self._threshold, self._calibration = form, scorer, threshold, calibration
-        self._names = polars.Series([_name(name) for name in form.trained_names], dtype=polars.String)
-        self._percent = polars.Series([f" {share}%" for share in range(101)])
+        self._names = [_name(name) for name in form.trained_names]
+        self._texts: polars.Series | None = None
+        if len(self._names) <= MAX_TEXTS:
+            self._texts = polars.Series([f"{name} {share}%" for name in self._names for share in range(NUM_SHARES)])
         self._quotes_columns = form.delimiter in "; " or any(
             ";" in name or form.quoted(sanitize(name)) != name for name in form.trained_names
         )
@@ -156,18 +159,28 @@ class Cells:
         """Returns the columns with the largest parts, and their shares of the score: [n] texts."""
         import polars
 
-        parts = _comparable(scored.parts)
-        totals = np.maximum(parts.sum(axis=1, dtype=np.float64), np.finfo(np.float64).tiny)
-        rest, rows, pieces = np.array(parts), np.arange(len(parts)), []
-        for position in range(min(self._form.explain, parts.shape[1])):
-            largest = rest.argmax(axis=1)
-            shares = np.rint(100 * parts[rows, largest] / totals).astype(np.int64)
-            rest[rows, largest] = -1
-            separator = [polars.lit("; ")] if position else []
-            pieces += [*separator, self._names.gather(largest), self._percent.gather(shares)]
+        rest = np.ascontiguousarray(_comparable(scored.parts).T)  # [D, n]: the search is three times as fast.
+        totals = np.maximum(rest.sum(axis=0, dtype=np.float64), np.finfo(np.float64).tiny)
+        rows, texts = np.arange(rest.shape[1]), []
+        for _ in range(min(self._form.explain, len(rest))):
+            largest = rest.argmax(axis=0)
+            shares = np.rint(100 * rest[largest, rows] / totals).astype(np.int64)
+            rest[largest, rows] = -1
+            texts.append(self._with_shares(largest, shares))
+        if not texts or not len(rows):
+            return polars.Series([""] * len(rows), dtype=polars.String)
+        joined = polars.concat_str(texts, separator="; ")
         if quote:
-            pieces = [polars.lit('"'), *pieces, polars.lit('"')]
-        return polars.select(polars.concat_str(pieces)).to_series()
+            joined = polars.concat_str([polars.lit('"'), joined, polars.lit('"')])
+        return polars.select(joined).to_series()
+
+    def _with_shares(self, names: np.ndarray, shares: np.ndarray) -> "polars.Series":
+        """Returns the texts of columns and their shares, [n] indices and [n] percent -> [n]."""
+        import polars
+
+        if self._texts is not None:
+            return self._texts.gather(names * NUM_SHARES + shares)
+        return polars.Series([f"{self._names[name]} {share}%" for name, share in zip(names, shares, strict=True)])
 
     def _kept(self, block: InputBlock, first_row: int) -> list["polars.Series"]:
         """Returns what is written of the lines themselves."""

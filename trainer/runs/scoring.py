@@ -58,9 +58,10 @@ class Scorer:
             reconstructions = self.reconstruct(examples)
             parts = scores.parts(examples, reconstructions, scoring=self.scoring, unit=self.unit)
             totals = scores.total(parts)
-        # Their differences are NaN, which would count as missing.
-        is_overflow = ~np.isfinite(reconstructions.sum(axis=tuple(range(1, reconstructions.ndim)), dtype=np.float64))
-        totals[is_overflow | np.isinf(examples).reshape(len(examples), -1).any(axis=1)] = np.inf
+        if not np.isfinite(reconstructions.sum(dtype=np.float64)) or np.isinf(examples).any():
+            # Their differences may be NaN, which would count as missing.
+            numbers = [values.reshape(len(values), -1) for values in (examples, reconstructions)]
+            totals[np.isinf(numbers[0]).any(axis=1) | ~np.isfinite(numbers[1]).all(axis=1)] = np.inf
         return Scored(parts, reconstructions, totals)
 
     def originals(self, rows: np.ndarray) -> np.ndarray:

@@ -32,6 +32,14 @@ def parse(block: bytes, layout: Layout, delimiter: str) -> Block | None:
         return None
 
 
+def lines_of(block: bytes) -> polars.Series:
+    """Returns the lines of a block that was parsed, as texts; twice as fast as `split`."""
+    frame = polars.read_csv(
+        block, has_header=False, schema={"line": polars.String}, quote_char=None, separator=NO_SEPARATOR
+    )
+    return frame["line"].fill_null("")
+
+
 def _parse(block: bytes, text: bytes, end: bytes, layout: Layout, delimiter: str) -> Block:
     """Returns the rows of a block, whose simplified text has these bytes at the ends of its cells."""
     num_lines, width = text.count(b"\n"), len(layout.names)
