@@ -13,10 +13,9 @@ from trainer.commands.score_summary import Summary, number
 from trainer.config import Config
 from trainer.data.custom import table_layout
 from trainer.data.inputs import scored
-from trainer.data.inputs.blocks import InputBlock
-from trainer.data.inputs.scored import ScoredInput
+from trainer.data.inputs.blocks import InputBlock, ScoredInput
 from trainer.data.sources import Sources
-from trainer.errors import DONE, DataError, UsageError, option, sanitize
+from trainer.errors import DONE, DataError, UsageError, option, render, sanitize
 from trainer.evaluation.calibration import Calibration
 from trainer.runs import scoring
 from trainer.runs.loading import LoadedRun
@@ -125,7 +124,7 @@ class _Scoring:
         log.info(f"threshold   {decision.threshold:.6g}: {decision.origin}")
         about = {
             "threshold": number(decision.threshold),
-            "threshold_origin": option_free(decision.origin),
+            "threshold_origin": render(decision.origin),
             "contamination": decision.contamination,
             "held_out": decision.calibration.count if decision.calibration else None,
             "scoring": self._scorer.scoring,
@@ -184,20 +183,20 @@ class _Scoring:
         )
 
 
-def option_free(text: str) -> str:
-    """Returns a text whose references to options are shown as in messages."""
-    from trainer.errors import render
-
-    return render(text)
-
-
 def _format(config: Config, source: ScoredInput, *, keeps_bad: bool) -> Format:
     """Returns what is written.
 
     Raises:
       UsageError: there is no such column, or the input has no columns.
     """
-    command, kept = config.command, None
+    command = config.command
+    if not source.trained_names and (command.errors or command.reconstructions):
+        name = "errors" if command.errors else "reconstructions"
+        raise UsageError(
+            f"{option(name, True)} is for rows, not for images",
+            remedy=f"use {option('mode', 'reconstruct')} to see the reconstructions of images",
+        )
+    kept: tuple[int, ...] | None = None
     if command.columns == NONE:
         kept = ()
     elif command.columns != ALL:

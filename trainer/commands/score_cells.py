@@ -159,7 +159,7 @@ class Cells:
         """Returns the columns with the largest parts, and their shares of the score: [n] texts."""
         import polars
 
-        rest = np.ascontiguousarray(_comparable(scored.parts).T)  # [D, n]: the search is three times as fast.
+        rest = np.array(_comparable(scored.parts).T, order="C")  # [D, n]: the search is three times as fast.
         totals = np.maximum(rest.sum(axis=0, dtype=np.float64), np.finfo(np.float64).tiny)
         rows, texts = np.arange(rest.shape[1]), []
         for _ in range(min(self._form.explain, len(rest))):

@@ -6,7 +6,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from trainer.commands.output import Output
 from trainer.errors import UsageError, option
@@ -80,7 +80,7 @@ class ScoreOutput:
                 yield file
             else:
                 with gzip.GzipFile("", "wb", LEVEL, file, 0) as packed:
-                    yield packed
+                    yield cast(IO[bytes], packed)
         log.info(f"written     {self._table}")
 
     def write_summary(self, values: dict[str, Any]) -> None:

@@ -54,6 +54,8 @@ class Scorer:
 
     def __call__(self, examples: np.ndarray) -> Scored:
         """Scores [n, ...] float32 examples: images in [0, 1], or rows without offset, NaN for missing numbers."""
+        if not len(examples):
+            return Scored(np.zeros((0, int(np.prod(self.shape))), np.float32), examples, np.zeros(0, np.float32))
         with np.errstate(over="ignore", invalid="ignore"):
             reconstructions = self.reconstruct(examples)
             parts = scores.parts(examples, reconstructions, scoring=self.scoring, unit=self.unit)

@@ -71,7 +71,7 @@ def log_to(path: os.PathLike[str]) -> None:
 class _Stderr(logging.StreamHandler):
     """Writes to what is `sys.stderr` at the time, because `redirect_native_stderr` replaces it."""
 
-    @property  # type: ignore[override]
+    @property
     def stream(self) -> TextIO:
         """The current stderr."""
         return sys.stderr

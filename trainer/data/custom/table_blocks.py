@@ -32,12 +32,12 @@ def parse(block: bytes, layout: Layout, delimiter: str) -> Block | None:
         return None
 
 
-def lines_of(block: bytes) -> polars.Series:
-    """Returns the lines of a block that was parsed, as texts; twice as fast as `split`."""
+def lines_of(block: bytes) -> Sequence[str]:
+    """Returns the lines of a block that was parsed, in the memory of Polars; twice as fast as `split`."""
     frame = polars.read_csv(
         block, has_header=False, schema={"line": polars.String}, quote_char=None, separator=NO_SEPARATOR
     )
-    return frame["line"].fill_null("")
+    return frame["line"].fill_null("")  # type: ignore[return-value]
 
 
 def _parse(block: bytes, text: bytes, end: bytes, layout: Layout, delimiter: str) -> Block:

@@ -83,16 +83,27 @@ class TextTable:
         sources: Sources,
         expected: Sequence[str] | None = None,
         *,
+        usual_delimiter: str = "",
         open_file: OpenTable = table_files.opened,
     ) -> None:
-        """Reads the first lines; `expected`: see `_recognize`. `open_file` opens the file, several times."""
+        """Reads the first lines.
+
+        Args:
+          path: the file.
+          sources: options and limits.
+          expected: see `_recognize`.
+          usual_delimiter: that of another table with the same columns; white space is hard to recognize in few lines.
+          open_file: opens the file; called several times.
+        """
         self._path, self._sources, self._options, self._open_file = path, sources, sources.options, open_file
         with open_file(path, sources.limits) as file:
             lines = table_rows.first_lines(file.read(table_rows.BEGINNING))
         self.delimiter = table_rows.find_delimiter(lines)
         self._sample = self._read_sample()
         _check_decimal_commas(path, lines)
-        if table_rows.is_white_space(lines, self.delimiter, len(self._sample[0][1])):
+        width = len(self._sample[0][1])
+        is_usual = width == 1 and usual_delimiter == WHITE_SPACE
+        if is_usual or table_rows.is_white_space(lines, self.delimiter, width):
             self.delimiter = WHITE_SPACE
             self._sample = self._read_sample()
         first = self._sample[0][1]

@@ -9,7 +9,7 @@ from trainer.data.custom import columns
 from trainer.data.formats import npy
 from trainer.data.formats.npy import BadArray, StoredArray
 from trainer.data.inputs import messages
-from trainer.data.inputs.blocks import InputBlock
+from trainer.data.inputs.blocks import InputBlock, ScoredInput
 from trainer.data.schema import Schema
 from trainer.data.sources import Sources
 from trainer.errors import DataError, sanitize
@@ -17,15 +17,14 @@ from trainer.errors import DataError, sanitize
 BLOCK_BYTES = 4 << 20
 
 
-class ArrayInput:
-    """An array [N, D] of rows in an .npy file, or the only array in an .npz file. See `ScoredInput`.
+class ArrayInput(ScoredInput):
+    """An array [N, D] of rows in an .npy file, or the only array in an .npz file.
 
     Raises:
       DataError: the file is damaged, or has an array of another shape or type.
     """
 
-    unit, has_heading, delimiter = "row", True, ","
-    names = heading = ("row",)
+    unit, names = "row", ("row",)
 
     def __init__(
         self,
@@ -37,7 +36,7 @@ class ArrayInput:
         offset: np.ndarray | None,
     ) -> None:
         """Reads the header."""
-        self._path, self._offset, self.notes = path, offset, list[str]()
+        self._path, self._offset = path, offset
         self._keeps_missing = sources.options.missing == "mean"
         self.name, self.trained_names = path.name, schema.trained_names if schema else []
         try:
@@ -76,7 +75,10 @@ class ArrayInput:
             is_bad &= ~is_missing | is_missing.all(axis=1, keepdims=True)
         is_good = ~is_bad.any(axis=1)
         numbers = np.arange(start, start + len(rows)) + 1
-        bad = [(row, len(self.trained_names), self._reason(rows[row], is_bad[row])) for row in np.flatnonzero(~is_good)]
+        bad = [
+            (row, len(self.trained_names), self._reason(rows[row], is_bad[row]))
+            for row in np.flatnonzero(~is_good).tolist()
+        ]
         return InputBlock(
             numbers=numbers,
             lines=list(map(str, numbers.tolist())),

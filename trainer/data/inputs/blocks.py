@@ -1,7 +1,8 @@
-"""Blocks of examples that are scored."""
+"""Inputs that are scored, in blocks of examples."""
 
+import abc
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -29,3 +30,38 @@ class InputBlock:
     bad: Sequence[tuple[int, int, str]] = ()
     labels: Sequence[str] = ()
     label_of_row: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+class ScoredInput(abc.ABC):
+    """An input of some kind, which is read block by block.
+
+    Attributes:
+      name: what the input is called in messages.
+      unit: what its lines are called, such as "line"; empty if the lines are names.
+      names: names of the columns of the lines, from the heading, or by number.
+      has_heading: True if the output has a heading.
+      delimiter: separates the cells; a space stands for white space.
+      notes: remarks on the input.
+      trained_names: [D] names of the numbers of an example; empty for images.
+    """
+
+    name: str
+    unit: str
+    names: Sequence[str]
+    has_heading: bool = True
+    delimiter: str = ","
+    notes: Sequence[str] = ()
+    trained_names: Sequence[str]
+
+    @property
+    def heading(self) -> Sequence[str]:
+        """The lines of the heading; empty without a heading. Known when the first block is."""
+        return self.names
+
+    @abc.abstractmethod
+    def blocks(self) -> Iterator[InputBlock]:
+        """Yields all lines after the heading. Can be called once.
+
+        Raises:
+          DataError: the input is damaged.
+        """

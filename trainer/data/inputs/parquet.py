@@ -9,20 +9,19 @@ import numpy as np
 from trainer.data.custom import columns, table_reader
 from trainer.data.custom.table_collector import RowCollector
 from trainer.data.custom.table_judge import Block, Judge
-from trainer.data.inputs.blocks import InputBlock
+from trainer.data.inputs.blocks import InputBlock, ScoredInput
 from trainer.data.schema import Schema
 from trainer.data.sources import Sources
 
 
-class ParquetInput:
-    """A Parquet file. The columns that are scored are read at once. See `ScoredInput`.
+class ParquetInput(ScoredInput):
+    """A Parquet file. The columns that are scored are read at once.
 
     Raises:
       DataError: the file cannot be read, or a column is missing.
     """
 
-    unit, has_heading, delimiter = "row", True, ","
-    names = heading = ("row",)
+    unit, names = "row", ("row",)
 
     def __init__(self, path: pathlib.Path, schema: Schema, sources: Sources, *, offset: np.ndarray | None) -> None:
         """Reads the columns."""

@@ -4,8 +4,7 @@ import csv
 import io
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from trainer.data.custom import table_files
 from trainer.data.formats.depth import Depth
 from trainer.data.inputs import reader
 from trainer.data.inputs.array_blocks import ArrayInput
-from trainer.data.inputs.blocks import InputBlock
+from trainer.data.inputs.blocks import InputBlock, ScoredInput
 from trainer.data.inputs.messages import shorten
 from trainer.data.inputs.parquet import ParquetInput
 from trainer.data.inputs.tables import STANDARD_INPUT, TableInput
@@ -23,34 +22,6 @@ from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError, option, sanitize
 
 ARRAYS = (".npy", ".npz")
-
-
-class ScoredInput(Protocol):
-    """An input of some kind; see `TableInput`.
-
-    Attributes:
-      name: what the input is called in messages.
-      unit: what its lines are called, such as "line"; empty if the lines are names.
-      heading: the lines of the heading of the output, without the columns that are added.
-      trained_names: names of the numbers of an example; empty for images.
-    """
-
-    name: str
-    unit: str
-    names: Sequence[str]
-    has_heading: bool
-    delimiter: str
-    notes: Sequence[str]
-    trained_names: Sequence[str]
-
-    @property
-    def heading(self) -> Sequence[str]:
-        """See the class."""
-        ...
-
-    def blocks(self) -> Iterator[InputBlock]:
-        """Yields all lines after the heading. Can be called once."""
-        ...
 
 
 def path_of(text: str) -> pathlib.Path | None:
@@ -119,15 +90,13 @@ def opened(
     return _Examples(shorten(text), read, schema)
 
 
-class _Examples:
+class _Examples(ScoredInput):
     """Images, or numbers on the command line."""
-
-    has_heading, delimiter = True, ","
 
     def __init__(self, name: str, read: Inputs, schema: Schema | None) -> None:
         self.name, self._read, self.notes = name, read, read.notes
         self.unit = "" if read.are_files else "row" if schema else "image"
-        self.names = self.heading = ["path" if read.are_files else self.unit]
+        self.names = ["path" if read.are_files else self.unit]
         self.trained_names = schema.trained_names if schema else []
 
     def blocks(self) -> Iterator[InputBlock]:

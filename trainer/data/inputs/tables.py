@@ -10,7 +10,7 @@ from trainer.data.custom import columns, table_files, table_layout, table_reader
 from trainer.data.custom.table_judge import Judge
 from trainer.data.custom.table_layout import Layout
 from trainer.data.custom.table_text import Piece, TextTable
-from trainer.data.inputs.blocks import InputBlock
+from trainer.data.inputs.blocks import InputBlock, ScoredInput
 from trainer.data.inputs.standard_input import StandardInput
 from trainer.data.schema import Schema
 from trainer.data.sources import Sources
@@ -19,18 +19,8 @@ from trainer.errors import UsageError, option, sanitize
 STANDARD_INPUT = "-"
 
 
-class TableInput:
+class TableInput(ScoredInput):
     """A table of text whose rows are scored. It is read block by block.
-
-    Attributes:
-      name: what the input is called in messages.
-      unit: what the lines are called.
-      heading: the lines of the heading; empty without a heading, and before the rows are read.
-      names: names of all columns, from the heading, or by number.
-      has_heading: True if the first line is the heading.
-      delimiter: separates the cells; a space stands for white space.
-      notes: remarks on the columns.
-      trained_names: [D] names of the columns that are scored.
 
     Raises:
       UsageError: there is no column of this name for the labels.
@@ -63,7 +53,9 @@ class TableInput:
         open_file = table_files.opened if path else self._standard_input.opened
         path = path or pathlib.Path("standard input")
         expected = schema.trained_names if schema.has_heading else ()
-        self._table, self._offset = TextTable(path, sources, expected, open_file=open_file), offset
+        usual = schema.delimiter
+        self._table = TextTable(path, sources, expected, usual_delimiter=usual, open_file=open_file)
+        self._offset = offset
         self.names, self.has_heading = self._table.names, self._table.has_heading
         self.delimiter, self.name, self.trained_names = self._table.delimiter, path.name, schema.trained_names
         layout, self.notes = table_reader.layout_for_scores(path, self._table, schema, sources.options)
@@ -72,7 +64,7 @@ class TableInput:
 
     @property
     def heading(self) -> Sequence[str]:
-        """See the class."""
+        """See `ScoredInput`."""
         return self._table.heading_lines
 
     def blocks(self) -> Iterator[InputBlock]:
