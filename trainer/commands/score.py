@@ -119,9 +119,12 @@ class _Scoring:
             self._form.heading(["heading"])  # Refuses equal names before anything is written.
         with output.opened() as file:
             self._write(file)
-        metrics = self._summary.metrics()
-        self._summary.log(metrics)
+        self._summary.log_counts()
         log.info(f"threshold   {decision.threshold:.6g}: {decision.origin}")
+        metrics = self._summary.metrics()
+        for name, value in metrics.items():
+            log.info(f"{name:20}{value:.4g}")
+        self._summary.log_worst()
         about = {
             "threshold": number(decision.threshold),
             "threshold_origin": render(decision.origin),

@@ -82,20 +82,18 @@ class Summary:
         scores = np.concatenate(self._scores).astype(np.float64)
         return {"labeled_anomalies": count, **detection.metrics(scores, is_anomalous, self._threshold)}
 
-    def log(self, metrics: dict[str, float]) -> None:
-        """Logs the counts, the metrics, and the rows with the highest scores."""
+    def log_counts(self) -> None:
+        """Logs the counts, and the speed since the beginning."""
         rate = self.num_rows / max(1e-9, time.monotonic() - self._started)
         share = self.num_anomalies / max(1, self.num_scored)
+        counts = f"{self.num_rows:,} rows: {self.num_anomalies:,} flagged ({share:.2%})"
         bad = f", {self.num_bad:,} cannot be scored" if self.num_bad else ""
-        log.info(
-            f"scored      {self.num_rows:,} rows: {self.num_anomalies:,} flagged ({share:.2%}){bad}; {rate:,.0f} rows/s"
-        )
+        log.info(f"scored      {counts}{bad}; {rate:,.0f} rows/s")
         if self.num_bad:
-            log.warning(
-                f"cannot be scored: {self.num_bad:,} rows: {self.first_bad}" + ("; ..." if self.num_bad > 1 else "")
-            )
-        for name, value in metrics.items():
-            log.info(f"{name:20}{value:.4g}")
+            log.warning(f"{self.first_bad}" + (f"; {self.num_bad - 1:,} more" if self.num_bad > 1 else ""))
+
+    def log_worst(self) -> None:
+        """Logs the rows with the highest scores."""
         for score, _, name, text in sorted(self._worst, reverse=True):
             log.info(f"{name}: {score:.6g}" + (f": {text}" if text else ""))
 

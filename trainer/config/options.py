@@ -126,7 +126,7 @@ class CommandOptions(Options):
         None,
         PLACE,
         USING_A_RUN,
-        f"{_SCORE}: flag rows with a higher score than this, in place of {option('contamination')}",
+        f"{_SCORE}: flag rows with a higher score than this, whatever scores the held-out rows have",
         low=0.0,
     )
     columns: tuple[str, ...] = declare(

@@ -24,7 +24,8 @@ class ArrayInput(ScoredInput):
       DataError: the file is damaged, or has an array of another shape or type.
     """
 
-    unit, names = "row", ("row",)
+    unit = "row"
+    names = ("row",)
 
     def __init__(
         self,

@@ -21,7 +21,8 @@ class ParquetInput(ScoredInput):
       DataError: the file cannot be read, or a column is missing.
     """
 
-    unit, names = "row", ("row",)
+    unit = "row"
+    names = ("row",)
 
     def __init__(self, path: pathlib.Path, schema: Schema, sources: Sources, *, offset: np.ndarray | None) -> None:
         """Reads the columns."""
