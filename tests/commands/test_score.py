@@ -347,3 +347,21 @@ def test_options_of_scores_need_the_mode(launch, runs):
     for flag in ("--explain=2", "--columns=none", "--errors", "--contamination=0.1", "--on_bad_file=keep"):
         code, _, err = launch("--mode=evaluate", f"--run_dir={runs / 'table'}", flag)
         assert (code, "--mode=score" in err) == (1, True), flag
+
+
+def test_an_interrupted_command_leaves_no_file(score, monkeypatch, working_folder):
+    from trainer.runs.scoring import Scorer
+
+    score(HEADING + LINES[0], "--output=other.csv")
+    count = []
+
+    def interrupted(scorer, examples):
+        count.append(1)
+        if len(count) > 1:  # The first scores are those of the held-out rows.
+            raise KeyboardInterrupt
+        return original(scorer, examples)
+
+    original = Scorer.__call__
+    monkeypatch.setattr(Scorer, "__call__", interrupted)
+    score(HEADING + LINES[0], "--output=out.csv", code=130)
+    assert {path.name for path in working_folder.iterdir()} == {"new.csv", "other.csv", "other.scores.json"}

@@ -16,6 +16,7 @@ from trainer.data.inputs import scored
 from trainer.data.inputs.blocks import InputBlock, ScoredInput
 from trainer.data.sources import Sources
 from trainer.errors import DONE, DataError, UsageError, option, render, sanitize
+from trainer.evaluation import blas
 from trainer.evaluation.calibration import Calibration
 from trainer.runs import scoring
 from trainer.runs.loading import LoadedRun
@@ -117,7 +118,7 @@ class _Scoring:
         output.note_delimiter(self._form.delimiter)
         if self._source.has_heading:
             self._form.heading(["heading"])  # Refuses equal names before anything is written.
-        with output.opened() as file:
+        with blas.one_thread, output.opened() as file:  # Blocks are scored in threads already.
             self._write(file)
         self._summary.log_counts()
         log.info(f"threshold   {decision.threshold:.6g}: {decision.origin}")

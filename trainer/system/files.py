@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Iterator
 from typing import IO, Any
 
+from trainer.system.signals import Terminated
+
 
 def fsync(path: pathlib.Path) -> None:
     """Flushes a file, or the entries of a folder, to the disk."""
@@ -43,7 +45,7 @@ def replacing(path: pathlib.Path, *, durably: bool = True) -> Iterator[IO[bytes]
             if durably:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except Exception:
+    except (Exception, KeyboardInterrupt, Terminated):
         temporary.unlink(missing_ok=True)  # Frees space on a full disk.
         raise
     if durably:
