@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from trainer.commands import score_output
-from trainer.commands.score_cells import ALL, NONE, Cells, Format
+from trainer.commands.score_cells import Cells
+from trainer.commands.score_format import ALL, NONE, Format
 from trainer.commands.score_output import ScoreOutput
 from trainer.commands.score_summary import Summary, number
 from trainer.config import Config
@@ -204,7 +205,7 @@ def _format(config: Config, source: ScoredInput, *, keeps_bad: bool) -> Format:
     if command.columns == NONE:
         kept = ()
     elif command.columns != ALL:
-        kept = tuple(_column(given, source) for given in command.columns)
+        kept = tuple(dict.fromkeys(_column(given, source) for given in command.columns))
     return Format(
         delimiter=source.delimiter,
         names=source.names,

@@ -10,6 +10,7 @@ import numpy as np
 from trainer.commands.score_cells import Cells
 from trainer.data import labels
 from trainer.data.inputs.blocks import InputBlock
+from trainer.errors import sanitize
 from trainer.evaluation import detection
 from trainer.runs.scoring import Scored
 from trainer.system.logs import log
@@ -28,7 +29,7 @@ class Summary:
 
     def __init__(self, threshold: float, unit: str, anomaly_label: str | None) -> None:
         self._threshold, self._unit = threshold, unit
-        self._label = None if anomaly_label is None else labels.display(anomaly_label)
+        self._label = None if anomaly_label is None else labels.display(sanitize(anomaly_label))
         self.num_rows = self.num_scored = self.num_anomalies = 0
         self.first_bad = ""
         self._worst: list[tuple[float, int, str, str]] = []  # a heap
@@ -51,7 +52,7 @@ class Summary:
             self.first_bad = f"{self._unit} {block.numbers[index]:,} {reason}"
         self._add_worst(block, scored, cells)
         if self._label is not None:
-            is_anomalous = np.array([labels.display(name.strip()) == self._label for name in block.labels], bool)
+            is_anomalous = np.array([labels.display(sanitize(name)) == self._label for name in block.labels], bool)
             self._scores.append(scored.scores)
             self._are_anomalous.append(is_anomalous[block.label_of_row])
 

@@ -8,15 +8,13 @@ import pathlib
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 from trainer.data.custom import headings, table_files, table_layout, table_rows
 from trainer.data.custom.headings import Heading
 from trainer.data.custom.table_collector import RowCollector
 from trainer.data.custom.table_files import Readable
-from trainer.data.custom.table_judge import Block
 from trainer.data.custom.table_layout import MAX_CELLS_SHOWN, Layout, names_text
-from trainer.data.custom.table_pipeline import parsed_blocks
+from trainer.data.custom.table_pieces import Piece, first_row, pieces
 from trainer.data.custom.table_rows import SAMPLED_LINES, WHITE_SPACE, Lines, RowReader
 from trainer.data.limits import Limits
 from trainer.data.options import DataOptions
@@ -25,38 +23,7 @@ from trainer.errors import DataError, UsageError, error_text, option, sanitize
 from trainer.system.progress import Meter
 
 OpenTable = Callable[[pathlib.Path, Limits], contextlib.AbstractContextManager[Readable]]
-PART = 1_000  # rows
 DECIMAL_COMMAS = r"\s*([+-]?\d+,\d+\s+)+[+-]?\d+,\d+\s*"  # numbers such as 1,5 that are separated by white space
-
-
-class Row(NamedTuple):
-    """A row that was read by Python.
-
-    Attributes:
-      number: number of its last line, from 1.
-      text: its lines, without the last line feed.
-      cells: its cells; none if all are empty.
-    """
-
-    number: int
-    text: str
-    cells: list[str]
-
-
-class Piece(NamedTuple):
-    """Some lines of a table.
-
-    Attributes:
-      number: number of the first line, from 1.
-      block: the lines, with line feeds. If they were read by Python, these are the lines of this piece and the next.
-      parsed: the rows of the block; None if they are in `rows`.
-      rows: the rows if they were read by Python.
-    """
-
-    number: int
-    block: bytes
-    parsed: Block | None
-    rows: Sequence[Row] = ()
 
 
 class TextTable:
@@ -154,16 +121,8 @@ class TextTable:
         """
         with self._opened() as (lines, reader):
             if self.has_heading:
-                self.heading_lines = list(_lines_of_first_row(reader))
-            for block, parsed in parsed_blocks(lines, layout, self.delimiter, self._sources.limits):
-                if parsed is not None:
-                    yield Piece(lines.number + 1, block, parsed)
-                    lines.number += parsed.num_lines
-                else:
-                    rows = _rows(lines, reader, lines.number + block.count(b"\n"))
-                    while part := list(itertools.islice(rows, PART)):
-                        yield Piece(part[0].number, block, None, part)
-                        block = b""
+                self.heading_lines = list(first_row(reader))
+            yield from pieces(lines, reader, layout, self.delimiter, self._sources.limits)
 
     @contextlib.contextmanager
     def _progress(self) -> Iterator[Callable[[int], None]]:
@@ -260,20 +219,6 @@ class TextTable:
         is_sure = heading.is_certain and not is_bad
         doubt = "" if is_sure else f"; if it is the heading, give {option('heading', 'yes')}"
         return f"there is no heading: the first line is a row: {', '.join(cells)}{doubt}"
-
-
-def _rows(lines: Lines, reader: RowReader, end: int) -> Iterator[Row]:
-    """Yields the rows that begin before the end of this line."""
-    while lines.number < end and (cells := reader.read()) is not None:
-        yield Row(reader.line_number, reader.text, cells)
-
-
-def _lines_of_first_row(reader: RowReader) -> Iterator[str]:
-    """Yields the text of the first row, and of the blank rows before it."""
-    cells: list[str] | None = []
-    while cells is not None and not cells:
-        cells = reader.read()
-        yield reader.text
 
 
 def _recognize(rows: Sequence[Sequence[str]], options: DataOptions, expected: Sequence[str] | None) -> Heading:
