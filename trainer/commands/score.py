@@ -94,8 +94,8 @@ def _decide(config: Config, run: LoadedRun, scorer: Scorer) -> _Decision:
     if share < calibration.least:
         share = calibration.least
         log.warning(
-            f"{calibration.count:,} held-out rows do not support {option('contamination', command.contamination)}: the"
-            f" threshold is for {share:.3g}; give {option('threshold')}, or train with more held-out rows"
+            f"{calibration.count:,} held-out rows do not support {option('contamination', command.contamination)}:"
+            f" {share:.3g} is used; give {option('threshold')}, or train with more held-out rows"
         )
     origin = f"at most {share:.3g} of normal rows exceed it, by {calibration.count:,} held-out rows"
     return _Decision(calibration.threshold(share), origin, share, calibration)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from trainer.commands.output import Output
-from trainer.errors import UsageError, option
+from trainer.errors import StorageError, UsageError, option
 from trainer.runs.loading import LoadedRun
 from trainer.system import files, logs
 from trainer.system.logs import log
@@ -70,8 +70,7 @@ class ScoreOutput:
     def opened(self) -> Iterator[IO[bytes]]:
         """Yields a file that becomes the table at the end of the block, or disappears on errors."""
         if self._table is None:
-            sys.stdout.flush()
-            with open(1, "wb", closefd=False) as file:
+            with _standard_output() as file:
                 yield file
             return
         files.make_folder(self._table.parent)
@@ -88,3 +87,18 @@ class ScoreOutput:
         if self._summary is not None:
             files.write_json(self._summary, values)
             log.info(f"written     {self._summary}")
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[IO[bytes]]:
+    """Yields standard output; raises `StorageError` if its reader has ended."""
+    sys.stdout.flush()
+    try:
+        with open(1, "wb", closefd=False) as file:
+            yield file
+    except BrokenPipeError as error:
+        raise StorageError(
+            "standard output was closed before all rows were written",
+            found="its reader has ended",
+            remedy=f"let it read everything, or give {option('output', 'scored.csv')}",
+        ) from error
