@@ -15,7 +15,7 @@ from trainer.system import files, logs
 from trainer.system.logs import log
 
 STANDARD_OUTPUT = "-"
-TABLES = (".csv.gz", ".csv", ".tsv")
+TABLES = (".csv.gz", ".tsv.gz", ".csv", ".tsv")
 SCORES, SUMMARY = "scores.csv", "scores.json"
 LEVEL = 1  # of gzip; higher levels take most of the time of scoring
 
@@ -63,7 +63,7 @@ class ScoreOutput:
 
     def note_delimiter(self, delimiter: str) -> None:
         """Notes that the name of the file promises another delimiter than it has."""
-        if self._table and self._table.suffix == ".tsv" and delimiter != "\t":
+        if self._table and ".tsv" in self._table.suffixes[-2:] and delimiter != "\t":
             log.info(f"{self._table.name} has the delimiter of the input, which is no tab")
 
     @contextlib.contextmanager

@@ -104,7 +104,7 @@ class CommandOptions(Options):
         PLACE,
         USING_A_RUN,
         f"With {', '.join(WRITING)}: folder for the results. Default: <mode>/<step> in the run directory;"
-        f" {SCALARS}: {SCALARS}/. With {SCORE} also a file (.csv, .csv.gz, .tsv), or - for standard output",
+        f" {SCALARS}: {SCALARS}/. With {SCORE} also a file (.csv, .tsv, .csv.gz, .tsv.gz), or - for standard output",
     )
     scoring: str = declare(
         "auto",
