@@ -88,7 +88,14 @@ def opened(run: LoadedRun, scoring: str, *, is_image: bool) -> Iterator[Scorer]:
     log.info(f"network     {run.directory.path}, step {run.entry.step:,}")
     arrays = bundle.network_arrays(run.entry.folder / manifests.checkpoint_name(run.entry.step))
     options = configs.network_options(configs.mathematical_options(run.config))
-    network = portable.network(options, **arrays._asdict())
+    network = portable.network(
+        options,
+        mean=arrays.mean,
+        unit=arrays.unit,
+        offset=arrays.offset,
+        bias=arrays.bias,
+        trainable=arrays.trainable,
+    )
     yield Scorer(
         network.mean.shape,
         lambda examples: network.decode(network.encode(examples)),
