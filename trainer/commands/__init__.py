@@ -13,6 +13,7 @@ from trainer.commands.generate import generate
 from trainer.commands.inspect import inspect
 from trainer.commands.reconstruct import reconstruct
 from trainer.commands.scalars import scalars
+from trainer.commands.score import score
 from trainer.commands.serve import serve
 from trainer.commands.train import train
 from trainer.config import Config
@@ -29,6 +30,7 @@ MODES: dict[str, Callable[[Config, frozenset[str]], int]] = {
     "encode": encode,
     "reconstruct": reconstruct,
     "generate": generate,
+    "score": score,
     "scalars": scalars,
     "export": export,
 }

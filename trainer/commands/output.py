@@ -51,9 +51,14 @@ class Output:
                 raise UsageError(what, found=str(error), remedy="give an absolute path") from error
             if self.folder.suffix.lower() in endings and not self.folder.is_dir():
                 self.folder, self.file_name = self.folder.parent, self.folder.name
-        existing = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        self.check(self.folder, command.output)
+
+    @staticmethod
+    def check(folder: pathlib.Path, given: str | None) -> None:
+        """Raises an error, as the constructor, if files cannot be written to a folder; `given`: --output."""
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
         if not existing.is_dir():
-            what = f"{option('output', command.output)}: {existing} is a file"
+            what = f"{option('output', given)}: {existing} is a file"
             raise UsageError(what, remedy="give a new or existing folder")
         if not os.access(existing, os.W_OK):
             remedy = f"give a writable {option('output', 'FOLDER')}"

@@ -3,21 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.config.options import AT_STEP, LIST, WRITING
+from trainer.config.options import AT_STEP, LIST, SCORE, WRITING, CommandOptions
 from trainer.data.options import OWN, DataOptions
 from trainer.errors import UsageError, option
 from trainer.training.options import LIKELIHOODS, SHARES
 
+OF_SCORES = (
+    *("scoring", "contamination", "threshold", "columns", "explain", "errors", "reconstructions", "only_anomalies"),
+    "anomaly_label",
+)
 # Options, and the modes that use them.
 FOR_MODES = {
     "restart": ("train",),
     "learning_rate_from_now": ("train",),
     "verify": (LIST,),
     "rollback": (LIST,),
-    "input": ("reconstruct", "encode", "evaluate"),
+    "input": ("reconstruct", "encode", "evaluate", SCORE),
     "code": ("generate",),
     "at_step": AT_STEP,
     "output": WRITING,
+    **dict.fromkeys(OF_SCORES, (SCORE,)),
 }
 # Options, and the data sets that use them.
 FOR_DATASETS = {
@@ -51,13 +56,26 @@ def check(values: Mapping[str, Any]) -> None:
         both = f"{option('steps')} and {option('epochs')}"
         raise UsageError(f"{both} both set the length of the run", remedy="use only one of them")
     for name, modes in FOR_MODES.items():
-        if values[name] not in (None, False) and values["mode"] not in modes:
+        if values[name] not in (None, False, getattr(CommandOptions, name, None)) and values["mode"] not in modes:
             needed = option("mode", " or ".join(modes))
             raise UsageError(f"{option(name)} needs {needed}", remedy=f"set the mode, or remove {option(name)}")
+    _check_scores(values)
     _check_training(values)
     _check_course(values)
     _check_missing(values)
     _check_evaluation_file(values)
+
+
+def _check_scores(values: Mapping[str, Any]) -> None:
+    if values["on_bad_file"] == "keep" and values["mode"] != SCORE:
+        raise UsageError(
+            f"{option('on_bad_file', 'keep')} needs {option('mode', SCORE)}",
+            found="files and rows that cannot be used cannot be trained on",
+            remedy=f"give {option('on_bad_file', 'skip')} to skip them",
+        )
+    if values["threshold"] is not None and values["contamination"] != CommandOptions.contamination:
+        both = f"{option('threshold')} and {option('contamination')}"
+        raise UsageError(f"{both} both say which rows are flagged", remedy="use only one of them")
 
 
 def _check_training(values: Mapping[str, Any]) -> None:

@@ -175,8 +175,9 @@ class DataOptions(Options):
         "error",
         PRESENTATION,
         OWN_DATA,
-        "Stop at files and rows that cannot be used, or skip them",
-        choices=("error", "skip"),
+        "Stop at files and rows that cannot be used, or skip them. keep, the default of"
+        f" {option('mode', 'score')}: write such rows without a score",
+        choices=("error", "skip", "keep"),
     )
 
     @property

@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Iterator
 from typing import IO, Any
 
+from trainer.system.signals import Terminated
+
 AT_FDCWD, EXCHANGE = -100, 2  # of Linux's renameat2: paths are relative to the working directory; exchange both names
 
 
@@ -46,7 +48,7 @@ def replacing(path: pathlib.Path, *, durably: bool = True) -> Iterator[IO[bytes]
             if durably:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
-    except Exception:
+    except (Exception, KeyboardInterrupt, Terminated):
         temporary.unlink(missing_ok=True)  # Frees space on a full disk.
         raise
     if durably:

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 from trainer.errors import render, sanitize
 
@@ -65,6 +66,30 @@ def log_to(path: os.PathLike[str]) -> None:
             log.removeHandler(handler)
             handler.close()
     log.addHandler(file)
+
+
+class _Stderr(logging.StreamHandler):
+    """Writes to what is `sys.stderr` at the time, because `redirect_native_stderr` replaces it."""
+
+    @property
+    def stream(self) -> TextIO:
+        """The current stderr."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        pass
+
+
+def log_to_stderr() -> None:
+    """Logs to stderr instead of stdout, which is for data then."""
+    for handler in list(log.handlers):
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
+            log.removeHandler(handler)
+            terminal = _Stderr()
+            terminal.setLevel(handler.level)
+            terminal.addFilter(lambda record: record.levelno < logging.ERROR)
+            log.addHandler(terminal)
 
 
 def log_error(text: str, trace: str, *, debug: bool) -> None:

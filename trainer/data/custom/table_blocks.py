@@ -11,7 +11,7 @@ import numpy as np
 import polars
 
 from trainer.data.custom.headings import MISSING
-from trainer.data.custom.table_collector import MAX_FLOAT32, Block, are_usable
+from trainer.data.custom.table_judge import MAX_FLOAT32, Block, are_usable
 from trainer.data.custom.table_layout import Layout
 from trainer.data.custom.table_rows import WHITE_SPACE, cells_of, is_blank
 
@@ -30,6 +30,14 @@ def parse(block: bytes, layout: Layout, delimiter: str) -> Block | None:
         return _parse(block, *simple, layout, delimiter) if simple is not None else None
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException):
         return None
+
+
+def lines_of(block: bytes) -> Sequence[str]:
+    """Returns the lines of a block that was parsed, in the memory of Polars; twice as fast as `split`."""
+    frame = polars.read_csv(
+        block, has_header=False, schema={"line": polars.String}, quote_char=None, separator=NO_SEPARATOR
+    )
+    return frame["line"].fill_null("")  # type: ignore[return-value]
 
 
 def _parse(block: bytes, text: bytes, end: bytes, layout: Layout, delimiter: str) -> Block:

@@ -1,50 +1,21 @@
 """Collects the rows of a table that can be used, and the reasons why others cannot."""
 
 import array
-import dataclasses
 import io
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
 
 from trainer.data import labels, splits
-from trainer.data.custom import common, headings
+from trainer.data.custom import common
 from trainer.data.custom.headings import MISSING
-from trainer.data.custom.table_layout import COMMAS, Layout
+from trainer.data.custom.table_judge import Block, Judge
+from trainer.data.custom.table_layout import Layout
 from trainer.data.dataset import NO_LABEL
 from trainer.errors import sanitize
 
-MAX_FLOAT32 = float(np.finfo(np.float32).max)
 ENDS = frozenset("0123456789.")  # last characters of finite numbers
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Block:
-    """Some lines of a table, read at once: n rows, and lines that may be no rows.
-
-    Attributes:
-      num_lines: number of lines.
-      lines: the line of each row, from 0, ascending: [n] int64.
-      values: [n, D] float64, the numbers; NaN if they are missing.
-      is_doubtful: [n] bool, True for rows that may be bad; their values are not used.
-      labels: the distinct texts in the column of labels, in the order of their first rows; empty without labels.
-      label_of_row: [n] int64, indices into `labels`.
-      num_cells, num_numbers: the numbers of cells that are not missing, and of those that are numbers, in each of the
-        skipped columns: [S] int64.
-      cells: returns the cells of a line; None if it is no row.
-    """
-
-    num_lines: int
-    lines: np.ndarray
-    values: np.ndarray
-    is_doubtful: np.ndarray
-    labels: Sequence[str]
-    label_of_row: np.ndarray
-    num_cells: np.ndarray
-    num_numbers: np.ndarray
-    cells: Callable[[int], Sequence[str] | None]
 
 
 class RowCollector:
@@ -56,12 +27,11 @@ class RowCollector:
       num_bad: number of rows that cannot be used.
       num_cells, num_numbers: see `Block`.
       num_missing, num_incomplete: number of missing numbers, and of the rows that have them.
-      num_gaps: number of bad rows whose first wrong cell has no number because it is missing.
     """
 
     def __init__(self, layout: Layout, file: IO[bytes] | None = None, unit: str = "line") -> None:
         """Writes the numbers to `file`, or into memory."""
-        self.layout, self._unit = layout, unit
+        self.layout, self._unit, self._judge = layout, unit, Judge(layout)
         self._file = file or io.BytesIO()
         # Lists of Python numbers would take seven times as much memory.
         self._labels, self._row_numbers = array.array("q"), array.array("q")
@@ -69,7 +39,12 @@ class RowCollector:
         self._label_of_cell: dict[str, int] = {}
         self.num_cells, self.num_numbers = [0] * len(layout.skipped), [0] * len(layout.skipped)
         self.bad: list[tuple[str, str]] = []
-        self.num_bad = self.num_missing = self.num_incomplete = self.num_gaps = 0
+        self.num_bad = self.num_missing = self.num_incomplete = 0
+
+    @property
+    def num_gaps(self) -> int:
+        """See `Judge`."""
+        return self._judge.num_gaps
 
     @property
     def num_good(self) -> int:
@@ -118,7 +93,7 @@ class RowCollector:
         """Adds a row, good or bad; `number` is its number in the file."""
         if len(cells) == len(self.layout.names):
             self._count(cells)
-        numbers = self._judge(cells)
+        numbers = self._judge.row(cells)
         if isinstance(numbers, str):
             self._add_bad(number, numbers)
             return
@@ -132,21 +107,10 @@ class RowCollector:
 
     def add_block(self, first: int, block: Block) -> None:
         """Adds the rows of a block whose first line has this number."""
-        is_row, is_good = np.ones(block.num_lines, bool), ~block.is_doubtful
-        start, row_of_line = self.total, np.full(block.num_lines, -1)
-        row_of_line[block.lines] = np.arange(len(block.lines))
-        is_sure = np.zeros(block.num_lines, bool)
-        is_sure[block.lines] = is_good
-        for line in np.flatnonzero(~is_sure).tolist():
-            cells = block.cells(line)
-            if cells is None:
-                is_row[line] = False
-                continue
-            numbers, row = self._judge(cells), row_of_line[line]
-            if isinstance(numbers, str):
-                self._add_bad(first + line, numbers)
-            elif row >= 0:
-                block.values[row], is_good[row] = numbers, True
+        start, judged = self.total, self._judge.block(block)
+        for line, _, reason in judged.bad:
+            self._add_bad(first + line, reason)
+        is_row, is_good = judged.is_row, judged.is_good
         row_numbers = start + np.cumsum(is_row) - 1
         self._row_numbers.frombytes(row_numbers[block.lines[is_good]].astype(np.int64).tobytes())
         if self.layout.label is not None:
@@ -162,22 +126,6 @@ class RowCollector:
         label_of = np.zeros(len(block.labels), np.int64)
         label_of[used] = [self._label(block.labels[index]) for index in used.tolist()]
         return label_of[block.label_of_row[is_good]]
-
-    def _judge(self, cells: Sequence[str]) -> list[float] | str:
-        """Returns the numbers of a row, or the reason why it cannot be used."""
-        if len(cells) != len(self.layout.names):
-            return f"has {len(cells):,} cells; the first line has {len(self.layout.names):,}"
-        numbers = []
-        for column in self.layout.numeric:
-            value = headings.parse(cells[column])
-            if value is None or not abs(value) <= MAX_FLOAT32:
-                is_gap = is_missing(cells[column])
-                if not (self.layout.keeps_missing and is_gap):
-                    self.num_gaps += is_gap
-                    return _reason(cells[column], self.layout.names[column])
-                value = np.nan
-            numbers.append(value)
-        return "has no number" if self.layout.keeps_missing and np.isnan(numbers).all() else numbers
 
     def _count(self, cells: Sequence[str]) -> None:
         """Counts the cells in skipped columns."""
@@ -204,24 +152,3 @@ class RowCollector:
         self.num_bad += 1
         if len(self.bad) < common.MAX_BAD_STORED:
             self.bad.append((f"{self._unit} {number:,}", reason))
-
-
-def are_usable(values: np.ndarray) -> bool:
-    """Returns True if all numbers are finite in float32."""
-    low, high = values.min(initial=0), values.max(initial=0)  # NaN if one is NaN
-    return bool(low >= -MAX_FLOAT32 and high <= MAX_FLOAT32)
-
-
-def is_missing(cell: str) -> bool:
-    """Returns True if a cell is empty or has a mark for missing numbers."""
-    cell = cell.strip()
-    return not cell or cell in MISSING
-
-
-def _reason(cell: str, name: str) -> str:
-    """Returns the reason why a cell makes a row bad."""
-    shown = sanitize(cell)[:40]
-    has_commas = re.fullmatch(COMMAS, cell.strip()) is not None
-    reason = "not a number: write it without commas" if has_commas else "not a finite number"
-    found = f"'{shown}'" if shown else "nothing"
-    return f"has {found} in the column '{sanitize(name)}', {reason}"

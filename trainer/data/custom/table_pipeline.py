@@ -4,7 +4,7 @@ import collections
 import concurrent.futures
 from collections.abc import Iterator
 
-from trainer.data.custom.table_collector import Block
+from trainer.data.custom.table_judge import Block
 from trainer.data.custom.table_layout import Layout
 from trainer.data.custom.table_rows import Lines
 from trainer.data.limits import Limits

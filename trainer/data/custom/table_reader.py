@@ -113,8 +113,8 @@ def read_like(
     expected = [schema.names[column] for column in wanted] if schema.has_heading else ()
     with _opened(path, sources, expected) as table:
         if is_new:
-            _check_width(path, table, schema)
-        layout, notes = _layout_like(path, table, schema, sources.options, wanted)
+            check_width(path, table, schema)
+        layout, notes = layout_like(path, table, schema, sources.options, needs_label=not is_new)
         return _checked(table, _collect(table, layout, open_file), path, sources, notes, is_new=is_new)
 
 
@@ -123,7 +123,7 @@ def _wanted(schema: Schema) -> list[int]:
     return [*schema.trained, *([] if schema.label is None else [schema.label])]
 
 
-def _check_width(path: pathlib.Path, table: Table, schema: Schema) -> None:
+def check_width(path: pathlib.Path, table: Table, schema: Schema) -> None:
     """Raises `DataError` if columns without names may be shifted because a column is missing."""
     width, expected = len(table.names), len(schema.names)
     if schema.has_heading or width == expected or (schema.label == expected - 1 == width):
@@ -135,12 +135,17 @@ def _check_width(path: pathlib.Path, table: Table, schema: Schema) -> None:
     )
 
 
-def _layout_like(
-    path: pathlib.Path, table: Table, schema: Schema, options: DataOptions, wanted: Sequence[int]
+def layout_like(
+    path: pathlib.Path, table: Table, schema: Schema, options: DataOptions, *, needs_label: bool = True
 ) -> tuple[Layout, list[str]]:
-    """Returns the layout of a table with the columns of a schema, of which `wanted` are needed, and notes."""
+    """Returns the layout of a table with the columns of a schema, and notes.
+
+    Raises:
+      DataError: a column that is trained on is missing, or that of labels if it is needed.
+    """
     wanted_keys, keys = _numbered(schema.names), _numbered(table.names)
     index = {key: column for column, key in enumerate(keys)}
+    wanted = _wanted(schema) if needs_label else schema.trained
     missing = [schema.names[column] for column in wanted if wanted_keys[column] not in index]
     if missing:
         raise DataError(
@@ -159,6 +164,21 @@ def _layout_like(
     known = set(wanted_keys)
     extra = [name for name, key in zip(table.names, keys, strict=True) if key not in known]
     return layout, [f"columns that are not in the training data: {names_text(extra)}"] if extra else []
+
+
+def layout_for_scores(
+    path: pathlib.Path, table: Table, schema: Schema, options: DataOptions
+) -> tuple[Layout, list[str]]:
+    """Returns the layout of a table of new rows, as `layout_like`, and notes. Labels are not needed.
+
+    Raises:
+      DataError: a column that is trained on is missing, or there is no heading and another number of columns.
+    """
+    check_width(path, table, schema)
+    layout, notes = layout_like(path, table, schema, options, needs_label=False)
+    if list(layout.numeric) != sorted(layout.numeric):
+        notes.append("the columns are in another order than in the training data; they are matched by their names")
+    return layout, notes
 
 
 @contextlib.contextmanager

@@ -105,29 +105,40 @@ class Lines:
 
 
 class RowReader:
-    """Iterates over the rows of a text that have a cell which is not empty.
+    """Iterates over the rows of a text, and over lines without text between them.
 
     Attributes:
       line_number: number of the last line of the current row; of the first line, while a row is being read.
+      text: the lines of the current row, without the last line feed.
     """
 
     def __init__(self, lines: Lines, delimiter: str, max_characters: int) -> None:
         self._lines, self._max_characters = lines, max_characters
         self._is_spaced = delimiter == WHITE_SPACE
         self._reader = csv_reader(self._bounded(), delimiter)
-        self._length = 0
+        self._length, self._text = 0, [""]
         self.line_number = 0
 
+    @property
+    def text(self) -> str:
+        """See the class."""
+        return "".join(self._text).removesuffix("\n")
+
     def __iter__(self) -> Iterator[list[str]]:
-        while True:
-            self._length = 0
-            self.line_number = self._lines.number + 1
-            row = next(self._reader, None)
-            if row is None:
-                return
-            self.line_number = self._lines.number
-            if row and not is_blank(row):
+        while (row := self.read()) is not None:
+            if row:
                 yield row
+
+    def read(self) -> list[str] | None:
+        """Returns the cells of the next row; none if it is blank: all cells are empty. None at the end."""
+        self._length = 0
+        self._text.clear()
+        self.line_number = self._lines.number + 1
+        row = next(self._reader, None)
+        if row is None:
+            return None
+        self.line_number = self._lines.number
+        return [] if is_blank(row) else row
 
     def _bounded(self) -> Iterator[str]:
         """Yields the lines. Raises an error if a row is too long, because it would be read into memory."""
@@ -135,6 +146,7 @@ class RowReader:
             self._length += len(line)
             if self._length >= self._max_characters:
                 raise csv.Error(f"the row has more than {self._max_characters:,} characters")
+            self._text.append(line)
             yield _single_spaced(line) if self._is_spaced else line
 
 

@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from trainer.data.custom import headings, table_files, table_layout, table_rows
 from trainer.data.custom.headings import Heading
 from trainer.data.custom.table_collector import RowCollector
+from trainer.data.custom.table_files import Readable
 from trainer.data.custom.table_layout import MAX_CELLS_SHOWN, Layout, names_text
-from trainer.data.custom.table_pipeline import parsed_blocks
+from trainer.data.custom.table_pieces import Piece, first_row, pieces
 from trainer.data.custom.table_rows import SAMPLED_LINES, WHITE_SPACE, Lines, RowReader
+from trainer.data.limits import Limits
 from trainer.data.options import DataOptions
 from trainer.data.sources import Sources
 from trainer.errors import DataError, UsageError, error_text, option, sanitize
 from trainer.system.progress import Meter
 
+OpenTable = Callable[[pathlib.Path, Limits], contextlib.AbstractContextManager[Readable]]
 DECIMAL_COMMA = r"[+-]?\d+,\d+([eE][+-]?\d+)?"
 DECIMAL_COMMAS = rf"\s*({DECIMAL_COMMA}\s+)+{DECIMAL_COMMA}\s*"  # numbers such as 1,5 that are separated by white space
 
@@ -34,7 +37,7 @@ class TextTable:
       names: names of the columns, from the heading, or by number.
       has_heading: True if the first line is the heading.
       delimiter: separates the cells; a space stands for white space.
-      notes: notes on the delimiter and the heading, once the rows have been collected.
+      heading_lines: the lines of the heading, and blank ones before it, once the rows are being read.
 
     Raises:
       DataError: there are no rows, or they cannot be read.
@@ -42,21 +45,39 @@ class TextTable:
 
     unit = "line"
 
-    def __init__(self, path: pathlib.Path, sources: Sources, expected: Sequence[str] | None = None) -> None:
-        """Reads the first lines; `expected`: see `_recognize`."""
-        self._path, self._sources, self._options = path, sources, sources.options
-        with table_files.opened(path, sources.limits) as file:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        sources: Sources,
+        expected: Sequence[str] | None = None,
+        *,
+        usual_delimiter: str = "",
+        open_file: OpenTable = table_files.opened,
+    ) -> None:
+        """Reads the first lines.
+
+        Args:
+          path: the file.
+          sources: options and limits.
+          expected: see `_recognize`.
+          usual_delimiter: that of another table with the same columns; white space is hard to recognize in few lines.
+          open_file: opens the file; called several times.
+        """
+        self._path, self._sources, self._options, self._open_file = path, sources, sources.options, open_file
+        with open_file(path, sources.limits) as file:
             lines = table_rows.first_lines(file.read(table_rows.BEGINNING))
         self.delimiter = table_rows.find_delimiter(lines)
         self._sample = self._read_sample()
         _check_decimal_commas(path, lines)
-        if table_rows.is_white_space(lines, self.delimiter, len(self._sample[0][1])):
+        width = len(self._sample[0][1])
+        is_usual = width == 1 and usual_delimiter == WHITE_SPACE
+        if is_usual or table_rows.is_white_space(lines, self.delimiter, width):
             self.delimiter = WHITE_SPACE
             self._sample = self._read_sample()
         first = self._sample[0][1]
         table_layout.check_width(path, len(first))
         self._heading = _recognize([row for _, row in self._sample], self._options, expected)
-        self.has_heading = self._heading.names is not None
+        self.has_heading, self.heading_lines = self._heading.names is not None, list[str]()
         self.names: Sequence[str] = self._heading.names or [f"column {column + 1}" for column in range(len(first))]
 
     def layout(self) -> Layout:
@@ -84,19 +105,25 @@ class TextTable:
         Raises:
           DataError: a row is too long, is not UTF-8, or has wrong quotes.
         """
-        with self._opened() as (lines, reader), self._progress() as advance:
-            cells_of_rows = iter(reader)
+        with self._progress() as advance:
+            for piece in self.pieces(rows.layout):
+                if piece.parsed is not None:
+                    rows.add_block(piece.number, piece.parsed)
+                for row in piece.rows:
+                    if row.cells:
+                        rows.add_row(row.number, row.cells)
+                advance(len(piece.block))
+
+    def pieces(self, layout: Layout) -> Iterator[Piece]:
+        """Yields all lines after the heading in pieces.
+
+        Raises:
+          DataError: as `collect`.
+        """
+        with self._opened() as (lines, reader):
             if self.has_heading:
-                next(cells_of_rows)
-            for block, parsed in parsed_blocks(lines, rows.layout, self.delimiter, self._sources.limits):
-                if parsed is not None:
-                    rows.add_block(lines.number + 1, parsed)
-                    lines.number += parsed.num_lines
-                else:
-                    end = lines.number + block.count(b"\n")
-                    while lines.number < end and (row := next(cells_of_rows, None)) is not None:
-                        rows.add_row(reader.line_number, row)
-                advance(len(block))
+                self.heading_lines = list(first_row(reader))
+            yield from pieces(lines, reader, layout, self.delimiter, self._sources.limits)
 
     @contextlib.contextmanager
     def _progress(self) -> Iterator[Callable[[int], None]]:
@@ -119,7 +146,7 @@ class TextTable:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[Lines, RowReader]]:
         limits = self._sources.limits
-        with table_files.opened(self._path, limits) as file:
+        with self._open_file(self._path, limits) as file:
             lines = Lines(file, limits.row_characters)
             reader = RowReader(lines, self.delimiter, limits.row_characters)
             try:

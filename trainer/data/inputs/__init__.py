@@ -1,4 +1,4 @@
-"""Readers of the inputs of trained networks: images, arrays, numbers.
+"""Readers of the inputs of trained networks: tables, images, arrays, numbers.
 
 It imports `data.custom`, `data.formats`, `system` and `errors`, and no TensorFlow.
 """
