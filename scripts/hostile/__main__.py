@@ -19,7 +19,7 @@ from collections.abc import Callable
 import claims
 from claims import Claim, failures
 
-from hostile import malice, mutants, paths, reading, vectors, workers
+from hostile import malice, mutants, paths, reading, uses, vectors, workers
 from hostile.workers import Tally, Trial
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -69,6 +69,18 @@ def _trained(count: int, first: int) -> list[Claim]:
     return [_claim("likewise, and errors of trained runs are those that NumPy computes", tally, _counts(tally))]
 
 
+def _scored(count: int, first: int) -> list[Claim]:
+    tally = _run("scored", uses.make_scored, count, first)
+    return [
+        _claim("broken tables that are scored: a line out for a line in, or a documented error", tally, _counts(tally))
+    ]
+
+
+def _indexes(count: int, first: int) -> list[Claim]:
+    tally = _run("indexes", uses.make_indexes, count, first, seconds=60.0)
+    return [_claim("broken indexes of checkpoints: arrays of the file's size, or an error", tally, _counts(tally))]
+
+
 def _counts(tally: Tally) -> str:
     return ", ".join(f"{kind} {number:,}" for kind, number in sorted(tally.kinds.items()))
 
@@ -112,6 +124,8 @@ SUITES = {
     "files": _suite(_files, 100_000, 2_000),
     "data": _suite(_data, 20_000, 300),
     "trained": _suite(_trained, 800, 6),
+    "scored": _suite(_scored, 20_000, 300),
+    "indexes": _suite(_indexes, 10_000, 300),
     "flags": _suite(_flags, 1_000_000, 4_000),
 }
 

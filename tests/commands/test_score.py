@@ -106,6 +106,12 @@ def test_a_contamination_that_the_held_out_rows_do_not_support_is_raised_with_a_
     assert all((float(row["anomaly_p"]) == least) == (row["is_anomaly"] == "1") for row in cells(out))
 
 
+def test_a_warning_says_that_most_rows_are_unlike_the_training_rows(score):
+    text = HEADING + "".join(LINES)
+    assert "most rows are flagged" in score(text, "--threshold=0")[1]
+    assert "most rows are flagged" not in score(text, "--threshold=1e9")[1]
+
+
 def test_the_columns_with_the_largest_errors_are_named_with_their_shares(score):
     rows = cells(score(HEADING + "".join(LINES), "--errors")[0])
     for row in rows:

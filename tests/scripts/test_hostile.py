@@ -4,7 +4,7 @@ import os
 import sys
 
 import pytest
-from hostile import launched, mutants, reading, workers
+from hostile import launched, mutants, reading, uses, workers
 from hostile.truth import Known
 from hostile.workers import Outcome
 
@@ -23,6 +23,19 @@ def test_data_of_known_content_are_loaded_as_they_are_refused_or_the_guess_is_no
     assert tally.problems == []
     assert {kind.partition(":")[0] for kind in tally.kinds} == {"table", "array", "folder", "depth"}
     assert sum(number for kind, number in tally.kinds.items() if ": equal" in kind) > 90
+
+
+def test_every_line_of_a_broken_table_comes_out_when_it_is_scored():
+    tally = workers.run(uses.make_scored, 300, processes=1)
+    assert tally.problems == []
+    assert tally.kinds["scored"] > 50
+
+
+@pytest.mark.whole
+def test_broken_indexes_of_checkpoints_are_read_or_refused():
+    tally = workers.run(uses.make_indexes, 300, processes=1, seconds=60.0)
+    assert tally.problems == []
+    assert min(tally.kinds["read"], tally.kinds["refused"]) > 10
 
 
 def test_a_lost_row_and_a_false_warning_are_detected():

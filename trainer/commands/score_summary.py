@@ -16,6 +16,7 @@ from trainer.runs.scoring import Scored
 from trainer.system.logs import log
 
 MAX_WORST = 10
+MIN_SCORED, MOST = 20, 0.5  # rows and share of flagged rows from which the rows as a whole are unlike those of training
 
 
 class Summary:
@@ -90,6 +91,10 @@ class Summary:
         counts = f"{self.num_rows:,} rows: {self.num_anomalies:,} flagged ({share:.2%})"
         bad = f", {self.num_bad:,} cannot be scored" if self.num_bad else ""
         log.info(f"scored      {counts}{bad}; {rate:,.0f} rows/s")
+        if self.num_scored >= MIN_SCORED and share > MOST:
+            log.warning(
+                "most rows are flagged: as a whole, they are unlike the training rows, for example in other units"
+            )
         if self.num_bad:
             log.warning(f"{self.first_bad}" + (f"; {self.num_bad - 1:,} more" if self.num_bad > 1 else ""))
 
