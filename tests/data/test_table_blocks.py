@@ -150,3 +150,13 @@ def test_only_short_tables_are_read_without_the_parser(tmp_path, parsed):
     assert parsed == {True: 0, False: 0}
     load_table(tmp_path, "1,2\n" * 100, limits=Limits(min_parsed_bytes=400, table_block_bytes=400))
     assert parsed == {True: 1, False: 0}
+
+
+@pytest.mark.parametrize("name", ["x^2", "x\x01", "x\x5e\x00"])
+def test_texts_that_begin_like_a_packed_file_are_not_unpacked(name, tmp_path, parsed):
+    text = "".join(f"{name},{row}.5,{row}\n" for row in range(60))
+    data = assert_equal(tmp_path, text, label_column="1", eval_fraction=0.0, heading="no")
+    assert data.label_names[0].startswith("x")
+    assert len(data.train.examples) == 60
+    assert parsed[True] > 3
+    assert table_blocks.lines_of(text.encode())[0] == f"{name},0.5,0"

@@ -34,10 +34,24 @@ def parse(block: bytes, layout: Layout, delimiter: str) -> Block | None:
 
 def lines_of(block: bytes) -> Sequence[str]:
     """Returns the lines of a block that was parsed, in the memory of Polars; twice as fast as `split`."""
+    return _column(block, b"\n", polars.String).fill_null("")  # type: ignore[return-value]
+
+
+def _column(text: bytes, end: bytes, kind: type[polars.DataType]) -> polars.Series:
+    """Returns the texts before the bytes `end` as a column; null where they are empty, or no numbers.
+
+    The text begins with a number of ours: Polars would decompress texts that begin like a packed file, such as `x^2`.
+    """
     frame = polars.read_csv(
-        block, has_header=False, schema={"line": polars.String}, quote_char=None, separator=NO_SEPARATOR
+        b"".join([ROW_END, end, text]),
+        has_header=False,
+        schema={"cell": kind},
+        ignore_errors=True,
+        quote_char=None,
+        separator=NO_SEPARATOR,
+        eol_char=end.decode(),
     )
-    return frame["line"].fill_null("")  # type: ignore[return-value]
+    return frame["cell"][1:]
 
 
 def _parse(block: bytes, text: bytes, end: bytes, layout: Layout, delimiter: str) -> Block:
@@ -114,18 +128,7 @@ class _Cells:
         return self._texts.gather((rows * self._stride + columns).ravel())
 
     def _read(self, kind: type[polars.DataType]) -> polars.Series:
-        if not self._text:
-            return polars.Series([], dtype=kind)
-        frame = polars.read_csv(
-            self._text,
-            has_header=False,
-            schema={"cell": kind},
-            ignore_errors=True,
-            quote_char=None,
-            separator=NO_SEPARATOR,
-            eol_char=self._end.decode(),
-        )
-        return frame["cell"]
+        return _column(self._text, self._end, kind)
 
     def __len__(self) -> int:
         return len(self._numbers)
