@@ -1,5 +1,6 @@
 """Formats blocks of scored rows: the lines of the input, and the cells that are added to them."""
 
+import io
 import re
 from typing import TYPE_CHECKING
 
@@ -154,8 +155,9 @@ class Cells:
     def _csv(self, frame: "polars.DataFrame") -> bytes:
         delimiter = self._form.delimiter
         empty = '""' if delimiter == WHITE_SPACE else ""  # An empty cell would be lost between spaces.
-        text = frame.write_csv(include_header=False, separator=delimiter, quote_style="never", null_value=empty)
-        return text.encode()
+        file = io.BytesIO()  # Half the time of a text that is then encoded.
+        frame.write_csv(file, include_header=False, separator=delimiter, quote_style="never", null_value=empty)
+        return file.getvalue()
 
 
 def _by_column(prefix: str, values: np.ndarray, digits: int | None = None) -> list["polars.Series"]:
