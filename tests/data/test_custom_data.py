@@ -96,7 +96,7 @@ def test_run_on_memory_mapped_images_equals_run_on_the_same_array(folder, tmp_pa
     for name, data_flags in (("images", images), ("array", ["--dataset=array", f"--data_dir={tmp_path}/a.npz"])):
         code, out, err = launch(*data_flags, *flags, f"--run_dir={tmp_path}/{name}")
         assert code == 0, err
-        assert ("were converted to 8x6, rgb, crop" in out + err) == (name == "images")
+        assert ("keep their size; color: rgb" in out + err) == (name == "images")
     results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("images", "array")]
     for tag in ("train/reconstruction/mse", "eval/reconstruction/mse", "eval/latent/effective_rank"):
         assert results[0][tag] == results[1][tag]

@@ -63,7 +63,7 @@ def compute(
       has_missing: True if numbers of the examples may be missing (NaN); `mean` has to be given then.
     """
     fitted = CenteredRows(train, training_mean(train, scale) if mean is None else mean, scale, has_missing)
-    splits = fitted if rows is None else fitted.subset(rows), fitted._replace(examples=evaluation)
+    splits = fitted if rows is None else fitted.subset(rows), fitted.of(evaluation)
     if len(fitted.mean) <= limits.columns:
         return _from_covariance(fitted, splits, code_size, limits)
     return _from_components(pca.fit(fitted, code_size, train.dtype, limits), splits, len(train))

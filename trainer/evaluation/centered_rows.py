@@ -64,7 +64,11 @@ class CenteredRows(NamedTuple):
 
     def subset(self, indices: np.ndarray) -> "CenteredRows":
         """Returns the examples with these indices."""
-        return self._replace(examples=RowSubset(cast(np.ndarray, self.examples), indices))
+        return self.of(RowSubset(cast(np.ndarray, self.examples), indices))
+
+    def of(self, examples: np.ndarray | RowSubset) -> "CenteredRows":
+        """Returns other examples, [N, ...] as stored, around the same mean."""
+        return CenteredRows(examples, self.mean, self.scale, self.has_missing)
 
 
 def scaled_chunks(

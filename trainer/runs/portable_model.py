@@ -43,7 +43,14 @@ class PortableModel(Model):
         """
         options = configs.network_options(configs.mathematical_options(config))
         arrays = bundle.network_arrays(entry.prefix)
-        network = portable.network(options, **arrays._asdict())
+        network = portable.network(
+            options,
+            mean=arrays.mean,
+            unit=arrays.unit,
+            offset=arrays.offset,
+            bias=arrays.bias,
+            trainable=arrays.trainable,
+        )
         return cls(network, network.cost)
 
     @property
