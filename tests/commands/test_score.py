@@ -328,7 +328,7 @@ def test_pictures_have_a_line_each_by_their_path_and_relative_scores(score, work
     for name in ("a/one.png", "two, b.png"):
         Image.effect_noise((8, 8), 90).save(folder / name)
     rows = cells(score(folder, "--output=out.csv", name="digits") and (working_folder / "out.csv").read_text())
-    assert [row["path"] for row in rows] == ["a/one", "two, b"]
+    assert [row["path"] for row in rows] == ["a/one.png", "two, b.png"]
     assert list(rows[0]) == ["path", "anomaly_score", "is_anomaly", "anomaly_p", "anomaly_note"]
     assert json.loads((working_folder / "out.scores.json").read_text())["scoring"] == "relative"
 
@@ -366,3 +366,19 @@ def test_an_interrupted_command_leaves_no_file(score, monkeypatch, working_folde
     monkeypatch.setattr(Scorer, "__call__", interrupted)
     score(HEADING + LINES[0], "--output=out.csv", code=130)
     assert {path.name for path in working_folder.iterdir()} == {"new.csv", "other.csv", "other.scores.json"}
+
+
+def test_pictures_that_cannot_be_read_keep_their_line_with_the_reason(score, working_folder):
+    folder = working_folder / "photos"
+    folder.mkdir()
+    for name in ("one.png", "three.png"):
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(folder / name)
+    (folder / "two.png").write_bytes((folder / "one.png").read_bytes()[:50])
+    out, err = score(folder, name="digits")
+    rows = cells(out)
+    assert [row["path"] for row in rows] == ["one.png", "three.png", "two.png"]
+    assert rows[0]["anomaly_score"] == rows[1]["anomaly_score"] != ""
+    assert (rows[2]["anomaly_score"], rows[2]["is_anomaly"]) == ("", "")
+    assert "truncated" in rows[2]["anomaly_note"] or "decoded" in rows[2]["anomaly_note"]
+    assert "two.png" in err
+    score(folder, "--on_bad_file=error", name="digits", code=2)

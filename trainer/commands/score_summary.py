@@ -50,7 +50,7 @@ class Summary:
         self.num_anomalies += int(np.count_nonzero(scored.scores > self._threshold))
         if block.bad and not self.first_bad:
             index, _, reason = block.bad[0]
-            self.first_bad = f"{self._unit} {block.numbers[index]:,} {reason}"
+            self.first_bad = f"{self._place(block, index)} {reason}"
         self._add_worst(block, scored, cells)
         if self._label is not None:
             is_anomalous = np.array([labels.display(sanitize(name)) == self._label for name in block.labels], bool)
@@ -67,10 +67,13 @@ class Summary:
         texts = cells.explanations(Scored(*(array[highest] for array in scored)))
         places = np.flatnonzero(block.is_good)[highest]
         for score, place, text in zip(scored.scores[highest].tolist(), places.tolist(), texts, strict=True):
-            name = f"{self._unit} {block.numbers[place]:,}" if self._unit else block.lines[place]
-            heapq.heappush(self._worst, (score, -int(block.numbers[place]), name, text))
+            heapq.heappush(self._worst, (score, -int(block.numbers[place]), self._place(block, place), text))
             if len(self._worst) > MAX_WORST:
                 heapq.heappop(self._worst)
+
+    def _place(self, block: InputBlock, index: int) -> str:
+        """Returns where a line of a block is in the input."""
+        return f"{self._unit} {block.numbers[index]:,}" if self._unit else block.lines[index]
 
     def metrics(self) -> dict[str, float]:
         """Returns how well anomalies are told apart; nothing without labels of both kinds."""

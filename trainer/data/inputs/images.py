@@ -53,16 +53,26 @@ def list_folder(folder: pathlib.Path) -> Listing:
     return dataclasses.replace(listing, names=names, notes=notes)
 
 
-def from_folder(folder: pathlib.Path, shape: tuple[int, ...], fit: str, depth: Depth) -> Inputs:
+def from_folder(
+    folder: pathlib.Path, shape: tuple[int, ...], fit: str, depth: Depth, *, keeps_bad: bool = False
+) -> Inputs:
     """Reads all images in a folder and its subfolders, sorted by name. See `reader.read`."""
     listing = list_folder(folder)
-    inputs = from_images(listing.names, shape, fit, depth, root=folder)
+    inputs = from_images(listing.names, shape, fit, depth, root=folder, keeps_bad=keeps_bad)
     return dataclasses.replace(inputs, notes=(*inputs.notes, *listing.notes))
 
 
-def from_images(names: Sequence[str], shape: tuple[int, ...], fit: str, depth: Depth, *, root: pathlib.Path) -> Inputs:
+def from_images(
+    names: Sequence[str],
+    shape: tuple[int, ...],
+    fit: str,
+    depth: Depth,
+    *,
+    root: pathlib.Path,
+    keeps_bad: bool = False,
+) -> Inputs:
     """Reads the image files with these paths below the folder `root`; see `reader.read`."""
-    examples = _allocate((len(names), *shape))
+    examples, bad = _allocate((len(names), *shape)), {}
     converted: dict[str, list[str]] = {}  # conversions: names of the converted files
     height, width, channels = shape
     target = Target(height, width, channels, fit, depth)
@@ -70,6 +80,10 @@ def from_images(names: Sequence[str], shape: tuple[int, ...], fit: str, depth: D
         try:
             examples[index], conversions = image_files.decode(root / name, target)
         except BadImage as error:
+            if keeps_bad:
+                bad[index] = f"{error.problem}: {error.detail}" if error.detail else error.problem
+                examples[index] = 0
+                continue
             raise DataError(
                 f"the image {sanitize(root / name)} {error.problem}",
                 found=error.detail,
@@ -77,7 +91,8 @@ def from_images(names: Sequence[str], shape: tuple[int, ...], fit: str, depth: D
             ) from error
         if conversions:
             converted.setdefault(join(conversions), []).append(sanitize(name))
-    return Inputs(examples, _short_names(names), _notes(converted), are_files=True)
+    paths = tuple(map(sanitize, names))
+    return Inputs(examples, _short_names(names), _notes(converted), are_files=True, paths=paths, bad=bad)
 
 
 def _allocate(shape: tuple[int, ...]) -> np.ndarray:

@@ -26,6 +26,7 @@ def read(
     *,
     can_be_missing: bool = False,
     table: TableSource | None = None,
+    keeps_bad: bool = False,
 ) -> Inputs:
     """Reads the value of `--input`: the file or folder of that name if it exists, otherwise numbers.
 
@@ -42,6 +43,7 @@ def read(
       offset: [D] float64, subtracted from rows, as in the run's training set; None: nothing is subtracted.
       can_be_missing: True if numbers of rows may be NaN.
       table: what tables are read by; None: tables cannot be read.
+      keeps_bad: image files that cannot be read are in `Inputs.bad`, and are no error.
 
     Raises:
       UsageError: `text` is neither a path nor valid numbers for one or more examples; images are given for a run on
@@ -69,10 +71,10 @@ def read(
             f" or {accepted_numbers(shape)}",
         )
     if path.is_dir():
-        return from_folder(path, shape, fit, depth)
+        return from_folder(path, shape, fit, depth, keeps_bad=keeps_bad)
     if not path.is_file():
         raise _irregular(text, messages.accepted_inputs(shape))
-    return from_images([path.name], shape, fit, depth, root=path.parent)
+    return from_images([path.name], shape, fit, depth, root=path.parent, keeps_bad=keeps_bad)
 
 
 def _table_for_images(text: str, shape: tuple[int, ...]) -> UsageError:

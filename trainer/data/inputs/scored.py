@@ -84,7 +84,7 @@ def opened(
             remedy="save it in one of these formats",
         )
     can_be_missing = sources.options.missing == "mean"
-    read = reader.read(text, shape, sources.options.fit, depth, offset, can_be_missing=can_be_missing)
+    read = reader.read(text, shape, sources.options.fit, depth, offset, can_be_missing=can_be_missing, keeps_bad=True)
     return _Examples(shorten(text), read, schema)
 
 
@@ -102,9 +102,22 @@ class _Examples(ScoredInput):
         """Yields the examples."""
         for place, examples in self._read.batches():
             numbers = np.arange(place.start, place.start + len(examples)) + 1
-            lines = [_cell(name) for name in self._read.names[place]] if not self.unit else list(map(str, numbers))
-            everything = np.ones(len(examples), bool)
-            yield InputBlock(numbers=numbers, lines=lines, is_row=everything, is_good=everything, examples=examples)
+            lines = [_cell(path) for path in self._read.paths[place]] if not self.unit else list(map(str, numbers))
+            bad = [
+                (index, 1, self._read.bad[place.start + index])
+                for index in range(len(examples))
+                if place.start + index in self._read.bad
+            ]
+            is_good = np.ones(len(examples), bool)
+            is_good[[index for index, _, _ in bad]] = False
+            yield InputBlock(
+                numbers=numbers,
+                lines=lines,
+                is_row=np.ones(len(examples), bool),
+                is_good=is_good,
+                examples=examples if not bad else examples[is_good],
+                bad=bad,
+            )
 
 
 def _cell(text: str) -> str:

@@ -1,7 +1,7 @@
 """Inputs of a trained network."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Inputs:
       are_files: True if each example is an image file.
       numbers: [N] int64, the numbers in the names; None for image files, and for two arrays.
       labels: [N] str, the labels, if the file has them.
+      paths: [N] paths of image files in their folder; otherwise empty.
+      bad: the examples that could not be read, by their index, and why; their contents are not used.
       columns: names of the columns, [D], if the examples are the rows of a table file; otherwise empty.
     """
 
@@ -32,6 +34,8 @@ class Inputs:
     numbers: np.ndarray | None = None
     labels: np.ndarray | None = None
     columns: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    bad: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     @property
     def scaled(self) -> np.ndarray:
