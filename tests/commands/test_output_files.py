@@ -10,6 +10,9 @@ from PIL import Image
 from trainer.commands.array_file import ArrayFile
 from trainer.commands.image_output import ImageFiles, relative_paths
 from trainer.commands.new_data import rmse
+from trainer.commands.output import Output
+from trainer.config.options import CommandOptions
+from trainer.errors import UsageError
 
 
 def paths(*names):
@@ -65,3 +68,20 @@ def test_an_array_in_parts_is_read_like_a_whole_one(kind):
 def test_missing_numbers_do_not_count_in_an_error():
     differences = np.array([[3, np.nan, -4], [1, 1, 1]], np.float32)
     np.testing.assert_allclose(rmse(differences), [12.5**0.5, 1])
+
+
+def test_the_input_is_never_replaced_by_a_result(tmp_path):
+    path = tmp_path / "errors.csv"
+    path.write_text("1,2\n")
+    output = Output(CommandOptions(mode="evaluate", input=str(path), output=str(tmp_path)), tmp_path)
+    with pytest.raises(UsageError, match="is the input"):
+        output.write("errors.csv", "name,rmse\n")
+    with pytest.raises(UsageError, match="is the input"), output.file("errors.csv"):
+        pass
+    assert path.read_text() == "1,2\n"
+    output.write("others.csv", "name,rmse\n")
+
+
+def test_standard_output_is_no_folder(tmp_path):
+    with pytest.raises(UsageError, match="is only for"):
+        Output(CommandOptions(mode="encode", output="-"), tmp_path)

@@ -382,3 +382,45 @@ def test_pictures_that_cannot_be_read_keep_their_line_with_the_reason(score, wor
     assert "truncated" in rows[2]["anomaly_note"] or "decoded" in rows[2]["anomaly_note"]
     assert "two.png" in err
     score(folder, "--on_bad_file=error", name="digits", code=2)
+
+
+@pytest.mark.parametrize("number", ["1e18", "1e19", "2e19", "1e30", "-3e38"])
+def test_rows_with_very_large_numbers_are_scored(number, score):
+    rows = cells(score(HEADING + "".join(LINES[:3]) + f"a,{number},1,2,ok\n")[0])
+    assert rows[3]["is_anomaly"] == "1"
+    assert float(rows[3]["anomaly_score"]) > 1e30
+    assert rows[3]["anomaly_columns"].startswith("x ")
+    assert [row["is_anomaly"] for row in rows[:3]] != ["", "", ""]
+
+
+def test_rows_of_empty_cells_keep_their_line_and_their_number(score):
+    text = HEADING + LINES[0] + ",,,,\n\n" + LINES[1]
+    out, err = score(text)
+    assert [row["anomaly_note"] for row in cells(out)] == ["", "has only empty cells", ""]
+    assert "1 cannot be scored" in err
+    numbers = [row["row"] for row in cells(score(text, "--columns=none")[0])]
+    assert numbers == ["1", "2", "3"]
+    score(text, "--on_bad_file=error", code=2)
+
+
+def test_a_name_that_occurs_more_often_than_in_training_is_refused(score):
+    _, err = score("id,x,x,y,z,label\na,1,1,2,3,ok\n", code=2)
+    assert "has the column 'x' 2 times" in err
+
+
+def test_the_input_is_never_replaced(score, runs, working_folder):
+    (working_folder / "scores.csv").write_text(HEADING + LINES[0])
+    _, err = score(working_folder / "scores.csv", f"--output={working_folder}", code=1)
+    assert "is the input" in err
+    assert (working_folder / "scores.csv").read_text() == HEADING + LINES[0]
+
+
+def test_an_output_of_another_format_is_refused(score, working_folder):
+    for name in ("scored.parquet", "scored.txt"):
+        assert "is no format of tables of scores" in score(HEADING + LINES[0], f"--output={name}", code=1)[1]
+        assert not (working_folder / name).exists()
+
+
+def test_an_unknown_label_of_anomalies_lists_the_labels(score):
+    _, err = score(HEADING + "".join(LINES), "--anomaly_label=nothing")
+    assert "0 of 60 scored rows have the label of anomalies: no metrics; labels: 'bad', 'ok'" in err

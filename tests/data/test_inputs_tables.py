@@ -53,7 +53,8 @@ def test_lines_stay_as_they_are_and_good_rows_are_numbers(read):
     assert list(table.heading) == [HEADING.strip()]
     assert lines(blocks) == text.splitlines()
     assert values(blocks) == [[1, 2], [3, 4], [5, 6]]
-    assert [bool(flag) for block in blocks for flag in block.is_row] == [True, True, False, False, True]
+    assert [bool(flag) for block in blocks for flag in block.is_row] == [True, True, False, True, True]
+    assert reasons(blocks) == {5: "has only empty cells"}
     assert [number for block in blocks for number in block.numbers.tolist()] == [2, 3, 4, 5, 6]
 
 

@@ -137,7 +137,7 @@ def find(path: pathlib.Path, skipped: list[str] | None = None) -> Entry:
     raise CheckpointError(
         f"{path} has no usable checkpoint",
         found="; ".join(damaged) or "there is no committed checkpoint",
-        remedy="pass a run directory, or a checkpoint: .../checkpoints/ckpt-N",
+        remedy="wait for the first checkpoint of the run, resume it, or give another run directory",
     )
 
 

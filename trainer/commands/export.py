@@ -1,5 +1,6 @@
 """`--mode=export`: exports a checkpoint as a SavedModel."""
 
+from trainer.commands.output import Output
 from trainer.config import Config
 from trainer.errors import DONE, UsageError, option
 from trainer.evaluation import scores
@@ -16,6 +17,7 @@ def export(config: Config, given: frozenset[str]) -> int:
             remedy=f"select a checkpoint with {option('at_step')}; {option('mode', 'checkpoints')} marks the best",
         )
     run = LoadedRun(config, given)
+    Output.check(run.directory.exports, None)
     depth, schema, manifest = run.depth(), run.stored_schema(), run.entry.manifest
     with run.network() as trained:
         from trainer.runs import packaging  # Imports TensorFlow.

@@ -11,13 +11,14 @@ import numpy as np
 
 from trainer.commands.array_file import ArrayFile
 from trainer.commands.image_output import MAX_IMAGE_FILES, ImageFiles, png
-from trainer.config.options import CommandOptions
+from trainer.config.options import SCORE, CommandOptions
 from trainer.errors import StorageError, UsageError, option
 from trainer.runs.loading import LoadedRun
 from trainer.system import files
 from trainer.system.logs import log
 
 COMPARISON = "comparison.png"
+STANDARD_OUTPUT = "-"
 MAX_LOGGED = 10  # examples that are logged, and numbers of an example
 MAX_GRID_IMAGES = 64
 IMAGE_FOLDER, ERROR_FOLDER = "pictures", "error_maps"
@@ -43,6 +44,12 @@ class Output:
     def __init__(self, command: CommandOptions, default: pathlib.Path, endings: Sequence[str] = ()) -> None:
         self._is_in_run_directory = not command.output
         self.folder, self.file_name = default, ""
+        self._input = command.input if command.input and os.path.isfile(command.input) else None
+        if command.output == STANDARD_OUTPUT:
+            raise UsageError(
+                f"{option('output', command.output)} is only for {option('mode', SCORE)}",
+                remedy=f"give a folder: {option('output', 'FOLDER')}",
+            )
         if command.output:
             try:
                 self.folder = pathlib.Path(command.output).expanduser().absolute()
@@ -73,8 +80,15 @@ class Output:
     def write(self, name: str, content: str | bytes) -> None:
         """Writes a file atomically, and logs its path."""
         files.make_folder(self.folder)
-        files.write(self.folder / name, content)
+        files.write(self._target(name), content)
         log.info(f"written     {self.folder / name}")
+
+    def _target(self, name: str) -> pathlib.Path:
+        """Returns the path of a file that is written; raises `UsageError` if it is the input."""
+        target = self.folder / name
+        if self._input and target.exists() and os.path.samefile(target, self._input):
+            raise UsageError(f"{target} is the input", remedy=f"give another {option('output', 'FOLDER')}")
+        return target
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes arrays to an .npz file."""
@@ -86,7 +100,7 @@ class Output:
     def file(self, name: str) -> Iterator[IO[bytes]]:
         """Yields a file, which is written atomically; its path is logged then."""
         files.make_folder(self.folder)
-        with files.replacing(self.folder / name) as file:
+        with files.replacing(self._target(name), unlocked=True) as file:
             yield file
         log.info(f"written     {self.folder / name}")
 

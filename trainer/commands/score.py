@@ -93,7 +93,8 @@ def _decide(config: Config, run: LoadedRun, kind: str) -> _Decision:
         raise UsageError(
             f"no threshold follows from {option('contamination', share)}",
             found="the scores of held-out examples are unknown",
-            remedy=f"give a threshold, such as {option('threshold', 1.0)}",
+            remedy=f"give the data of the run as {option('data_dir', 'PATH')}, or a threshold, such as"
+            f" {option('threshold', 1.0)}",
         )
     if share < calibration.least:
         share = calibration.least

@@ -93,7 +93,7 @@ class Cells:
         rows, texts = np.arange(rest.shape[1]), []
         for _ in range(min(self._form.explain, len(rest))):
             largest = rest.argmax(axis=0)
-            shares = np.rint(100 * rest[largest, rows] / totals).astype(np.int64)
+            shares = np.rint(100 * rest[largest, rows].astype(np.float64) / totals).astype(np.int64)
             rest[largest, rows] = -1
             texts.append(self._with_shares(largest, shares))
         if not texts or not len(rows):

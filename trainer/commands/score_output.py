@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
-from trainer.commands.output import Output
+from trainer.commands.output import STANDARD_OUTPUT, Output
 from trainer.errors import StorageError, UsageError, option
 from trainer.runs.loading import LoadedRun
 from trainer.system import files, logs
 from trainer.system.logs import log
 
-STANDARD_OUTPUT = "-"
 TABLES = (".csv.gz", ".tsv.gz", ".csv", ".tsv")
+OTHERS = (".parquet", ".txt", ".data", ".npy", ".npz", ".json", ".xlsx", ".zip", ".gz")  # endings of other files
 SCORES, SUMMARY = "scores.csv", "scores.json"
 LEVEL = 1  # of gzip; higher levels take most of the time of scoring
 
@@ -45,6 +45,12 @@ class ScoreOutput:
         self._summary: pathlib.Path | None = None
         if given == STANDARD_OUTPUT:
             return
+        if not ending and pathlib.PurePath(given).suffix.lower() in OTHERS and not os.path.isdir(given):
+            raise UsageError(
+                f"{option('output', given)} is no format of tables of scores",
+                found=f"expected a folder, or a name that ends in {', '.join(TABLES)}",
+                remedy=f"give another name, such as {option('output', 'scored.csv')}",
+            )
         if ending:
             self._table = pathlib.Path(given).expanduser().absolute()
             self._summary = self._table.with_name(self._table.name[: -len(ending)] + f".{SUMMARY}")
@@ -53,11 +59,12 @@ class ScoreOutput:
         else:
             folder = Output.of(run).folder
             self._table, self._summary = folder / SCORES, folder / SUMMARY
+            self._check(self._table, source)
 
     def _check(self, table: pathlib.Path, source: pathlib.Path | None) -> None:
         if table.is_dir() or (source is not None and table.exists() and os.path.samefile(table, source)):
             raise UsageError(
-                f"{option('output', str(table))} is {'a folder' if table.is_dir() else 'the input'}",
+                f"{table} is {'a folder' if table.is_dir() else 'the input'}",
                 remedy=f"give another name, such as {option('output', 'scored.csv')}",
             )
 
@@ -74,7 +81,7 @@ class ScoreOutput:
                 yield file
             return
         files.make_folder(self._table.parent)
-        with files.replacing(self._table) as file:
+        with files.replacing(self._table, unlocked=True) as file:
             if self._table.suffix != ".gz":
                 yield file
             else:

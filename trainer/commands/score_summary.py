@@ -15,7 +15,7 @@ from trainer.evaluation import detection
 from trainer.runs.scoring import Scored
 from trainer.system.logs import log
 
-MAX_WORST = 10
+MAX_WORST, MAX_LABELS = 10, 20
 MIN_SCORED, MOST = 20, 0.5  # rows and share of flagged rows from which the rows as a whole are unlike those of training
 
 
@@ -36,6 +36,7 @@ class Summary:
         self._worst: list[tuple[float, int, str, str]] = []  # a heap
         self._scores: list[np.ndarray] = []
         self._are_anomalous: list[np.ndarray] = []
+        self._labels: set[str] = set()
         self._started = time.monotonic()
 
     @property
@@ -53,7 +54,9 @@ class Summary:
             self.first_bad = f"{self._place(block, index)} {reason}"
         self._add_worst(block, scored, cells)
         if self._label is not None:
-            is_anomalous = np.array([labels.display(sanitize(name)) == self._label for name in block.labels], bool)
+            names = [labels.display(sanitize(name)) for name in block.labels]
+            self._labels.update(names[:MAX_LABELS])
+            is_anomalous = np.array([name == self._label for name in names], bool)
             self._scores.append(scored.scores)
             self._are_anomalous.append(is_anomalous[block.label_of_row])
 
@@ -82,8 +85,14 @@ class Summary:
         is_anomalous = np.concatenate(self._are_anomalous)
         count = int(is_anomalous.sum())
         if not 0 < count < len(is_anomalous):
-            log.warning(f"{count:,} of {len(is_anomalous):,} scored rows have the label of anomalies: no metrics")
+            known = ", ".join(f"'{name}'" for name in sorted(self._labels)[:MAX_LABELS])
+            what = f"{count:,} of {len(is_anomalous):,} scored rows have the label of anomalies"
+            log.warning(f"{what}: no metrics; labels: {known}")
             return {}
+        if self.num_bad or "" in self._labels:
+            log.warning(
+                "rows that cannot be scored do not count in the metrics; rows without a label are not anomalies"
+            )
         scores = np.concatenate(self._scores).astype(np.float64)
         return {"labeled_anomalies": count, **detection.metrics(scores, is_anomalous, self._threshold)}
 

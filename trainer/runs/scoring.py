@@ -74,7 +74,8 @@ def opened(run: LoadedRun, scoring: str, num_images: int | None) -> Iterator[Sco
       scoring: `squared` or `relative`.
       num_images: number of images to score; None for rows, which NumPy scores faster than they are read.
     """
-    if num_images is None and portable_model.is_available(run.config):
+    is_portable = run.config.compute.device != "gpu" and portable_model.is_available(run.config)
+    if num_images is None and is_portable:
         network = portable_model.PortableModel.load(run.config, run.entry).network
         log.info(f"network     {run.directory.path}, step {run.entry.step:,}")
         yield Scorer(

@@ -1,5 +1,6 @@
 """Reads tables of all formats: the columns, the rows that can be used, and notes."""
 
+import collections
 import contextlib
 import dataclasses
 import pathlib
@@ -154,6 +155,16 @@ def layout_like(
             remedy="give a file with the same names in its heading"
             if schema.has_heading
             else "give a file with as many columns, and no heading",
+        )
+    counts, wanted_counts = collections.Counter(table.names), collections.Counter(schema.names)
+    doubled = [
+        schema.names[column] for column in wanted if counts[schema.names[column]] > wanted_counts[schema.names[column]]
+    ]
+    if doubled:
+        raise DataError(
+            f"{sanitize(path)} has the column '{sanitize(doubled[0])}' {counts[doubled[0]]} times",
+            found="the table that was trained on has fewer of this name",
+            remedy="rename or remove the others",
         )
     layout = Layout(
         names=table.names,

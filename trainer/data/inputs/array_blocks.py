@@ -15,6 +15,7 @@ from trainer.data.sources import Sources
 from trainer.errors import DataError, sanitize
 
 BLOCK_BYTES = 4 << 20
+ROUNDED = "its numbers are rounded to float32, in which the values of some columns are equal; give float64"
 
 
 class ArrayInput(ScoredInput):
@@ -44,6 +45,8 @@ class ArrayInput(ScoredInput):
             self._array = _only_array(path, sources)
         except BadArray as error:
             raise self._error(error) from error
+        if offset is not None and self._array.dtype.itemsize <= np.dtype(np.float32).itemsize:
+            self.notes = [ROUNDED]
         if self._array.shape[1:] != shape or self._array.dtype.kind not in "uifb":
             raise DataError(
                 f"{sanitize(path)} has an array of shape {messages.shape_text(self._array.shape)} and type"
@@ -75,7 +78,7 @@ class ArrayInput(ScoredInput):
             is_missing = np.isnan(rows)
             is_bad &= ~is_missing | is_missing.all(axis=1, keepdims=True)
         is_good = ~is_bad.any(axis=1)
-        numbers = np.arange(start, start + len(rows)) + 1
+        numbers = np.arange(start, start + len(rows))  # as indices of the array
         bad = [
             (row, len(self.trained_names), self._reason(rows[row], is_bad[row]))
             for row in np.flatnonzero(~is_good).tolist()

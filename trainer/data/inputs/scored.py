@@ -101,7 +101,7 @@ class _Examples(ScoredInput):
     def blocks(self) -> Iterator[InputBlock]:
         """Yields the examples."""
         for place, examples in self._read.batches():
-            numbers = np.arange(place.start, place.start + len(examples)) + 1
+            numbers = np.arange(place.start, place.start + len(examples))  # as other modes count
             lines = [_cell(path) for path in self._read.paths[place]] if not self.unit else list(map(str, numbers))
             bad = [
                 (index, 1, self._read.bad[place.start + index])

@@ -9,6 +9,7 @@ import numpy as np
 from trainer.data.custom import columns, table_files, table_layout, table_reader
 from trainer.data.custom.table_judge import Judge
 from trainer.data.custom.table_layout import Layout
+from trainer.data.custom.table_rows import WHITE_SPACE
 from trainer.data.custom.table_text import Piece, TextTable
 from trainer.data.inputs.blocks import InputBlock, ScoredInput
 from trainer.data.inputs.standard_input import StandardInput
@@ -17,6 +18,7 @@ from trainer.data.sources import Sources
 from trainer.errors import UsageError, option, sanitize
 
 STANDARD_INPUT = "-"
+EMPTY_ROW = "has only empty cells"
 
 
 class TableInput(ScoredInput):
@@ -76,7 +78,19 @@ class TableInput(ScoredInput):
         self._standard_input.is_last = True
         judge = Judge(self._layout)
         for piece in self._table.pieces(self._layout):
-            yield _parsed(piece, judge, self._offset) if piece.parsed else _read(piece, judge, self._offset)
+            block = _parsed(piece, judge, self._offset) if piece.parsed else _read(piece, judge, self._offset)
+            yield _with_empty_rows(block, self.delimiter)
+
+
+def _with_empty_rows(block: InputBlock, delimiter: str) -> InputBlock:
+    """Returns a block in which lines of empty cells are rows that cannot be scored. Training skips them."""
+    if delimiter == WHITE_SPACE or block.is_row.all():
+        return block
+    empty = [index for index in np.flatnonzero(~block.is_row).tolist() if delimiter in block.lines[index]]
+    is_row = block.is_row.copy()
+    is_row[empty] = True
+    bad = [(index, block.lines[index].count(delimiter) + 1, EMPTY_ROW) for index in empty]
+    return dataclasses.replace(block, is_row=is_row, bad=sorted([*block.bad, *bad]))
 
 
 def _label(path: pathlib.Path, layout: Layout, given: str | None) -> int:
