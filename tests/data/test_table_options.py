@@ -78,6 +78,11 @@ def test_notes_on_columns_are_on_the_rows_of_the_kept_classes(tmp_path, limits):
     assert any("orders of magnitude: the standard deviation of 'large'" in note for note in every)
 
 
+def test_columns_of_the_same_name_are_noted(tmp_path, limits):
+    notes = load_table(tmp_path, "a,b,a\n1,2,3\n4,6,5\n", limits=limits).notes
+    assert "columns of the same name are trained on: 'a'" in notes
+
+
 def test_columns_that_are_constant_in_training_but_not_in_evaluation_are_noted(tmp_path, limits):
     train = written(tmp_path / "a.csv", "a,b,c\n1,5,7\n2,5,7\n")
     test = written(tmp_path / "b.csv", "a,b,c\n1,6,7\n")

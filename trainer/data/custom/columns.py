@@ -1,5 +1,6 @@
 """Notes on the columns of rows of numbers that make training go wrong."""
 
+import collections
 import itertools
 import re
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ ID_NAME = r"(?i:(.*[\W_])?(id|ids|uuid|idx|index)|unnamed: \d+|column \d+)|.*[a-
 
 
 def notes(data: Dataset, *, is_standardized: bool, ignored: Sequence[str]) -> list[str]:
-    """Returns notes on training columns that are constant, look like ids or indices, or differ much in size.
+    """Returns notes on training columns: equal names, constant columns, ids or indices, and very different sizes.
 
     The notes may refer to options; see `errors.render`.
 
@@ -42,7 +43,9 @@ def notes(data: Dataset, *, is_standardized: bool, ignored: Sequence[str]) -> li
     if schema is None:
         return []
     names = schema.trained_names
-    result = _constant_notes(data, names)
+    doubled = [name for name, count in collections.Counter(names).items() if count > 1]
+    result = [f"columns of the same name are trained on: {_quoted(doubled)}"] if doubled else []
+    result += _constant_notes(data, names)
     if len(rows) < MIN_ROWS or rows.shape[1] < 2:
         return result
     max_rows = max(MIN_ROWS, min(MAX_ROWS, MAX_NUMBERS // rows.shape[1]))
