@@ -30,6 +30,7 @@ FACTS = (  # Notes on what was done; other notes say that something may be wrong
     "the first line is the heading",
     "there is no heading",
     "skipped columns",
+    "skipped lines of empty cells",
     "constant columns",
     "centered before",
     "images of",

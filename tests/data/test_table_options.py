@@ -78,6 +78,13 @@ def test_notes_on_columns_are_on_the_rows_of_the_kept_classes(tmp_path, limits):
     assert any("orders of magnitude: the standard deviation of 'large'" in note for note in every)
 
 
+def test_lines_of_empty_cells_are_skipped_and_noted(tmp_path, limits):
+    data = load_table(tmp_path, "a,b\n1,2\n,\n\n3,4\n , \n", limits=limits)
+    assert data.train.examples.tolist() == [[1, 2], [3, 4]]
+    assert "skipped lines of empty cells: 2" in data.notes
+    assert not any("empty cells" in note for note in load_table(tmp_path, "a,b\n1,2\n\n3,4\n", limits=limits).notes)
+
+
 def test_columns_of_the_same_name_are_noted(tmp_path, limits):
     notes = load_table(tmp_path, "a,b,a\n1,2,3\n4,6,5\n", limits=limits).notes
     assert "columns of the same name are trained on: 'a'" in notes

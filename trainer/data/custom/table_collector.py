@@ -105,8 +105,8 @@ class RowCollector:
         else:
             self._file.write(array.array("d", numbers))
 
-    def add_block(self, first: int, block: Block) -> None:
-        """Adds the rows of a block whose first line has this number."""
+    def add_block(self, first: int, block: Block) -> list[int]:
+        """Adds the rows of a block whose first line has this number; returns the lines that are no rows, from 0."""
         start, judged = self.total, self._judge.block(block)
         for line, _, reason in judged.bad:
             self._add_bad(first + line, reason)
@@ -118,6 +118,7 @@ class RowCollector:
         self.num_cells = (block.num_cells + self.num_cells).tolist()
         self.num_numbers = (block.num_numbers + self.num_numbers).tolist()
         self._write(block.values if is_good.all() else block.values[is_good])
+        return np.flatnonzero(~is_row).tolist()
 
     def _labels_of(self, block: Block, is_good: np.ndarray) -> np.ndarray:
         """Returns the labels of the good rows, [n] int64, in the order in which they were found."""

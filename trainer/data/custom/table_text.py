@@ -66,7 +66,7 @@ class TextTable:
         self._path, self._sources, self._options, self._open_file = path, sources, sources.options, open_file
         with open_file(path, sources.limits) as file:
             lines = table_rows.first_lines(file.read(table_rows.BEGINNING))
-        self.delimiter = table_rows.find_delimiter(lines)
+        self.delimiter, self._num_empty = table_rows.find_delimiter(lines), 0
         self._sample = self._read_sample()
         _check_decimal_commas(path, lines)
         width = len(self._sample[0][1])
@@ -105,14 +105,23 @@ class TextTable:
         Raises:
           DataError: a row is too long, is not UTF-8, or has wrong quotes.
         """
+        self._num_empty = 0
         with self._progress() as advance:
             for piece in self.pieces(rows.layout):
                 if piece.parsed is not None:
-                    rows.add_block(piece.number, piece.parsed)
+                    blank = rows.add_block(piece.number, piece.parsed)
+                    lines = piece.block.decode().split("\n") if blank else []
+                    self._count_empty([lines[index] for index in blank])
                 for row in piece.rows:
                     if row.cells:
                         rows.add_row(row.number, row.cells)
+                    else:
+                        self._count_empty([row.text])
                 advance(len(piece.block))
+
+    def _count_empty(self, lines: Sequence[str]) -> None:
+        """Counts lines without text that have delimiters."""
+        self._num_empty += 0 if self.delimiter == WHITE_SPACE else sum(self.delimiter in line for line in lines)
 
     def pieces(self, layout: Layout) -> Iterator[Piece]:
         """Yields all lines after the heading in pieces.
@@ -208,7 +217,8 @@ class TextTable:
     def notes(self, rows: RowCollector) -> list[str]:
         """Returns notes that say how the first line and the delimiter were understood."""
         spaced = ["cells are separated by white space"] if self.delimiter == WHITE_SPACE else []
-        return [self._heading_note(is_bad=self._is_first_bad(rows)), *spaced]
+        empty = [f"skipped lines of empty cells: {self._num_empty:,}"] if self._num_empty else []
+        return [self._heading_note(is_bad=self._is_first_bad(rows)), *spaced, *empty]
 
     def _heading_note(self, *, is_bad: bool) -> str:
         heading, first = self._heading, self._sample[0][1]

@@ -58,6 +58,7 @@ class _Blocks(RowCollector):
         super().__init__(layout, unit="row")
         self.blocks: list[tuple[int, Block]] = []
 
-    def add_block(self, first: int, block: Block) -> None:
+    def add_block(self, first: int, block: Block) -> list[int]:
         """Keeps a block."""
         self.blocks.append((first, block))
+        return []
