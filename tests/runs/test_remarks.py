@@ -33,6 +33,8 @@ def test_a_run_that_is_worse_than_the_mean_has_one_remark_with_the_errors():
     assert "worse than the mean of the training examples on train (0.95; mean 0.9) and eval (2.865; mean 1)" in remark
     assert "--standardise" in remark
     assert "--standardise" not in on_result("--standardise", train=2.0)[0]
+    assert "masking" not in remark
+    assert "--noise=gaussian because masking sets numbers to 0" in on_result("--noise=masking", train=2.0)[0]
 
 
 def test_a_run_that_is_worse_than_the_mean_on_eval_only_does_not_generalize():

@@ -46,6 +46,8 @@ def _on_errors(config: Config, data: Dataset, result: Mapping[str, Any], *, expl
         return [f"the network is worse than the mean of the training examples on {texts}: see the note on float32"]
     is_unscaled = not data.is_image and not config.data.standardise
     standardize = f"{option('standardise')} if the columns differ in size, " if is_unscaled else ""
+    if not data.is_image and config.training.noise == "masking":
+        standardize += f"{option('noise', 'gaussian')} because masking sets numbers to 0, not to the mean, "
     return [
         f"the network is worse than the mean of the training examples on {texts}: try {standardize}more"
         f" {option('steps')}, or another {option('learning_rate')}"
