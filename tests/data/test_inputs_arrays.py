@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 
 import numpy as np
 import pytest
@@ -140,3 +141,15 @@ def test_damaged_array_is_rejected(damage, tmp_path):
         }[damage]
     )
     assert "a.npy cannot be read" in read_error(DataError, path, TABLE)
+
+
+def test_the_remedy_for_rows_without_numbers_keeps_rows_with_missing_ones(tmp_path):
+    nan, path = np.nan, tmp_path / "a.npy"
+    rows = np.array([[1, nan], [nan, nan], [3, 4], [np.inf, 5]], np.float32)
+    for x, kept in ((rows[:3], [[1, nan], [3, 4]]), (rows[[0, 3]], [[1, nan], [nan, 5]])):
+        np.save(path, x)
+        with pytest.raises(DataError) as error:
+            reader.read(str(path), (2,), can_be_missing=True)
+        code = re.search("`(.*?)`", error.value.remedy)[1]
+        np.save(path, eval(code, {"np": np, "x": x}))
+        np.testing.assert_array_equal(reader.read(str(path), (2,), can_be_missing=True).examples, np.float32(kept))

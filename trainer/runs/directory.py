@@ -198,7 +198,9 @@ class RunDirectory(RunFiles):
             raise UsageError(
                 f"{self.flags} cannot be read",
                 found=error_text(error),
-                remedy=f"correct this file, or give {option('restart', True)} and all flags of the run to start again",
+                remedy="correct this file; the manifests of the checkpoints have its mathematical options"
+                if given.command.mode != "train"
+                else f"correct this file, or give {option('restart', True)} and all flags of the run to start again",
             ) from error
         stored_names = {line.partition("=")[0].removeprefix("--") for line in text.splitlines()}
         free = configs.free_options(stored_names, stored.data.loader)

@@ -183,7 +183,7 @@ def _float32(
         invalid, expected = ~np.isfinite(rows), "finite 32-bit numbers"
         if can_be_missing:
             invalid &= ~np.isnan(values) | np.isnan(values).all(axis=1, keepdims=True)
-        remedy = _remove_remedy(Statistics.of([values]))
+        remedy = _rows_remedy(Statistics.of([values]), can_be_missing=can_be_missing)
     if invalid.any():
         first = np.unravel_index(invalid.argmax(), invalid.shape)
         raise kind(
@@ -201,6 +201,13 @@ def _scale_remedy(images: np.ndarray) -> str:
         return _remove_remedy(statistics)
     code = remedies.float_code(statistics.low, statistics.high)
     return f"{SCALE}; usual for this range: `{code}`, x being the values" if code else SCALE
+
+
+def _rows_remedy(statistics: Statistics, *, can_be_missing: bool) -> str:
+    """Returns the remedy for rows with values that are not used."""
+    if not can_be_missing or statistics.num_empty == statistics.num_examples:
+        return _remove_remedy(statistics)
+    return f"correct these values, or {remedies.for_rows_with_missing(statistics).text}"
 
 
 def _remove_remedy(statistics: Statistics) -> str:
