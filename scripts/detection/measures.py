@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from trainer.evaluation import scores
 from trainer.evaluation.calibration import Calibration
@@ -15,10 +16,7 @@ def auroc(values: np.ndarray, is_anomaly: np.ndarray) -> float:
       values: [N] scores.
       is_anomaly: [N] bool, with both values.
     """
-    normal = np.sort(values[~is_anomaly])
-    anomalies = values[is_anomaly]
-    lower = np.searchsorted(normal, anomalies, "left") + np.searchsorted(normal, anomalies, "right")
-    return float(lower.mean() / 2 / len(normal))
+    return float(roc_auc_score(is_anomaly, values))
 
 
 def false_alarms(held_out: np.ndarray, unseen: np.ndarray, share: float) -> float | None:

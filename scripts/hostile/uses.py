@@ -1,4 +1,4 @@
-"""What a trained network reads, broken at random: tables of new rows that are scored, and indexes of checkpoints."""
+"""Tables of new rows and indexes of checkpoints, broken at random. The tables are scored, the indexes are read."""
 
 import pathlib
 import random
@@ -11,7 +11,7 @@ from hostile.workers import Outcome, Trial
 from trainer.checkpoints import bundle
 from trainer.commands.score_cells import Cells
 from trainer.commands.score_format import Format
-from trainer.data.inputs.tables import TableInput
+from trainer.data.inputs.table_stream import TableInput
 from trainer.data.limits import Limits
 from trainer.data.options import DataOptions
 from trainer.data.schema import Schema

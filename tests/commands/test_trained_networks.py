@@ -290,8 +290,8 @@ def test_the_error_for_an_invalid_code_has_an_example(code, use):
 
 def test_generate_and_reconstruct_do_not_load_the_data_set(use, monkeypatch):
     monkeypatch.setattr(datasets, "load", lambda *arguments: pytest.fail("the data were loaded"))
-    use("digits", "generate", "--code=1,1")
-    use("iris", "reconstruct", "--input=1,1,1,1")
+    assert "written" in use("digits", "generate", "--code=1,1")
+    assert "written" in use("iris", "reconstruct", "--input=1,1,1,1")
 
 
 def test_a_changed_data_set_is_refused(use, monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trainer.data import datasets
-from trainer.data.inputs.tables import TableInput
+from trainer.data.inputs.table_stream import TableInput
 from trainer.data.limits import Limits
 from trainer.data.options import DataOptions
 from trainer.data.schema import Schema

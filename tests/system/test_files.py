@@ -41,10 +41,10 @@ def test_linux_exchanges_two_folders_in_one_call(tmp_path):
 
 def test_two_processes_that_write_a_file_do_not_mix_their_contents(tmp_path, monkeypatch):
     path = tmp_path / "scores.csv"
-    with files.replacing(path, unlocked=True) as first:
+    with files.replacing(path, concurrent=True) as first:
         first.write(b"first")
         monkeypatch.setattr(files.os, "getpid", lambda: 1)
-        with files.replacing(path, unlocked=True) as second:
+        with files.replacing(path, concurrent=True) as second:
             second.write(b"2")
         assert path.read_bytes() == b"2"
         first.write(b" and last")

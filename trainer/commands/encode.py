@@ -1,12 +1,11 @@
 """`--mode=encode`: writes the codes of a data set, or of new data."""
 
-import os
 import pathlib
 from collections.abc import Mapping
 
 import numpy as np
 
-from trainer.commands import new_data, table_file
+from trainer.commands import new_data, table_output
 from trainer.commands.output import Output, check_finite
 from trainer.config import Config
 from trainer.data.inputs.reader import Inputs
@@ -52,7 +51,6 @@ def _encode_data_set(run: LoadedRun) -> None:
 def _encode_new_data(run: LoadedRun, text: str) -> None:
     """Writes the codes of `--input` to `codes.npz`, or to the file `--output`. Loads no data set."""
     output = Output.of(run, ENDINGS)
-    _check_is_no_input(output, text)
     read = new_data.read_input(run, text)
     with run.model(len(read.names)) as model:
         parts = [model.encode(examples) for _, examples in read.batches()]
@@ -67,7 +65,7 @@ def _encode_new_data(run: LoadedRun, text: str) -> None:
         output.write_arrays(name, {"names": np.array(read.names), **arrays})
         return
     with output.file(name) as file:
-        table_file.write(file, ending, _columns(read, arrays["codes"]))
+        table_output.write(file, ending, _columns(read, arrays["codes"]))
 
 
 def _columns(read: Inputs, codes: np.ndarray) -> dict[str, np.ndarray]:
@@ -76,16 +74,6 @@ def _columns(read: Inputs, codes: np.ndarray) -> dict[str, np.ndarray]:
     if read.labels is not None:
         columns["label"] = read.labels
     return columns | {f"code_{index + 1}": column for index, column in enumerate(codes.T)}
-
-
-def _check_is_no_input(output: Output, text: str) -> None:
-    """Refuses to replace the input."""
-    target, path = output.folder / output.file_name, os.path.expanduser(text)
-    if output.file_name and target.exists() and os.path.exists(path) and target.samefile(path):
-        raise UsageError(
-            f"{option('output', target)} is the input, which would be replaced",
-            remedy=f"give another {option('output')}",
-        )
 
 
 def _log(arrays: Mapping[str, np.ndarray]) -> None:

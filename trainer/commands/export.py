@@ -22,7 +22,7 @@ def export(config: Config, given: frozenset[str]) -> int:
     with run.network() as trained:
         from trainer.runs import packaging  # Imports TensorFlow.
 
-        facts = packaging.Facts(
+        metadata = packaging.Metadata(
             config=run.config,
             directory=run.directory,
             step=run.entry.step,
@@ -32,5 +32,5 @@ def export(config: Config, given: frozenset[str]) -> int:
             schema=schema,
             calibration=run.calibration(scores.resolve(scores.AUTO, is_image=len(trained.shape) == 3)),
         )
-        log.info(f"SavedModel  {packaging.package(trained.model, facts)}")
+        log.info(f"SavedModel  {packaging.package(trained.model, metadata)}")
     return DONE

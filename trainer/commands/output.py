@@ -44,7 +44,7 @@ class Output:
     def __init__(self, command: CommandOptions, default: pathlib.Path, endings: Sequence[str] = ()) -> None:
         self._is_in_run_directory = not command.output
         self.folder, self.file_name = default, ""
-        self._input = command.input if command.input and os.path.isfile(command.input) else None
+        self._input = command.input
         if command.output == STANDARD_OUTPUT:
             raise UsageError(
                 f"{option('output', command.output)} is only for {option('mode', SCORE)}",
@@ -59,6 +59,8 @@ class Output:
             if self.folder.suffix.lower() in endings and not self.folder.is_dir():
                 self.folder, self.file_name = self.folder.parent, self.folder.name
         self.check(self.folder, command.output)
+        if self.file_name:
+            self._target(self.file_name)
 
     @staticmethod
     def check(folder: pathlib.Path, given: str | None) -> None:
@@ -85,10 +87,8 @@ class Output:
 
     def _target(self, name: str) -> pathlib.Path:
         """Returns the path of a file that is written; raises `UsageError` if it is the input."""
-        target = self.folder / name
-        if self._input and target.exists() and os.path.samefile(target, self._input):
-            raise UsageError(f"{target} is the input", remedy=f"give another {option('output', 'FOLDER')}")
-        return target
+        check_is_no_input(self.folder / name, self._input)
+        return self.folder / name
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes arrays to an .npz file."""
@@ -100,7 +100,7 @@ class Output:
     def file(self, name: str) -> Iterator[IO[bytes]]:
         """Yields a file, which is written atomically; its path is logged then."""
         files.make_folder(self.folder)
-        with files.replacing(self._target(name), unlocked=True) as file:
+        with files.replacing(self._target(name), concurrent=True) as file:
             yield file
         log.info(f"written     {self.folder / name}")
 
@@ -132,6 +132,16 @@ class Output:
         image_files = self.image_files(names)
         image_files.write(0, images)
         image_files.log()
+
+
+def check_is_no_input(target: pathlib.Path, text: str | None) -> None:
+    """Raises `UsageError` if a file that would be written is the file `--input`; `text`: the value of that option."""
+    source = os.path.expanduser(text or "")
+    if target.exists() and os.path.exists(source) and target.samefile(source):
+        raise UsageError(
+            f"{target} is the input, which would be replaced",
+            remedy=f"give another {option('output')}",
+        )
 
 
 def check_finite(outputs: np.ndarray, flag: str) -> None:

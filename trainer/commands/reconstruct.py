@@ -7,7 +7,7 @@ from typing import IO
 
 import numpy as np
 
-from trainer.commands import new_data, table_file
+from trainer.commands import new_data, table_output
 from trainer.commands.image_output import MAX_IMAGE_FILES, ImageFiles
 from trainer.commands.new_data import Part
 from trainer.commands.output import COMPARISON, ERROR_FOLDER, MAX_GRID_IMAGES, MAX_LOGGED, Output, format_numbers
@@ -124,7 +124,7 @@ def _opened_table(output: Output, read: Inputs, stack: contextlib.ExitStack) -> 
     if not read.columns:
         return None
     file = stack.enter_context(output.file(TABLE))
-    file.write(table_file.heading(["row", *read.columns]))
+    file.write(table_output.heading(["row", *read.columns]))
     return file
 
 
@@ -143,7 +143,7 @@ def _reconstructions(
         if pictures is not None:
             pictures.write(part)
         if table is not None and read.numbers is not None:
-            table.write(table_file.rows(read.numbers[part.start : part.start + len(shown)], shown))
+            table.write(table_output.rows(read.numbers[part.start : part.start + len(shown)], shown))
         yield shown
 
 

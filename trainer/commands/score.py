@@ -38,10 +38,10 @@ def score(config: Config, given: frozenset[str]) -> int:
             found="expected a table, an array, an image or a folder of images",
             remedy=f"give an input, such as {option('input', 'new.csv')}",
         )
-    path = scored.path_of(text)
+    scored.check(text)
     # These options are for the input here, and may differ from those that the run stores.
     run = LoadedRun(config, given - {"label_column", "on_bad_file"})
-    output = ScoreOutput(run, path)
+    output = ScoreOutput(run)
     is_image = len(run.statistics.mean.shape) == 3
     source = _opened(config, given, run, is_image=is_image)  # before TensorFlow is imported
     for note in source.notes:
@@ -194,7 +194,7 @@ class _Scoring:
 
 
 def _format(config: Config, source: ScoredInput, *, keeps_bad: bool) -> Format:
-    """Returns what is written.
+    """Returns the format of the table.
 
     Raises:
       UsageError: there is no such column, or the input has no columns.

@@ -24,7 +24,7 @@ class Cells:
     """Formats the rows of blocks.
 
     Args:
-      form: what is written.
+      form: the format of the table.
       scorer: adds the offset to reconstructions.
       threshold: scores above it are anomalies.
       calibration: for p-values; None: they are empty.
@@ -112,7 +112,7 @@ class Cells:
         return polars.Series([f"{self._names[name]} {share}%" for name, share in zip(names, shares, strict=True)])
 
     def _kept(self, block: InputBlock, first_row: int) -> list["polars.Series"]:
-        """Returns what is written of the lines themselves."""
+        """Returns the columns that come from the input: whole lines, some of their cells, or row numbers."""
         import polars
 
         form = self._form
@@ -133,7 +133,7 @@ class Cells:
         ]
 
     def _written(self, frame: "polars.DataFrame", block: InputBlock) -> bytes:
-        """Returns the rows as text, without those that are left out. Blank lines stay as they are."""
+        """Returns the lines of the output. Blank lines of the input are copied."""
         form, is_kept = self._form, np.ones(len(block.lines), bool)
         if not form.keeps_bad:
             is_kept[[index for index, _, _ in block.bad]] = False

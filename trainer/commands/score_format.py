@@ -15,17 +15,17 @@ ALL, NONE = ("all",), ("none",)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Format:
-    """What is written.
+    """The format of a table of scores.
 
     Attributes:
       delimiter: separates the cells; a space stands for white space.
       names: names of the columns of the input.
       trained_names: [D] names of the columns that are scored; empty for images.
-      kept: indices of the columns of the input that are written; None for whole lines, () for the number of the row.
-      explain: number of columns that are named.
-      errors, reconstructions: whether a column is written for each column of these.
-      only_anomalies: whether other rows are left out.
-      keeps_bad: whether rows that cannot be scored are written.
+      kept: indices of the input columns in the output; None: whole lines; (): the number of the row instead.
+      explain: number of columns in `anomaly_columns`.
+      errors, reconstructions: add a column of errors, and of reconstructions, for each scored column.
+      only_anomalies: leave out all other rows.
+      keeps_bad: keep rows that cannot be scored.
     """
 
     delimiter: str

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
-from trainer.commands.output import STANDARD_OUTPUT, Output
+from trainer.commands.output import STANDARD_OUTPUT, Output, check_is_no_input
 from trainer.errors import StorageError, UsageError, option
 from trainer.runs.loading import LoadedRun
 from trainer.system import files, logs
@@ -31,14 +31,13 @@ class ScoreOutput:
 
     Args:
       run: the run.
-      source: path of the input, which must not be replaced; None if it is no file.
 
     Raises:
       UsageError: the folder cannot exist, or the output is the input.
       StorageError: the folder is not writable.
     """
 
-    def __init__(self, run: LoadedRun, source: pathlib.Path | None) -> None:
+    def __init__(self, run: LoadedRun) -> None:
         given = run.config.command.output or ""
         ending = next((ending for ending in TABLES if given.lower().endswith(ending)), "")
         self._table: pathlib.Path | None = None
@@ -55,18 +54,13 @@ class ScoreOutput:
             self._table = pathlib.Path(given).expanduser().absolute()
             self._summary = self._table.with_name(self._table.name[: -len(ending)] + f".{SUMMARY}")
             Output.check(self._table.parent, given)
-            self._check(self._table, source)
         else:
             folder = Output.of(run).folder
             self._table, self._summary = folder / SCORES, folder / SUMMARY
-            self._check(self._table, source)
-
-    def _check(self, table: pathlib.Path, source: pathlib.Path | None) -> None:
-        if table.is_dir() or (source is not None and table.exists() and os.path.samefile(table, source)):
-            raise UsageError(
-                f"{table} is {'a folder' if table.is_dir() else 'the input'}",
-                remedy=f"give another name, such as {option('output', 'scored.csv')}",
-            )
+        if self._table.is_dir():
+            raise UsageError(f"{self._table} is a folder", remedy=f"give another {option('output')}")
+        for target in (self._table, self._summary):
+            check_is_no_input(target, run.config.command.input)
 
     def note_delimiter(self, delimiter: str) -> None:
         """Notes that the name of the file promises another delimiter than it has."""
@@ -81,7 +75,7 @@ class ScoreOutput:
                 yield file
             return
         files.make_folder(self._table.parent)
-        with files.replacing(self._table, unlocked=True) as file:
+        with files.replacing(self._table, concurrent=True) as file:
             if self._table.suffix != ".gz":
                 yield file
             else:

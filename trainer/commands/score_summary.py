@@ -1,4 +1,4 @@
-"""The summary of `--mode=score`: counts, the rows with the highest scores, and how well anomalies are told apart."""
+"""The summary of `--mode=score`: counts, the rows with the highest scores, and detection metrics."""
 
 import heapq
 import math
@@ -24,7 +24,7 @@ class Summary:
 
     Args:
       threshold: scores above it are anomalies.
-      unit: what the lines of the input are called.
+      unit: the word for a line of the input, such as "line"; empty if the lines are names.
       anomaly_label: the label of anomalies; None: there are no labels.
     """
 
@@ -79,7 +79,7 @@ class Summary:
         return f"{self._unit} {block.numbers[index]:,}" if self._unit else block.lines[index]
 
     def metrics(self) -> dict[str, float]:
-        """Returns how well anomalies are told apart; nothing without labels of both kinds."""
+        """Returns the detection metrics; empty unless there are anomalies and normal rows by their labels."""
         if self._label is None or not self._scores:
             return {}
         is_anomalous = np.concatenate(self._are_anomalous)

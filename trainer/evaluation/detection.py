@@ -1,12 +1,15 @@
-"""How well scores tell anomalies from normal examples, by labels."""
+"""Metrics of anomaly detection from scores and labels."""
 
 import numpy as np
 
 
 def metrics(scores: np.ndarray, is_anomalous: np.ndarray, threshold: float) -> dict[str, float]:
-    """Returns the metrics of [N] scores, given which of the examples are anomalies, [N] bool, both kinds at least once.
+    """Returns AUROC, average precision, and precision and recall at a threshold.
 
-    Precision and recall are those of the examples whose score exceeds the threshold; precision is 0 if there are none.
+    Args:
+      scores: [N]; higher scores are more anomalous.
+      is_anomalous: [N] bool, with both values.
+      threshold: examples with a higher score are flagged. Precision is 0 if none is.
     """
     from sklearn import metrics as sklearn_metrics  # Takes 0.5 s.
 

@@ -15,7 +15,7 @@ from trainer.config import Config
 from trainer.data.formats.depth import FULL, MAX_VALUE, Depth
 from trainer.data.schema import Schema
 from trainer.errors import CheckpointError, LockedError, StorageError, UsageError, error_text, option, render, sanitize
-from trainer.runs import columns
+from trainer.runs import schema_file
 from trainer.runs.naming import checkpoint_name
 from trainer.system import files, locks
 from trainer.system.options import DURATION, MATHEMATICS
@@ -272,8 +272,8 @@ class RunDirectory(RunFiles):
         )
 
     def read_schema(self, stored: str = "") -> Schema | None:
-        """Returns the columns of the run's table; see `columns.read`."""
-        return columns.read(self.schema, stored)
+        """Returns the columns of the run's table; see `schema_file.read`."""
+        return schema_file.read(self.schema, stored)
 
     def append_history(self, step: int, event: str) -> None:
         """Appends a line to the history: a start, a stop or a problem."""

@@ -73,7 +73,7 @@ def _export(session: Session, step: int, best: Entry | None) -> int | None:
         model = builder.network(config, data, "float32")
         for variable, trained in zip(model.variables, components.model.variables, strict=True):
             variable.assign(trained.value)
-    facts = packaging.Facts(
+    metadata = packaging.Metadata(
         config=config,
         directory=components.directory,
         step=step,
@@ -83,7 +83,7 @@ def _export(session: Session, step: int, best: Entry | None) -> int | None:
         schema=components.directory.read_schema(),
         calibration=_calibration(session, step, saved),
     )
-    packaging.package(model, facts)
+    packaging.package(model, metadata)
     return step
 
 

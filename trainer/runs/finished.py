@@ -9,7 +9,7 @@ from trainer.config import Config
 from trainer.data.dataset import Dataset
 from trainer.errors import UsageError, option
 from trainer.evaluation import stopping
-from trainer.runs import columns, report
+from trainer.runs import report, schema_file
 from trainer.runs.directory import RunDirectory
 from trainer.serving.server import command
 from trainer.system import files
@@ -41,7 +41,7 @@ def is_finished(directory: RunDirectory, config: Config, data: Dataset) -> bool:
         return False
     if newest.data != data.fingerprint or not _is_exported(directory, config, result):
         return False  # Training reports changed data, and repeats a missing export.
-    if newest.columns and newest.columns != columns.digest(directory.schema):
+    if newest.columns and newest.columns != schema_file.digest(directory.schema):
         return False  # Training writes the columns again.
     if not catalog.verify(directory.checkpoints, reached, rehash=True).manifest:
         return False

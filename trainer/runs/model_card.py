@@ -12,7 +12,7 @@ SPLITS = {"eval": "evaluation", "train": "training"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a card says.
+    """The content of a model card.
 
     Attributes:
       name: name of the run.

@@ -1,4 +1,4 @@
-"""Exports a network with what its users need beside it: a model card, thresholds of scores, the range of its pixels."""
+"""Exports a network with a model card, thresholds of its scores, and the range of 16-bit images."""
 
 import dataclasses
 import math
@@ -21,8 +21,8 @@ CONTAMINATIONS = (0.001, 0.01, 0.05)  # the shares of normal examples above the 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What an export says about its network.
+class Metadata:
+    """The metadata of an exported network.
 
     Attributes:
       config, directory: config and directory of the run.
@@ -44,42 +44,42 @@ class Facts:
     calibration: Calibration | None
 
 
-def package(model: Autoencoder, facts: Facts) -> pathlib.Path:
+def package(model: Autoencoder, metadata: Metadata) -> pathlib.Path:
     """Exports a model in float32 to the run's folder of exports; returns the path of the SavedModel."""
     is_image = len(model.mean.shape) == 3
-    unit = report.error_unit(is_image=is_image, is_standardized=facts.config.data.standardise)
-    score = score_content(facts, unit, is_image=is_image)
+    unit = report.error_unit(is_image=is_image, is_standardized=metadata.config.data.standardise)
+    score = score_content(metadata, unit, is_image=is_image)
     input_name = "images" if is_image else "rows"
     card = model_card.Card(
-        name=facts.directory.path.name,
-        dataset=facts.config.data.dataset,
-        fingerprint=facts.data,
-        network=description.network(facts.config, model),
-        step=facts.step,
-        errors={**facts.metrics, **baselines.stored_errors(facts.directory.baselines)},
+        name=metadata.directory.path.name,
+        dataset=metadata.config.data.dataset,
+        fingerprint=metadata.data,
+        network=description.network(metadata.config, model),
+        step=metadata.step,
+        errors={**metadata.metrics, **baselines.stored_errors(metadata.directory.baselines)},
         unit=unit,
         input_name=input_name,
-        fills_missing=facts.config.data.missing == "mean",
+        fills_missing=metadata.config.data.missing == "mean",
         shape=tuple(model.mean.shape),
         code_size=model.code_size,
         is_variational=model.is_variational,
         thresholds=score["thresholds"],
     )
     texts = {README: model_card.render(card), SCORE: files.to_json(score)}
-    if facts.depth != FULL:
-        texts[DEPTH] = files.to_json({"low": facts.depth[0], "high": facts.depth[1]})
-    return export.export(model, facts.directory.exports, facts.step, input_name=input_name, texts=texts)
+    if metadata.depth != FULL:
+        texts[DEPTH] = files.to_json({"low": metadata.depth[0], "high": metadata.depth[1]})
+    return export.export(model, metadata.directory.exports, metadata.step, input_name=input_name, texts=texts)
 
 
-def score_content(facts: Facts, unit: str, *, is_image: bool) -> dict[str, Any]:
+def score_content(metadata: Metadata, unit: str, *, is_image: bool) -> dict[str, Any]:
     """Returns the content of `assets/score.json`. Thresholds that the held-out examples do not support are None."""
-    some = facts.calibration
-    thresholds = {f"{share:g}": some.threshold(share) if some else math.inf for share in CONTAMINATIONS}
+    calibration = metadata.calibration
+    thresholds = {f"{share:g}": calibration.threshold(share) if calibration else math.inf for share in CONTAMINATIONS}
     return {
         "scoring": scores.resolve(scores.AUTO, is_image=is_image),
         "unit": unit,
-        "columns": facts.schema.trained_names if facts.schema else None,
-        "calibration": some.to_json() if some else None,
+        "columns": metadata.schema.trained_names if metadata.schema else None,
+        "calibration": calibration.to_json() if calibration else None,
         "thresholds": {
             share: float(f"{value:.9g}") if math.isfinite(value) else None for share, value in thresholds.items()
         },

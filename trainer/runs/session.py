@@ -10,7 +10,7 @@ from trainer.checkpoints import catalog
 from trainer.checkpoints.manager import CheckpointManager
 from trainer.checkpoints.manifest import Manifest
 from trainer.errors import DivergedError
-from trainer.runs import builder, columns, description, remarks
+from trainer.runs import builder, description, remarks, schema_file
 from trainer.runs.builder import RunComponents
 from trainer.runs.mirror import Mirror
 from trainer.runs.recovery import DAMPING, Recovery
@@ -45,7 +45,7 @@ def open_session(
         components.directory.write_flags(components.config)  # Only now: the checkpoint is compatible with the flags.
         components.directory.write_depth(components.config, components.data.depth)
         stored = restored.columns if restored else ""
-        columns.write(components.directory.schema, components.data.schema, components.error_unit, stored=stored)
+        schema_file.write(components.directory.schema, components.data.schema, components.error_unit, stored=stored)
         header = _header(components, restored, recovery.initial_checkpoint)
         log.info(f"Hourglass {trainer.__version__}")
         for name, text in header.items():
@@ -254,7 +254,7 @@ class Session:
             evaluated=run_evaluator.evaluated,
             rollbacks=self._recovery.rollbacks,
             saved=time.strftime("%F %T%z"),
-            columns=columns.digest(self.components.directory.schema),
+            columns=schema_file.digest(self.components.directory.schema),
             scores=calibration.to_json() if calibration else None,
         )
 

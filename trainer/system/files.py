@@ -35,15 +35,15 @@ def make_folder(path: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path, *, durably: bool = True, unlocked: bool = False) -> Iterator[IO[bytes]]:
+def replacing(path: pathlib.Path, *, durably: bool = True, concurrent: bool = False) -> Iterator[IO[bytes]]:
     """Yields a temporary file that replaces `path` atomically at the end of the `with` block, or is deleted on errors.
 
     Args:
       path: the file.
       durably: the file is on the disk at the end.
-      unlocked: several processes may write the file at the same time; each then has a temporary file of its own.
+      concurrent: several processes may write the file at the same time; each then has a temporary file of its own.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp" if unlocked else f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp" if concurrent else f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as file:
             yield file

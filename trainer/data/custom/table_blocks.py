@@ -11,9 +11,9 @@ import numpy as np
 import polars
 
 from trainer.data.custom.headings import MISSING
-from trainer.data.custom.table_judge import MAX_FLOAT32, Block, are_usable
 from trainer.data.custom.table_layout import Layout
 from trainer.data.custom.table_rows import WHITE_SPACE, cells_of, is_blank
+from trainer.data.custom.table_validation import MAX_FLOAT32, Block, are_usable
 
 CELL_END, NO_SEPARATOR = b"\x1e", "\x1f"
 ROW_END = b"-inf"  # a number that no good row has

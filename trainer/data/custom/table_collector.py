@@ -10,8 +10,8 @@ import numpy as np
 from trainer.data import labels, splits
 from trainer.data.custom import common
 from trainer.data.custom.headings import MISSING
-from trainer.data.custom.table_judge import Block, Judge
 from trainer.data.custom.table_layout import Layout
+from trainer.data.custom.table_validation import Block, RowValidator
 from trainer.data.dataset import NO_LABEL
 from trainer.errors import sanitize
 
@@ -31,7 +31,7 @@ class RowCollector:
 
     def __init__(self, layout: Layout, file: IO[bytes] | None = None, unit: str = "line") -> None:
         """Writes the numbers to `file`, or into memory."""
-        self.layout, self._unit, self._judge = layout, unit, Judge(layout)
+        self.layout, self._unit, self._validator = layout, unit, RowValidator(layout)
         self._file = file or io.BytesIO()
         # Lists of Python numbers would take seven times as much memory.
         self._labels, self._row_numbers = array.array("q"), array.array("q")
@@ -43,8 +43,8 @@ class RowCollector:
 
     @property
     def num_gaps(self) -> int:
-        """See `Judge`."""
-        return self._judge.num_gaps
+        """See `RowValidator`."""
+        return self._validator.num_gaps
 
     @property
     def num_good(self) -> int:
@@ -93,7 +93,7 @@ class RowCollector:
         """Adds a row, good or bad; `number` is its number in the file."""
         if len(cells) == len(self.layout.names):
             self._count(cells)
-        numbers = self._judge.row(cells)
+        numbers = self._validator.row(cells)
         if isinstance(numbers, str):
             self._add_bad(number, numbers)
             return
@@ -107,10 +107,10 @@ class RowCollector:
 
     def add_block(self, first: int, block: Block) -> list[int]:
         """Adds the rows of a block whose first line has this number; returns the lines that are no rows, from 0."""
-        start, judged = self.total, self._judge.block(block)
-        for line, _, reason in judged.bad:
+        start, validated = self.total, self._validator.block(block)
+        for line, _, reason in validated.bad:
             self._add_bad(first + line, reason)
-        is_row, is_good = judged.is_row, judged.is_good
+        is_row, is_good = validated.is_row, validated.is_good
         row_numbers = start + np.cumsum(is_row) - 1
         self._row_numbers.frombytes(row_numbers[block.lines[is_good]].astype(np.int64).tobytes())
         if self.layout.label is not None:

@@ -12,8 +12,8 @@ import numpy as np
 from trainer.data.custom import parquet_worker, table_layout
 from trainer.data.custom.parquet_worker import BadParquet, Contents, Part
 from trainer.data.custom.table_collector import RowCollector
-from trainer.data.custom.table_judge import MAX_FLOAT32, Block, are_usable
 from trainer.data.custom.table_layout import MAX_CELLS_SHOWN, Layout
+from trainer.data.custom.table_validation import MAX_FLOAT32, Block, are_usable
 from trainer.data.formats import npy
 from trainer.data.sources import Sources
 from trainer.errors import DataError, sanitize

@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from trainer.data.custom.table_judge import Block
 from trainer.data.custom.table_layout import Layout
 from trainer.data.custom.table_pipeline import parsed_blocks
 from trainer.data.custom.table_rows import Lines, RowReader
+from trainer.data.custom.table_validation import Block
 from trainer.data.limits import Limits
 
 PART = 1_000  # rows in a piece that was read by Python

@@ -4,9 +4,9 @@ import collections
 import concurrent.futures
 from collections.abc import Iterator
 
-from trainer.data.custom.table_judge import Block
 from trainer.data.custom.table_layout import Layout
 from trainer.data.custom.table_rows import Lines
+from trainer.data.custom.table_validation import Block
 from trainer.data.limits import Limits
 from trainer.system import cores
 

@@ -19,7 +19,7 @@ class Remedy:
     """The reason why an array cannot be used, and expressions of `x` that can be saved instead.
 
     Attributes:
-      reason: what the array is.
+      reason: why the array cannot be used.
       code: the expression.
       purpose: what the expression is for, if there are others.
       others: other expressions, with their purposes.

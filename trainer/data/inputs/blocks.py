@@ -36,8 +36,8 @@ class ScoredInput(abc.ABC):
     """An input of some kind, which is read block by block.
 
     Attributes:
-      name: what the input is called in messages.
-      unit: what its lines are called, such as "line"; empty if the lines are names.
+      name: the name of the input in messages.
+      unit: the word for a line, such as "line" or "row"; empty if the lines are names.
       names: names of the columns of the lines, from the heading, or by number.
       has_heading: True if the output has a heading.
       delimiter: separates the cells; a space stands for white space.

@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.data.custom import columns, table_reader
 from trainer.data.custom.table_collector import RowCollector
-from trainer.data.custom.table_judge import Block, Judge
+from trainer.data.custom.table_validation import Block, RowValidator
 from trainer.data.inputs.blocks import InputBlock, ScoredInput
 from trainer.data.schema import Schema
 from trainer.data.sources import Sources
@@ -37,17 +37,17 @@ class ParquetInput(ScoredInput):
 
     def blocks(self) -> Iterator[InputBlock]:
         """Yields the rows."""
-        judge = Judge(self._layout)
+        validator = RowValidator(self._layout)
         for first, block in self._blocks:
-            judged = judge.block(block)
+            validated = validator.block(block)
             numbers = np.arange(first, first + block.num_lines)
             yield InputBlock(
                 numbers=numbers,
                 lines=list(map(str, numbers.tolist())),
-                is_row=judged.is_row,
-                is_good=judged.is_good,
-                examples=columns.to_float32(block.values[judged.is_good], self._offset),
-                bad=judged.bad,
+                is_row=validated.is_row,
+                is_good=validated.is_good,
+                examples=columns.to_float32(block.values[validated.is_good], self._offset),
+                bad=validated.bad,
             )
 
 

@@ -42,7 +42,7 @@ def read(
       depth: the values of 16-bit images that become 0 and 255, as in the run's training images.
       offset: [D] float64, subtracted from rows, as in the run's training set; None: nothing is subtracted.
       can_be_missing: True if numbers of rows may be NaN.
-      table: what tables are read by; None: tables cannot be read.
+      table: options and columns for tables; None: tables cannot be read.
       keeps_bad: image files that cannot be read are in `Inputs.bad`, and are no error.
 
     Raises:

@@ -11,11 +11,11 @@ import numpy as np
 from trainer.data.custom import table_files
 from trainer.data.formats.depth import Depth
 from trainer.data.inputs import reader
-from trainer.data.inputs.array_blocks import ArrayInput
+from trainer.data.inputs.array_stream import ArrayInput
 from trainer.data.inputs.blocks import InputBlock, ScoredInput
 from trainer.data.inputs.messages import shorten
 from trainer.data.inputs.parquet import ParquetInput
-from trainer.data.inputs.tables import STANDARD_INPUT, TableInput
+from trainer.data.inputs.table_stream import STANDARD_INPUT, TableInput
 from trainer.data.inputs.types import Inputs
 from trainer.data.schema import Schema
 from trainer.data.sources import Sources
@@ -24,18 +24,11 @@ from trainer.errors import DataError, UsageError, option, sanitize
 ARRAYS = (".npy", ".npz")
 
 
-def path_of(text: str) -> pathlib.Path | None:
-    """Returns the path of an input; None if it is standard input or numbers.
-
-    Raises:
-      UsageError: there is no such file.
-    """
-    if text == STANDARD_INPUT:
-        return None
+def check(text: str) -> None:
+    """Raises `UsageError` if an input is the path of a table or an array that does not exist."""
     path = pathlib.Path(os.path.expanduser(text))
     if not path.exists() and path.suffix.lower() in (*table_files.SUFFIXES, *ARRAYS):
         raise UsageError(f"{option('input', shorten(text))} does not exist", remedy="correct the path")
-    return path if path.exists() else None
 
 
 def opened(

@@ -21,7 +21,7 @@ from trainer.errors import DataError, render, sanitize
 
 @dataclasses.dataclass(frozen=True)
 class TableSource:
-    """What tables are read by.
+    """The options and the columns by which tables are read.
 
     Attributes:
       sources: the data options of the run, and limits.

@@ -31,4 +31,6 @@ def rows(numbers: np.ndarray, values: np.ndarray) -> bytes:
     import polars
 
     columns = {f"{index}": column for index, column in enumerate((numbers, *values.T))}
-    return polars.DataFrame(columns).write_csv(include_header=False).encode()
+    file = io.BytesIO()  # Half the time of a text that is then encoded.
+    polars.DataFrame(columns).write_csv(file, include_header=False)
+    return file.getvalue()

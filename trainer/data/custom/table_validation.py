@@ -1,4 +1,4 @@
-"""Decides which rows of a table can be used, and why others cannot."""
+"""Validates the rows of a table."""
 
 import dataclasses
 import re
@@ -42,8 +42,8 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
-    """What is known about a block after its doubtful lines have been read one by one.
+class ValidatedBlock:
+    """The valid and the invalid rows of a block.
 
     Attributes:
       is_row: [num_lines] bool, True for lines that are rows.
@@ -56,7 +56,7 @@ class Judged:
     bad: list[tuple[int, int, str]]
 
 
-class Judge:
+class RowValidator:
     """Reads rows by a layout.
 
     Attributes:
@@ -83,7 +83,7 @@ class Judge:
             numbers.append(value)
         return "has no number" if self.layout.keeps_missing and np.isnan(numbers).all() else numbers
 
-    def block(self, block: Block) -> Judged:
+    def block(self, block: Block) -> ValidatedBlock:
         """Reads the doubtful lines of a block, and puts the numbers of good rows into it."""
         is_row, is_good = np.ones(block.num_lines, bool), ~block.is_doubtful
         row_of_line = np.full(block.num_lines, -1)
@@ -101,7 +101,7 @@ class Judge:
                 bad.append((line, len(cells), numbers))
             elif row >= 0:
                 block.values[row], is_good[row] = numbers, True
-        return Judged(is_row, is_good, bad)
+        return ValidatedBlock(is_row, is_good, bad)
 
 
 def are_usable(values: np.ndarray) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from trainer.data.custom import columns, table_files, table_layout, table_reader
-from trainer.data.custom.table_judge import Judge
 from trainer.data.custom.table_layout import Layout
 from trainer.data.custom.table_rows import WHITE_SPACE
 from trainer.data.custom.table_text import Piece, TextTable
+from trainer.data.custom.table_validation import RowValidator
 from trainer.data.inputs.blocks import InputBlock, ScoredInput
 from trainer.data.inputs.standard_input import StandardInput
 from trainer.data.schema import Schema
@@ -76,9 +76,9 @@ class TableInput(ScoredInput):
           DataError: a row is too long, is not UTF-8, or has wrong quotes.
         """
         self._standard_input.is_last = True
-        judge = Judge(self._layout)
+        validator = RowValidator(self._layout)
         for piece in self._table.pieces(self._layout):
-            block = _parsed(piece, judge, self._offset) if piece.parsed else _read(piece, judge, self._offset)
+            block = _parsed(piece, validator, self._offset) if piece.parsed else _read(piece, validator, self._offset)
             yield _with_empty_rows(block, self.delimiter)
 
 
@@ -104,34 +104,34 @@ def _label(path: pathlib.Path, layout: Layout, given: str | None) -> int:
     return label
 
 
-def _parsed(piece: Piece, judge: Judge, offset: np.ndarray | None) -> InputBlock:
+def _parsed(piece: Piece, validator: RowValidator, offset: np.ndarray | None) -> InputBlock:
     """Returns a block that was parsed at once."""
     from trainer.data.custom import table_blocks  # Imports Polars, which takes 0.1 s.
 
     block = piece.parsed
     assert block is not None
-    judged = judge.block(block)
+    validated = validator.block(block)
     is_good = np.zeros(block.num_lines, bool)
-    is_good[block.lines[judged.is_good]] = True
-    values = block.values if judged.is_good.all() else block.values[judged.is_good]
+    is_good[block.lines[validated.is_good]] = True
+    values = block.values if validated.is_good.all() else block.values[validated.is_good]
     return InputBlock(
         numbers=np.arange(piece.number, piece.number + block.num_lines),
         lines=table_blocks.lines_of(piece.block),
-        is_row=judged.is_row,
+        is_row=validated.is_row,
         is_good=is_good,
         examples=columns.to_float32(values, offset),
-        bad=judged.bad,
+        bad=validated.bad,
         labels=block.labels,
-        label_of_row=block.label_of_row[judged.is_good],
+        label_of_row=block.label_of_row[validated.is_good],
     )
 
 
-def _read(piece: Piece, judge: Judge, offset: np.ndarray | None) -> InputBlock:
+def _read(piece: Piece, validator: RowValidator, offset: np.ndarray | None) -> InputBlock:
     """Returns rows that were read by Python."""
-    numbers = [judge.row(row.cells) if row.cells else "" for row in piece.rows]
+    numbers = [validator.row(row.cells) if row.cells else "" for row in piece.rows]
     is_good = np.array([not isinstance(row, str) for row in numbers])
     values = np.array([row for row in numbers if not isinstance(row, str)], np.float64)
-    label = judge.layout.label
+    label = validator.layout.label
     good = [row.cells for row, is_used in zip(piece.rows, is_good, strict=True) if is_used]
     labels = [] if label is None else [cells[label] for cells in good]
     distinct = list(dict.fromkeys(labels))
@@ -140,7 +140,7 @@ def _read(piece: Piece, judge: Judge, offset: np.ndarray | None) -> InputBlock:
         lines=[row.text for row in piece.rows],
         is_row=np.array([bool(row.cells) for row in piece.rows]),
         is_good=is_good,
-        examples=columns.to_float32(values.reshape(len(good), len(judge.layout.numeric)), offset),
+        examples=columns.to_float32(values.reshape(len(good), len(validator.layout.numeric)), offset),
         bad=[
             (index, len(row.cells), reason)
             for index, (row, reason) in enumerate(zip(piece.rows, numbers, strict=True))

@@ -9,7 +9,7 @@ from trainer import config
 from trainer.checkpoints import manifest as manifests
 from trainer.data.schema import Schema
 from trainer.errors import CheckpointError
-from trainer.runs import columns
+from trainer.runs import schema_file
 from trainer.runs.directory import RunFiles
 from trainer.runs.loading import LoadedRun
 from trainer.system import files
@@ -51,7 +51,7 @@ def test_a_file_that_is_not_that_of_the_checkpoint_is_refused_until_it_is_writte
         loaded(run).schema()
     manifest = manifests.read(run / "checkpoints", 3)
     content = json.loads(original)
-    columns.write(run / "schema.json", Schema.from_json(content), content["unit"], stored=manifest.columns)
+    schema_file.write(run / "schema.json", Schema.from_json(content), content["unit"], stored=manifest.columns)
     assert (run / "schema.json").read_bytes() == original
     assert loaded(run).schema().trained == (0, 1, 2)
 
@@ -66,23 +66,23 @@ def test_starting_a_finished_run_again_restores_a_lost_file(run, launch):
 
 def test_without_a_digest_a_missing_file_is_none_and_a_damaged_one_is_refused(tmp_path):
     path = tmp_path / "schema.json"
-    assert columns.read(path) is None
-    assert columns.digest(path) == ""
-    columns.write(path, None, "unit")
+    assert schema_file.read(path) is None
+    assert schema_file.digest(path) == ""
+    schema_file.write(path, None, "unit")
     assert not path.exists()
-    columns.write(path, SCHEMA, "unit")
-    assert columns.read(path) == SCHEMA
+    schema_file.write(path, SCHEMA, "unit")
+    assert schema_file.read(path) == SCHEMA
     path.write_text("{}")
     with pytest.raises(CheckpointError, match="is damaged"):
-        columns.read(path)
+        schema_file.read(path)
 
 
 def test_the_names_that_a_run_began_with_are_kept(tmp_path, log_lines):
     path = tmp_path / "schema.json"
-    columns.write(path, SCHEMA, "unit")
+    schema_file.write(path, SCHEMA, "unit")
     renamed = Schema(names=("c", "d"), has_heading=True, trained=(0, 1), delimiter=",")
-    columns.write(path, renamed, "unit", stored=columns.digest(path))
-    assert columns.read(path) == SCHEMA
+    schema_file.write(path, renamed, "unit", stored=schema_file.digest(path))
+    assert schema_file.read(path) == SCHEMA
     assert log_lines == [
         "note        the data have other columns than schema.json, which is kept: new rows are read by it"
     ]
